@@ -1,0 +1,157 @@
+//! A read-only view of the files of one commit (or of a local checkout), and the record of what was read of them.
+//! Must not know where the files come from: `git` and `cli` bring implementations of [`Files`].
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    File,
+    Directory,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub kind: EntryKind,
+}
+
+/// Why a path could not be read. Absence is not an error: it is `Ok(None)`.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum FileError {
+    #[error("{path}: the symbolic link points to {target}, outside the repository")]
+    LinkLeavesTree { path: String, target: String },
+    #[error("{path}: too many symbolic links")]
+    LinkLoop { path: String },
+    #[error("{path}: is a submodule; submodules are not supported, put the files into this repository")]
+    Submodule { path: String },
+    #[error("{path}: is a Git LFS pointer, not the file itself; commit the file without LFS")]
+    LfsPointer { path: String },
+    #[error("{path}: the name is not UTF-8")]
+    NotUtf8 { path: String },
+    #[error("{path}: {size} bytes, more than the limit of {limit} bytes")]
+    TooLarge { path: String, size: u64, limit: u64 },
+    #[error("{path}: more than {limit} files were read for one environment")]
+    TooManyFiles { path: String, limit: usize },
+    #[error("{path}: cannot be read: {message}")]
+    Unreadable { path: String, message: String },
+}
+
+/// The files of one commit or checkout. Paths are relative to its root, `/`-separated, normalised (no `.`, `..`, empty
+/// component, leading or trailing slash); the root itself is the empty string. Links inside the tree are followed.
+pub trait Files {
+    /// The kind of what stands at `path`; `None` if nothing does.
+    fn kind(&self, path: &str) -> Result<Option<EntryKind>, FileError>;
+    /// The content of a file; `None` if there is no file at `path`.
+    fn read(&self, path: &str) -> Result<Option<Arc<[u8]>>, FileError>;
+    /// The names in a directory, sorted by bytes; `None` if there is no directory at `path`.
+    fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, FileError>;
+    /// A fingerprint of what stands at `path` (of a file its content, of a directory its names and kinds, not the
+    /// contents below): equal fingerprints read the same. `None` if nothing stands there.
+    fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError>;
+}
+
+/// Everything that a render looked at, with its fingerprint then: the render of another commit where all of these are
+/// the same is the same render.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads(BTreeMap<String, Option<String>>);
+
+impl Reads {
+    /// Whether every path that was read still has the fingerprint that it had.
+    pub fn unchanged_in(&self, files: &dyn Files) -> Result<bool, FileError> {
+        for (path, fingerprint) in &self.0 {
+            if files.fingerprint(path)? != *fingerprint {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The paths that were read, absent ones included.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Records what is read of `files`.
+pub struct Recorded<'a> {
+    files: &'a dyn Files,
+    reads: RefCell<Reads>,
+    limit: usize,
+}
+
+impl<'a> Recorded<'a> {
+    /// At most `limit` different paths may be looked at.
+    pub fn new(files: &'a dyn Files, limit: usize) -> Self {
+        Self {
+            files,
+            reads: RefCell::default(),
+            limit,
+        }
+    }
+
+    pub fn into_reads(self) -> Reads {
+        self.reads.into_inner()
+    }
+
+    fn record(&self, path: &str) -> Result<(), FileError> {
+        let mut reads = self.reads.borrow_mut();
+        if reads.0.contains_key(path) {
+            return Ok(());
+        }
+        if reads.0.len() >= self.limit {
+            return Err(FileError::TooManyFiles {
+                path: path.to_owned(),
+                limit: self.limit,
+            });
+        }
+        reads
+            .0
+            .insert(path.to_owned(), self.files.fingerprint(path)?);
+        Ok(())
+    }
+}
+
+impl Files for Recorded<'_> {
+    fn kind(&self, path: &str) -> Result<Option<EntryKind>, FileError> {
+        self.record(path)?;
+        self.files.kind(path)
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Arc<[u8]>>, FileError> {
+        self.record(path)?;
+        self.files.read(path)
+    }
+
+    fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, FileError> {
+        self.record(path)?;
+        self.files.list(path)
+    }
+
+    fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError> {
+        self.record(path)?;
+        self.files.fingerprint(path)
+    }
+}
+
+/// `base` joined with `relative`, normalised; `None` if `..` leaves the root. An absolute `relative` starts at the root.
+pub fn join(base: &str, relative: &str) -> Option<String> {
+    let mut parts: Vec<&str> = if relative.starts_with('/') {
+        Vec::new()
+    } else {
+        base.split('/').filter(|part| !part.is_empty()).collect()
+    };
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
