@@ -1,5 +1,6 @@
 //! Driftless: a pull-based GitOps agent for Kubernetes. The modules stand in the order of the line:
 //! git → tree → render → desired → plan → apply → health → prune → status.
 
+pub mod api;
 pub mod object;
 pub mod tree;

@@ -79,12 +79,16 @@ impl Object {
 
     /// The part of `apiVersion` before the slash; empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version().rsplit_once('/').map_or("", |(group, _)| group)
+        self.api_version()
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group)
     }
 
     pub fn version(&self) -> &str {
         let api_version = self.api_version();
-        api_version.rsplit_once('/').map_or(api_version, |(_, version)| version)
+        api_version
+            .rsplit_once('/')
+            .map_or(api_version, |(_, version)| version)
     }
 
     pub fn kind(&self) -> &str {
@@ -96,12 +100,16 @@ impl Object {
     }
 
     pub fn name(&self) -> &str {
-        self.metadata("name").and_then(Value::as_str).unwrap_or_default()
+        self.metadata("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// `None` where the object names no namespace.
     pub fn namespace(&self) -> Option<&str> {
-        self.metadata("namespace").and_then(Value::as_str).filter(|namespace| !namespace.is_empty())
+        self.metadata("namespace")
+            .and_then(Value::as_str)
+            .filter(|namespace| !namespace.is_empty())
     }
 
     pub fn uid(&self) -> Option<&str> {
@@ -143,7 +151,10 @@ impl Object {
 
     /// Sets `metadata.KEY.NAME`, making the map where it is missing.
     pub fn set_metadata_entry(&mut self, key: &str, name: &str, value: &str) {
-        let metadata = self.0.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        let metadata = self
+            .0
+            .entry("metadata")
+            .or_insert_with(|| Value::Object(Map::new()));
         if !metadata.is_object() {
             *metadata = Value::Object(Map::new());
         }

@@ -26,7 +26,9 @@ pub enum FileError {
     LinkLeavesTree { path: String, target: String },
     #[error("{path}: too many symbolic links")]
     LinkLoop { path: String },
-    #[error("{path}: is a submodule; submodules are not supported, put the files into this repository")]
+    #[error(
+        "{path}: is a submodule; submodules are not supported, put the files into this repository"
+    )]
     Submodule { path: String },
     #[error("{path}: is a Git LFS pointer, not the file itself; commit the file without LFS")]
     LfsPointer { path: String },
