@@ -79,6 +79,7 @@ impl Agent {
 
 impl Drop for Agent {
     /// Shows the log of a test that failed.
+    #[expect(clippy::print_stderr, reason = "libtest shows it with the failure")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the agent's log\n{}", self.log());

@@ -9,12 +9,16 @@ use super::{
     repo::GitRepo,
 };
 
+/// The user that may read and push over https.
+pub const USER: &str = "git";
+
 /// A running server and its folder; both are gone when it is dropped.
 pub struct GitServer {
     transport: &'static str,
-    folder: TempDir,
     port: u16,
+    // Before the folder: it ends before its files are removed.
     process: Process,
+    folder: TempDir,
 }
 
 impl GitServer {
@@ -34,9 +38,9 @@ impl GitServer {
         let process = serve(transport, &folder, port);
         Self {
             transport,
-            folder,
             port,
             process,
+            folder,
         }
     }
 
@@ -80,11 +84,6 @@ impl GitServer {
         self.read("ca.crt")
     }
 
-    /// https: the user that may read and push.
-    pub fn user(&self) -> &'static str {
-        "git"
-    }
-
     pub fn password(&self) -> String {
         self.read("password").trim().to_owned()
     }
@@ -119,7 +118,7 @@ impl GitServer {
     pub fn secret(&self) -> Vec<(&'static str, String)> {
         match self.transport {
             "https" => vec![
-                ("username", self.user().into()),
+                ("username", USER.into()),
                 ("password", self.password()),
                 ("ca.crt", self.ca()),
             ],
@@ -133,21 +132,18 @@ impl GitServer {
     /// `git` as a client of this server, with its credentials; `git push` over the real transport.
     pub fn client(&self) -> Command {
         let mut git = super::repo::git();
-        match self.transport {
-            "https" => {
-                let helper = format!(
-                    "!f() {{ echo username=git; echo password={}; }}; f",
-                    self.password()
-                );
-                git.env("GIT_SSL_CAINFO", self.folder.path().join("ca.crt"));
-                git.args(["-c", &format!("credential.helper={helper}")]);
-            }
-            _ => {
-                let folder = self.folder.path().display();
-                let ssh =
-                    format!("ssh -i {folder}/identity -o UserKnownHostsFile={folder}/known_hosts");
-                git.env("GIT_SSH_COMMAND", ssh);
-            }
+        let folder = self.folder.path().display();
+        if self.transport == "https" {
+            let password = self.password();
+            let helper = format!("!f() {{ echo username={USER}; echo password={password}; }}; f");
+            git.env("GIT_SSL_CAINFO", format!("{folder}/ca.crt"));
+            git.args(["-c", &format!("credential.helper={helper}")]);
+        } else {
+            let known = format!("UserKnownHostsFile={folder}/known_hosts");
+            git.env(
+                "GIT_SSH_COMMAND",
+                format!("ssh -i {folder}/identity -o {known}"),
+            );
         }
         git
     }

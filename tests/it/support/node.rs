@@ -138,23 +138,6 @@ impl Node {
             Err(text(output.stderr))
         }
     }
-
-    /// Puts `program` (and the libraries it loads) into the node's registry; gives the image's reference.
-    pub fn image(&self, name: &str, program: &Path) -> String {
-        let reference = format!("127.0.0.1:5000/{name}");
-        let script = super::process::project("tests/cluster/image.sh");
-        let output = Command::new(script)
-            .arg(&reference)
-            .arg(program)
-            .output()
-            .expect("image.sh starts");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        reference
-    }
 }
 
 /// A namespace of one test.
@@ -191,4 +174,17 @@ impl Drop for Namespace {
             .node
             .try_kubectl(&["delete", "namespace", &self.name, "--wait=false"], "");
     }
+}
+
+/// Puts `program` (and the libraries it loads) into the registry of the node that the tests run on; gives the reference.
+pub fn push_image(name: &str, program: &Path) -> String {
+    let reference = format!("127.0.0.1:5000/{name}");
+    let output = Command::new(super::process::project("tests/cluster/image.sh"))
+        .arg(&reference)
+        .arg(program)
+        .output()
+        .expect("image.sh starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    reference
 }
