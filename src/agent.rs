@@ -2,11 +2,12 @@
 //! per Environment. Decides nothing about objects.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, pin_mut};
+use futures::{FutureExt, StreamExt, pin_mut};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -408,7 +409,13 @@ async fn keep(context: Arc<Context>, reference: ObjectRef<Environment>, mut memo
             asked = sync;
         }
         let started = Instant::now();
-        let Next { at, retry } = pass(&context, &environment, &mut memory).await;
+        let ended = AssertUnwindSafe(pass(&context, &environment, &mut memory)).catch_unwind().await;
+        let Next { at, retry } = ended.unwrap_or_else(|_| {
+            // A fault of ours in one environment is no trouble of another: it starts from what is recorded.
+            tracing::error!(environment = memory.owner().name, "the pass ended abnormally; it is tried again from what is recorded");
+            memory = Memory { wake: wake.clone(), ..Memory::new(&context.cluster.uid, &environment) };
+            Next { at: None, retry: true }
+        });
         context.metrics.passed(&memory.owner().name, !retry, started.elapsed());
         if stop.is_cancelled() {
             break;

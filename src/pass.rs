@@ -80,6 +80,8 @@ pub struct Memory {
     checks: Checks,
     /// What the API server answered to the writes of this pass.
     fresh: BTreeMap<Id, Object>,
+    /// What was healthy when it was last looked at, its pods included.
+    steady: BTreeSet<Id>,
     /// Since when what is not healthy is not.
     unhealthy_since: BTreeMap<Id, Timestamp>,
     seen: HashMap<Id, Seen>,
@@ -140,6 +142,7 @@ impl Memory {
             health: BTreeMap::new(),
             checks: Checks::default(),
             fresh: BTreeMap::new(),
+            steady: BTreeSet::new(),
             unhealthy_since: BTreeMap::new(),
             seen: HashMap::new(),
             inventory: None,

@@ -22,7 +22,8 @@ pub struct PodWatches {
 
 /// The pods of one namespace, as long as somebody holds this.
 pub struct PodWatch {
-    pods: Mutex<HashMap<String, Object>>,
+    /// `None` until the first list is in.
+    pods: Mutex<Option<HashMap<String, Object>>>,
     wakers: Mutex<Vec<Weak<Notify>>>,
     task: Mutex<Option<AbortHandle>>,
 }
@@ -62,9 +63,10 @@ impl PodWatches {
 }
 
 impl PodWatch {
-    /// The pods as last seen.
-    pub fn pods(&self) -> Vec<Object> {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// The pods as last seen; `None` before the first list.
+    pub fn pods(&self) -> Option<Vec<Object>> {
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.as_ref().map(|pods| pods.values().cloned().collect())
     }
 
     fn changed(&self) {
@@ -87,22 +89,26 @@ impl Drop for PodWatch {
 async fn follow(api: Api<Pod>, watch: Weak<PodWatch>) {
     let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
     pin_mut!(events);
+    let mut listed = HashMap::new();
     while let Some(event) = events.next().await {
         let Some(watch) = watch.upgrade() else {
             return;
         };
         let mut pods = watch.pods.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) => {
-                if let (Some(uid), Some(object)) = (pod.metadata.uid.clone(), as_object(pod)) {
-                    pods.insert(uid, object);
-                }
+            Ok(watcher::Event::Init) => {
+                listed.clear();
+                continue;
             }
+            Ok(watcher::Event::InitApply(pod)) => {
+                listed.extend(entry(pod));
+                continue;
+            }
+            Ok(watcher::Event::InitDone) => *pods = Some(std::mem::take(&mut listed)),
+            Ok(watcher::Event::Apply(pod)) => pods.get_or_insert_default().extend(entry(pod)),
             Ok(watcher::Event::Delete(pod)) => {
-                pods.remove(pod.metadata.uid.as_deref().unwrap_or_default());
+                pods.get_or_insert_default().remove(pod.metadata.uid.as_deref().unwrap_or_default());
             }
-            Ok(watcher::Event::Init) => pods.clear(),
-            Ok(watcher::Event::InitDone) => {}
             Err(error) => {
                 tracing::debug!(%error, "the watch of the pods was interrupted; it is started again");
                 continue;
@@ -111,6 +117,11 @@ async fn follow(api: Api<Pod>, watch: Weak<PodWatch>) {
         drop(pods);
         watch.changed();
     }
+}
+
+/// A pod by its UID.
+fn entry(pod: Pod) -> Option<(String, Object)> {
+    Some((pod.metadata.uid.clone()?, as_object(pod)?))
 }
 
 fn as_object(mut pod: Pod) -> Option<Object> {

@@ -92,7 +92,7 @@ pub(super) async fn apply(
         memory.reapply = false;
         memory.reapplied_at = Instant::now();
     }
-    if done.healthy && done.applied {
+    if done.healthy {
         memory.pods.clear();
     }
     pass.report.progress = match done {
@@ -223,6 +223,7 @@ async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, obje
     }
     if matches!(action.reason, Reason::Create | Reason::Change | Reason::Adopt { .. }) {
         memory.unhealthy_since.remove(&action.id);
+        memory.steady.remove(&action.id);
     }
     memory.health.insert(action.id.clone(), rules::assess(object, &memory.checks));
     memory.fresh.insert(action.id.clone(), object.clone());

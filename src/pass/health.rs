@@ -1,9 +1,8 @@
 //! health: reads what may have changed, and asks the rules.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::observe::Observed;
 use super::{Memory, Pass, Running};
@@ -47,10 +46,12 @@ pub(super) async fn wave(
         match settled {
             Settled::Healthy => {
                 memory.unhealthy_since.remove(id);
+                memory.steady.insert(id.clone());
                 memory.finish_job(id, &object);
             }
             Settled::Progressing { failures, recheck_at } => {
                 result.healthy = false;
+                memory.steady.remove(id);
                 pass.report.failures.extend(failures);
                 if let Some(at) = recheck_at {
                     pass.due_at(at);
@@ -59,6 +60,7 @@ pub(super) async fn wave(
             Settled::Failed { failures } => {
                 result.healthy = false;
                 result.failed = true;
+                memory.steady.remove(id);
                 memory.finish_job(id, &object);
                 pass.report.failures.extend(failures);
             }
@@ -84,7 +86,7 @@ async fn current(
         return None;
     }
     let known = memory.health.get(id);
-    if matches!(known, Some(Health::Current)) && !observed.touched.contains(id) {
+    if matches!(known, Some(Health::Current)) && memory.steady.contains(id) && !observed.touched.contains(id) {
         return None;
     }
     let kinds = pass.context.cluster.kinds().await;
@@ -109,19 +111,23 @@ async fn judge(
     health: Health,
     replica_sets: &mut BTreeMap<String, Vec<Object>>,
 ) -> Settled {
-    if matches!(health, Health::Current) {
+    let current = matches!(health, Health::Current);
+    let with_pods = health::has_pods(&id.group, &id.kind);
+    // What was steady before stays so as long as its own status is well: its pods are not watched.
+    if current && (!with_pods || memory.steady.contains(id)) {
         return Settled::Healthy;
     }
     let started = since(memory, pass, id);
     let mut findings = Vec::new();
-    if health::has_pods(&id.group, &id.kind)
-        && let Some(namespace) = &id.namespace
-    {
-        let pods = memory
+    if with_pods && let Some(namespace) = &id.namespace {
+        let watch = memory
             .pods
             .entry(namespace.clone())
-            .or_insert_with(|| pass.context.pods.watch(namespace, &memory.wake))
-            .pods();
+            .or_insert_with(|| pass.context.pods.watch(namespace, &memory.wake));
+        let Some(pods) = watch.pods() else {
+            // The watch wakes the next pass when its list is in.
+            return Settled::Progressing { failures: Vec::new(), recheck_at: None };
+        };
         if id.kind == "Deployment" && !replica_sets.contains_key(namespace) {
             match pass.context.cluster.replica_sets(namespace).await {
                 Ok(found) => {
@@ -134,17 +140,13 @@ async fn judge(
         findings = health::findings(object, &pods, sets, pass.now);
     }
     let spec = &pass.environment.spec.health;
-    settle(
-        object,
-        health,
-        &findings,
-        Progress {
-            started,
-            now: pass.now,
-            timeout: signed(spec.timeout.0),
-            grace: signed(spec.grace.0),
-        },
-    )
+    let progress = Progress {
+        started,
+        now: pass.now,
+        timeout: spec.timeout.0,
+        grace: spec.grace.0,
+    };
+    settle(object, health, &findings, progress)
 }
 
 /// Since when the object is not healthy; for a revision that never was, since it was applied.
@@ -156,8 +158,4 @@ fn since(memory: &mut Memory, pass: &Pass<'_>, id: &Id) -> Timestamp {
             .and_then(|newest| newest.applied_at.as_ref())
             .map_or(pass.now, |applied| applied.0)
     })
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
