@@ -2,5 +2,6 @@
 //! git → tree → render → desired → plan → apply → health → prune → status.
 
 pub mod api;
+pub mod health;
 pub mod object;
 pub mod tree;
