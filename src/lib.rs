@@ -2,5 +2,7 @@
 //! git → tree → render → desired → plan → apply → health → prune → status.
 
 pub mod api;
+pub mod git;
+pub mod images;
 pub mod object;
 pub mod tree;
