@@ -18,3 +18,4 @@ pub mod prune;
 pub mod sources;
 pub mod status;
 pub mod tree;
+pub mod yaml;
