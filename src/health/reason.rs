@@ -47,8 +47,8 @@ reasons! {
         "kubectl get KIND NAME -n NAMESPACE -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"
     }
     RolloutInProgress {
-        "Pods of the newest template are still being created, started or replaced.",
-        "kubectl get pods -n NAMESPACE -o wide"
+        "Pods of the newest template are still being created, started or replaced. If none is made, the workload's Events say who refuses them.",
+        "kubectl describe KIND NAME -n NAMESPACE"
     }
     DeploymentPaused {
         "`spec.paused` is true, so the newest template is not rolled out.",

@@ -100,13 +100,13 @@ impl Container<'_> {
                 Some(run) => self.crash(run, true),
                 None => self.new(
                     Reason::CrashLoopBackOff,
-                    &format!("{} restarts", self.restarts()),
+                    &times(self.restarts()),
                     Gravity::Named,
                 ),
             },
             "ErrImagePull" => self.new(
                 Reason::ErrImagePull,
-                &format!("{}: {said}", image()),
+                &pull_failure(image(), said),
                 Gravity::Waiting,
             ),
             "ImagePullBackOff"
@@ -114,12 +114,12 @@ impl Container<'_> {
             | "ImageInspectError"
             | "SignatureValidationFailed" => self.new(
                 Reason::ImagePullBackOff,
-                &format!("{}: {said}", image()),
+                &pull_failure(image(), said),
                 Gravity::Waiting,
             ),
             "ErrImageNeverPull" => self.new(
                 Reason::ErrImageNeverPull,
-                &format!("{} is not on the node", image()),
+                &format!("image {} is not on the node", image()),
                 Gravity::Waiting,
             ),
             "InvalidImageName" => self.new(Reason::InvalidImageName, said, Gravity::Verdict),
@@ -214,10 +214,9 @@ impl Container<'_> {
         } else {
             self.exit(code)
         };
-        match restarts {
-            0 => {}
-            1 => message.push_str(", 1 restart"),
-            _ => message.push_str(&format!(", {restarts} restarts")),
+        if restarts > 0 {
+            message.push_str(", ");
+            message.push_str(&times(restarts));
         }
         let mut finding = self.new(reason, &message, gravity);
         finding.since = time(run.get("finishedAt")).or(finding.since);
@@ -289,8 +288,8 @@ impl Container<'_> {
             return None;
         }
         let message = format!(
-            "restarted {} times; the last run {}",
-            self.restarts(),
+            "{}; the last run {}",
+            times(self.restarts()),
             if str_of(last, "reason") == "OOMKilled" {
                 "was killed for its memory".to_owned()
             } else {
@@ -322,6 +321,28 @@ fn describe(probe: &Value) -> String {
     } else {
         let program = probe.pointer("/exec/command/0").and_then(Value::as_str);
         format!("exec {}", program.unwrap_or_default())
+    }
+}
+
+fn times(restarts: i64) -> String {
+    match restarts {
+        1 => "restarted once".to_owned(),
+        _ => format!("restarted {restarts} times"),
+    }
+}
+
+/// What a pull failed with, without the layers of the runtime that pass it on.
+fn pull_failure(image: &str, said: &str) -> String {
+    let said = said
+        .rsplit_once(" desc = ")
+        .map_or(said, |(_, cause)| cause);
+    let cause = match said.rfind(image).filter(|_| !image.is_empty()) {
+        Some(place) => said[place + image.len()..].trim_start_matches(['"', ':', ' ']),
+        None => said,
+    };
+    match cause {
+        "" => format!("image {image} cannot be pulled"),
+        _ => format!("image {image}: {cause}"),
     }
 }
 
