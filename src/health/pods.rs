@@ -175,7 +175,7 @@ fn slow_start(pod: &Object, now: Timestamp) -> Option<Finding> {
     })
 }
 
-/// The ConfigMaps, Secrets and claims that a pod cannot start without.
+/// The config maps, secrets and claims that a pod cannot start without.
 fn mounts(pod: &Object) -> Vec<String> {
     let mut named = Vec::new();
     for volume in list(pod.at("/spec/volumes")) {
@@ -206,7 +206,7 @@ fn mounts(pod: &Object) -> Vec<String> {
     named
 }
 
-/// The API server refuses the pods: only ReplicaSets report it in a condition, and Deployments copy it, from an old set
+/// The API server refuses the pods: only replica sets report it in a condition, and Deployments copy it, from an old set
 /// too. So the newest set's word counts where there is one.
 fn refused_creation(workload: &Object, replica_sets: &[Object]) -> Option<Finding> {
     let newest = match workload.kind() {

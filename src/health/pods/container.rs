@@ -36,7 +36,7 @@ impl Container<'_> {
         self.running(state.get("running")?, now)
     }
 
-    fn new(&self, reason: Reason, message: &str, gravity: Gravity) -> Finding {
+    fn found(&self, reason: Reason, message: &str, gravity: Gravity) -> Finding {
         Finding {
             pod: self.pod.name().to_owned(),
             container: Some(str_of(self.status, "name").to_owned()),
@@ -98,13 +98,13 @@ impl Container<'_> {
             "PodInitializing" | "ContainerCreating" | "" => return None,
             "CrashLoopBackOff" => match self.last_run() {
                 Some(run) => self.crash(run, true),
-                None => self.new(
+                None => self.found(
                     Reason::CrashLoopBackOff,
                     &times(self.restarts()),
                     Gravity::Named,
                 ),
             },
-            "ErrImagePull" => self.new(
+            "ErrImagePull" => self.found(
                 Reason::ErrImagePull,
                 &pull_failure(image(), said),
                 Gravity::Waiting,
@@ -112,24 +112,24 @@ impl Container<'_> {
             "ImagePullBackOff"
             | "RegistryUnavailable"
             | "ImageInspectError"
-            | "SignatureValidationFailed" => self.new(
+            | "SignatureValidationFailed" => self.found(
                 Reason::ImagePullBackOff,
                 &pull_failure(image(), said),
                 Gravity::Waiting,
             ),
-            "ErrImageNeverPull" => self.new(
+            "ErrImageNeverPull" => self.found(
                 Reason::ErrImageNeverPull,
                 &format!("image {} is not on the node", image()),
                 Gravity::Waiting,
             ),
-            "InvalidImageName" => self.new(Reason::InvalidImageName, said, Gravity::Verdict),
+            "InvalidImageName" => self.found(Reason::InvalidImageName, said, Gravity::Verdict),
             "CreateContainerConfigError" => {
                 let gravity = if said.contains("runAsNonRoot") {
                     Gravity::Verdict
                 } else {
                     Gravity::Waiting
                 };
-                self.new(Reason::CreateContainerConfigError, said, gravity)
+                self.found(Reason::CreateContainerConfigError, said, gravity)
             }
             "CreateContainerError" => {
                 let gravity = if said.contains("no command specified") {
@@ -137,10 +137,10 @@ impl Container<'_> {
                 } else {
                     Gravity::Waiting
                 };
-                self.new(Reason::CreateContainerError, said, gravity)
+                self.found(Reason::CreateContainerError, said, gravity)
             }
             "RunContainerError" | "StartError" | "ContainerCannotRun" => self.no_start(said),
-            other => self.new(
+            other => self.found(
                 Reason::ContainerCreating,
                 &format!("{other}: {said}"),
                 Gravity::Waiting,
@@ -175,7 +175,7 @@ impl Container<'_> {
         } else {
             Gravity::Named
         };
-        self.new(Reason::RunContainerError, program.unwrap_or(said), gravity)
+        self.found(Reason::RunContainerError, program.unwrap_or(said), gravity)
     }
 
     /// A container that ended. A Job's own limit decides over its retries; elsewhere what ends again and again, and what
@@ -218,7 +218,7 @@ impl Container<'_> {
             message.push_str(", ");
             message.push_str(&times(restarts));
         }
-        let mut finding = self.new(reason, &message, gravity);
+        let mut finding = self.found(reason, &message, gravity);
         finding.since = time(run.get("finishedAt")).or(finding.since);
         finding
     }
@@ -277,7 +277,7 @@ impl Container<'_> {
                 ),
                 None => "it is not ready".to_owned(),
             };
-            return at(self.new(
+            return at(self.found(
                 Reason::ContainersNotReady,
                 &format!("runs, but {probe}"),
                 Gravity::Named,
@@ -296,7 +296,7 @@ impl Container<'_> {
                 self.exit(exit_code(last))
             }
         );
-        at(self.new(Reason::Restarted, &message, Gravity::Named))
+        at(self.found(Reason::Restarted, &message, Gravity::Named))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "the cases read better")]
 fn is(value: Value, expected: &str) {
     let got = match health_of(value.clone()) {
         Health::Current => "Current".to_owned(),
