@@ -9,6 +9,7 @@ mod owned;
 mod pods;
 mod record;
 pub mod scalers;
+mod state;
 mod watch;
 
 use std::collections::HashMap;

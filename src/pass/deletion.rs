@@ -63,10 +63,7 @@ pub(super) async fn run(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
         }
     }
     let departed = prune::everything(&pass, memory).await;
-    let desired = Desired {
-        objects: Vec::new(),
-        hash: pass.report.hash.clone().unwrap_or_default(),
-    };
+    let desired = Desired::new(Vec::new(), pass.report.hash.clone().unwrap_or_default());
     let commit = pass.report.revision.as_ref().map(|revision| revision.commit.clone()).unwrap_or_default();
     let evidence = Evidence {
         applied: true,

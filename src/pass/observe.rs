@@ -74,7 +74,10 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
             observed.touched.insert(id.clone());
         }
         // The values of fields that Git does not decide are handed over before they are left out.
-        let whole = observed.autoscaled.contains(id) || object.object.annotation(IGNORE_ANNOTATION).is_some();
+        // Whether a Job has finished decides what becomes of it.
+        let whole = observed.autoscaled.contains(id)
+            || object.object.annotation(IGNORE_ANNOTATION).is_some()
+            || id.kind == "Job";
         let known = memory.applied.get(id).is_some_and(|applied| applied.digest == object.digest);
         match seen {
             Some(Seen::Present(live)) if !whole => {
@@ -169,7 +172,16 @@ impl Pass<'_> {
             hand_tools: &self.context.hand_tools,
             now: self.now,
             reapply: memory.reapply,
+            recorded: self.was_applied(running),
         })
+    }
+}
+
+impl Pass<'_> {
+    /// Whether the status says that this very content was applied, and healthy, before.
+    fn was_applied(&self, running: &Running) -> bool {
+        let history = self.environment.status.as_ref().and_then(|status| status.history.first());
+        history.is_some_and(|newest| newest.hash == running.desired.hash && newest.healthy_at.is_some())
     }
 }
 
@@ -177,7 +189,12 @@ impl Pass<'_> {
 pub(super) async fn inventory(pass: &mut Pass<'_>, memory: &mut Memory) -> Result<(), String> {
     if memory.inventory.is_none() {
         let inventory = match &pass.environment.status {
-            Some(status) => Inventory::from_status(&status.inventory).map_err(|error| error.to_string())?,
+            Some(status) => {
+                let context = pass.context;
+                let recorded = context.cluster.load_inventory(&context.namespace, status.inventory.clone()).await;
+                let recorded = recorded.map_err(|error| error.to_string())?;
+                Inventory::from_status(&recorded).map_err(|error| error.to_string())?
+            }
             None => {
                 let owned = pass.context.cluster.owned(&memory.owner.id).await.map_err(|error| error.to_string())?;
                 // What is only known by its label is not deleted before one healthy pass.
@@ -204,7 +221,9 @@ pub(super) async fn write_ahead(pass: &mut Pass<'_>, memory: &mut Memory, runnin
     }
     let mut object = pass.environment.clone();
     let mut after = status;
-    after.inventory = union.to_status();
+    let (context, owner) = (pass.context, &memory.owner.id);
+    let stored = context.cluster.store_inventory(&context.namespace, owner, union.to_status()).await;
+    after.inventory = stored.map_err(|error| error.to_string())?;
     after.hash = Some(running.desired.hash.clone());
     after.revision = Some(running.revision.clone());
     after.observed_generation = pass.environment.metadata.generation;

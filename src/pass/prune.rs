@@ -12,7 +12,6 @@ use super::apply::Done;
 use super::{Memory, Pass, Running};
 use crate::api::{Approval, ApprovalSpec, ApprovalStatus, HeldObject};
 use crate::desired::{Desired, Kinds};
-use crate::object::Id;
 use crate::plan::{Action, Departed, LiveState, Plan};
 use crate::prune::{Evidence, Gate, GatePurpose, gate, is_protected};
 
@@ -227,14 +226,4 @@ pub(super) async fn everything(pass: &Pass<'_>, memory: &Memory) -> Vec<Departed
         all.push(Departed::new(id, entry, live, &memory.owner));
     }
     all
-}
-
-/// The id of a namespace.
-pub(super) fn namespace_id(name: &str) -> Id {
-    Id {
-        group: String::new(),
-        kind: "Namespace".to_owned(),
-        namespace: None,
-        name: name.to_owned(),
-    }
 }

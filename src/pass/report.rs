@@ -21,13 +21,31 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
     let current = written.as_ref().unwrap_or(pass.environment);
     // What the last full status said: the one written ahead is part of this pass.
     let before = pass.environment.status.clone().unwrap_or_default();
-    let after = status(&before, &pass.report, Timestamp::now());
+    let mut after = status(&before, &pass.report, Timestamp::now());
+    let (context, owner) = (pass.context, memory.owner.id.clone());
+    match context.cluster.store_inventory(&context.namespace, &owner, after.inventory.clone()).await {
+        Ok(inventory) => after.inventory = inventory,
+        Err(error) => {
+            tracing::warn!(environment = memory.owner.name, %error, "cannot record the inventory");
+            pass.next.retry = true;
+            return pass.next;
+        }
+    }
     pass.context.metrics.environment(&memory.owner.name, &after);
     if current.status.as_ref() == Some(&after) {
         memory.latest = written.map(Arc::new).or(memory.latest.take());
     } else {
         match replace(&pass, current, &after).await {
-            Ok(newest) => memory.latest = newest.map(Arc::new),
+            Ok(newest) => {
+                memory.latest = newest.map(Arc::new);
+                // The old ones go when nothing names them any more.
+                if !before.inventory.secrets.is_empty() && before.inventory.secrets != after.inventory.secrets {
+                    let keep = &after.inventory.secrets;
+                    if let Err(error) = context.cluster.clean_inventories(&context.namespace, &owner, keep).await {
+                        tracing::warn!(environment = memory.owner.name, %error, "an old inventory stays");
+                    }
+                }
+            }
             Err(error) => {
                 tracing::warn!(environment = memory.owner.name, %error, "cannot write the status");
                 pass.next.retry = true;
