@@ -4,3 +4,4 @@
 pub mod api;
 pub mod object;
 pub mod tree;
+pub mod yaml;
