@@ -2,6 +2,7 @@
 //! git → tree → render → desired → plan → apply → health → prune → status.
 
 pub mod api;
+pub mod cli;
 pub mod object;
 pub mod tree;
 pub mod yaml;
