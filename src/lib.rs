@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod health;
 pub mod object;
 pub mod tree;
 pub mod yaml;

@@ -287,6 +287,10 @@ pub struct RevisionStatus {
     pub commit: String,
     /// Its first seven digits.
     pub short: String,
+    /// It neither contains the revision before it nor carries a higher version: what it no longer has is deleted only on
+    /// approval.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub diverged: bool,
 }
 
 /// A revision that is not taken yet.
