@@ -12,8 +12,8 @@ pub fn files() -> Vec<(String, String)> {
         .iter()
         .map(|definition| {
             let plural = &definition.spec.names.plural;
-            let mut value =
-                serde_json::to_value(definition).expect("a definition is plain data with text keys");
+            let mut value = serde_json::to_value(definition)
+                .expect("a definition is plain data with text keys");
             clean(&mut value);
             (format!("{plural}.yaml"), to_yaml(&value))
         })
