@@ -3,6 +3,9 @@
 
 pub mod api;
 pub mod cli;
+pub mod metrics;
+pub mod server;
+pub mod telemetry;
 pub mod health;
 pub mod object;
 pub mod tree;
