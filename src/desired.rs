@@ -93,8 +93,16 @@ pub struct DesiredObject {
 impl Desired {
     /// Of objects in the order in which they are to be applied.
     pub fn new(objects: Vec<DesiredObject>, hash: String) -> Self {
-        let index = objects.iter().enumerate().map(|(index, object)| (object.id.clone(), index)).collect();
-        Self { objects, index, hash }
+        let index = objects
+            .iter()
+            .enumerate()
+            .map(|(index, object)| (object.id.clone(), index))
+            .collect();
+        Self {
+            objects,
+            index,
+            hash,
+        }
     }
 
     pub fn get(&self, id: &Id) -> Option<&DesiredObject> {
@@ -121,7 +129,10 @@ pub fn desired(sources: Vec<Source>, scope: &Scope) -> Result<Desired, Vec<Probl
                 if let Some(first) = found.get(&object.id) {
                     problems.push(Problem {
                         object: object.id.to_string(),
-                        message: format!("is there twice; the first is at {}", place(&first.origin)),
+                        message: format!(
+                            "is there twice; the first is at {}",
+                            place(&first.origin)
+                        ),
                         origin: object.origin,
                         unknown_kind: false,
                     });
@@ -157,7 +168,11 @@ pub fn desired(sources: Vec<Source>, scope: &Scope) -> Result<Desired, Vec<Probl
 }
 
 fn place(origin: &str) -> &str {
-    if origin.is_empty() { "a generated place" } else { origin }
+    if origin.is_empty() {
+        "a generated place"
+    } else {
+        origin
+    }
 }
 
 fn one(source: Source, scope: &Scope) -> Result<DesiredObject, Vec<Problem>> {
@@ -252,10 +267,17 @@ fn own(object: &mut Object, owner: &Owner) {
 }
 
 fn hash(objects: &BTreeMap<Id, DesiredObject>, scope: &Scope) -> String {
-    let PruneSpec { enabled, limit, protect } = scope.prune;
+    let PruneSpec {
+        enabled,
+        limit,
+        protect,
+    } = scope.prune;
     let mut protect = protect.clone();
     protect.sort();
-    let objects: Vec<Value> = objects.values().map(|object| Value::Object(object.object.0.clone())).collect();
+    let objects: Vec<Value> = objects
+        .values()
+        .map(|object| Value::Object(object.object.0.clone()))
+        .collect();
     digest(&json!({
         "objects": objects,
         "namespace": scope.namespace,

@@ -19,7 +19,11 @@ pub struct Damper(BTreeMap<(Id, String), Vec<Timestamp>>);
 impl Damper {
     /// A field was repaired.
     pub fn record(&mut self, id: &Id, field: &str, now: Timestamp) {
-        self.0.retain(|_, repairs| repairs.last().is_some_and(|last| now.duration_since(*last) < REST));
+        self.0.retain(|_, repairs| {
+            repairs
+                .last()
+                .is_some_and(|last| now.duration_since(*last) < REST)
+        });
         let repairs = self.0.entry((id.clone(), field.to_owned())).or_default();
         repairs.push(now);
         let excess = repairs.len().saturating_sub(REPAIRS);
@@ -46,7 +50,12 @@ mod tests {
 
     #[test]
     fn three_repairs_within_a_minute_rest_the_field_for_five() {
-        let id = Id { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "map".to_owned() };
+        let id = Id {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: None,
+            name: "map".to_owned(),
+        };
         let mut damper = Damper::default();
         for second in [0, 20] {
             damper.record(&id, "data.key", at(second));
@@ -60,7 +69,12 @@ mod tests {
 
     #[test]
     fn repairs_that_are_spread_out_contest_nothing() {
-        let id = Id { group: String::new(), kind: "ConfigMap".to_owned(), namespace: None, name: "map".to_owned() };
+        let id = Id {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: None,
+            name: "map".to_owned(),
+        };
         let mut damper = Damper::default();
         for second in [0, 40, 80, 120, 160] {
             damper.record(&id, "data.key", at(second));

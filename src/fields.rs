@@ -51,7 +51,11 @@ const CONTROLLERS: [&str; 7] = [
 ];
 
 fn entries(object: &Object) -> impl Iterator<Item = &Value> {
-    object.at("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten()
+    object
+        .at("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
@@ -59,7 +63,9 @@ fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
 }
 
 fn is_own(entry: &Value) -> bool {
-    text(entry, "manager") == FIELD_MANAGER && text(entry, "operation") == "Apply" && text(entry, "subresource").is_empty()
+    text(entry, "manager") == FIELD_MANAGER
+        && text(entry, "operation") == "Apply"
+        && text(entry, "subresource").is_empty()
 }
 
 /// The fields of our own Apply entry; `None` if there is none.
@@ -73,7 +79,10 @@ pub fn fingerprint(object: &Object) -> Option<String> {
     let time = text(entry, "time");
     let fields = crate::desired::digest(entry.get("fieldsV1").unwrap_or(&Value::Null));
     let mut hex = String::with_capacity(32);
-    for byte in Sha256::digest(format!("{time} {fields}").as_bytes()).iter().take(16) {
+    for byte in Sha256::digest(format!("{time} {fields}").as_bytes())
+        .iter()
+        .take(16)
+    {
         let _ = write!(hex, "{byte:02x}");
     }
     Some(hex)
@@ -86,12 +95,19 @@ pub fn who(object: &Object, fields: &[Vec<String>]) -> Vec<String> {
         .collect();
     let mut managers: Vec<String> = others
         .iter()
-        .filter(|entry| fields.iter().any(|path| tree::has(entry.get("fieldsV1").unwrap_or(&Value::Null), path)))
+        .filter(|entry| {
+            fields
+                .iter()
+                .any(|path| tree::has(entry.get("fieldsV1").unwrap_or(&Value::Null), path))
+        })
         .map(|entry| text(entry, "manager").to_owned())
         .collect();
     if managers.is_empty() {
         let newest = entries(object)
-            .filter(|entry| text(entry, "subresource") != "status" && !CONTROLLERS.contains(&text(entry, "manager")))
+            .filter(|entry| {
+                text(entry, "subresource") != "status"
+                    && !CONTROLLERS.contains(&text(entry, "manager"))
+            })
             .max_by_key(|entry| text(entry, "time"));
         managers.extend(newest.map(|entry| text(entry, "manager").to_owned()));
     }
@@ -120,11 +136,20 @@ pub fn additions(object: &Object, desired: &Object, hand: &HandTools, exempt: &V
         if text(entry, "subresource") == "status" || CONTROLLERS.contains(&manager) {
             continue;
         }
-        let added = tree::added(entry.get("fieldsV1").unwrap_or(&nothing), own, &wanted, exempt);
+        let added = tree::added(
+            entry.get("fieldsV1").unwrap_or(&nothing),
+            own,
+            &wanted,
+            exempt,
+        );
         if added.is_empty() {
             continue;
         }
-        let list = if hand.is(manager) { &mut additions.taken } else { &mut additions.foreign };
+        let list = if hand.is(manager) {
+            &mut additions.taken
+        } else {
+            &mut additions.foreign
+        };
         list.push((manager.to_owned(), added));
     }
     additions
@@ -158,14 +183,17 @@ pub fn take_over(object: &Object, hand: &HandTools, exempt: &Value) -> Option<Va
     if !taken {
         return None;
     }
-    let mut entry = entries(object).find(|entry| is_own(entry)).cloned().unwrap_or_else(|| {
-        json!({
-            "manager": FIELD_MANAGER,
-            "operation": "Apply",
-            "apiVersion": object.api_version(),
-            "fieldsType": "FieldsV1",
-        })
-    });
+    let mut entry = entries(object)
+        .find(|entry| is_own(entry))
+        .cloned()
+        .unwrap_or_else(|| {
+            json!({
+                "manager": FIELD_MANAGER,
+                "operation": "Apply",
+                "apiVersion": object.api_version(),
+                "fieldsType": "FieldsV1",
+            })
+        });
     entry["fieldsV1"] = own;
     result.push(entry);
     Some(Value::Array(result))

@@ -36,12 +36,32 @@ impl Inventory {
         let entries = status.entries.iter().map(|entry| {
             let api::InventoryEntry { id, uid, finished } = entry;
             let mut parts = id.splitn(5, '/');
-            let mut next = || parts.next().map(str::to_owned).ok_or_else(|| InventoryError(id.clone()));
-            let (group, version, kind, namespace, name) = (next()?, next()?, next()?, next()?, next()?);
-            let id = Id { group, kind, namespace: Some(namespace).filter(|namespace| !namespace.is_empty()), name };
-            Ok((id, Entry { version, uid: uid.clone(), finished: finished.clone() }))
+            let mut next = || {
+                parts
+                    .next()
+                    .map(str::to_owned)
+                    .ok_or_else(|| InventoryError(id.clone()))
+            };
+            let (group, version, kind, namespace, name) =
+                (next()?, next()?, next()?, next()?, next()?);
+            let id = Id {
+                group,
+                kind,
+                namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
+                name,
+            };
+            Ok((
+                id,
+                Entry {
+                    version,
+                    uid: uid.clone(),
+                    finished: finished.clone(),
+                },
+            ))
         });
-        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+        Ok(Self {
+            entries: entries.collect::<Result<_, _>>()?,
+        })
     }
 
     pub fn to_status(&self) -> api::Inventory {
@@ -80,7 +100,9 @@ impl Inventory {
 
     /// Whether every object of this is in `recorded` too.
     pub fn covers_no_more_than(&self, recorded: &Self) -> bool {
-        self.entries.keys().all(|id| recorded.entries.contains_key(id))
+        self.entries
+            .keys()
+            .all(|id| recorded.entries.contains_key(id))
     }
 
     /// Notes what an apply answered.
@@ -111,8 +133,10 @@ pub fn deletions_hash<'a>(deletions: impl Iterator<Item = (&'a Id, &'a str)>) ->
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod cli;
 pub mod cluster;
 pub mod desired;
 pub mod drift;
@@ -11,10 +12,12 @@ pub mod git;
 pub mod health;
 pub mod images;
 pub mod inventory;
+pub mod metrics;
 pub mod object;
 pub mod pass;
 pub mod plan;
 pub mod prune;
+pub mod render;
 pub mod sources;
 pub mod status;
 pub mod tree;

@@ -180,7 +180,11 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(id: &Id, reason: RefusalReason, message: impl Into<String>) -> Self {
-        Self { id: id.clone(), reason, message: message.into() }
+        Self {
+            id: id.clone(),
+            reason,
+            message: message.into(),
+        }
     }
 
     pub fn invalid(id: &Id, message: impl Into<String>) -> Self {
@@ -238,7 +242,14 @@ impl Departed {
             ),
             _ => (None, false, false),
         };
-        Self { id: id.clone(), version: entry.version.clone(), uid, live, prune_never, owned }
+        Self {
+            id: id.clone(),
+            version: entry.version.clone(),
+            uid,
+            live,
+            prune_never,
+            owned,
+        }
     }
 }
 
@@ -246,8 +257,16 @@ impl Departed {
 pub fn plan(input: &PlanInput) -> Plan {
     let mut plan = Plan::default();
     for desired in &input.desired.objects {
-        if plan.waves.last().is_none_or(|wave| wave.wave != desired.wave) {
-            plan.waves.push(PlannedWave { wave: desired.wave, actions: Vec::new(), objects: Vec::new() });
+        if plan
+            .waves
+            .last()
+            .is_none_or(|wave| wave.wave != desired.wave)
+        {
+            plan.waves.push(PlannedWave {
+                wave: desired.wave,
+                actions: Vec::new(),
+                objects: Vec::new(),
+            });
         }
         let action = decide::decide(input, desired, &mut plan);
         if let Some(wave) = plan.waves.last_mut() {
@@ -257,8 +276,13 @@ pub fn plan(input: &PlanInput) -> Plan {
     }
     for (id, entry) in &input.inventory.entries {
         if !input.desired.contains(id) {
-            let live = input.live.get(id).cloned().unwrap_or_else(|| LiveState::Unknown("it was not read".to_owned()));
-            plan.departed.push(Departed::new(id, entry, live, input.owner));
+            let live = input
+                .live
+                .get(id)
+                .cloned()
+                .unwrap_or_else(|| LiveState::Unknown("it was not read".to_owned()));
+            plan.departed
+                .push(Departed::new(id, entry, live, input.owner));
         }
     }
     plan

@@ -18,8 +18,14 @@ const PROTECTED: [(&str, &str); 10] = [
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("storage.k8s.io", "StorageClass"),
     ("apiregistration.k8s.io", "APIService"),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingWebhookConfiguration",
+    ),
     ("driftless.dev", "Environment"),
 ];
 
@@ -77,8 +83,15 @@ pub fn gate(
     purpose: GatePurpose,
 ) -> Gate {
     let mut gate = Gate::default();
-    let Evidence { applied, healthy, rewritten, inventory_trusted } = evidence;
-    if !(applied && healthy && inventory_trusted) || (!policy.enabled && purpose == GatePurpose::Prune) {
+    let Evidence {
+        applied,
+        healthy,
+        rewritten,
+        inventory_trusted,
+    } = evidence;
+    if !(applied && healthy && inventory_trusted)
+        || (!policy.enabled && purpose == GatePurpose::Prune)
+    {
         gate.wait = true;
         return gate;
     }
@@ -86,7 +99,9 @@ pub fn gate(
     for one in departed.iter().filter(|one| !desired.contains(&one.id)) {
         match &one.live {
             LiveState::Absent => gate.forget.push(one.id.clone()),
-            LiveState::Present(_) if !one.owned || one.prune_never => gate.forget.push(one.id.clone()),
+            LiveState::Present(_) if !one.owned || one.prune_never => {
+                gate.forget.push(one.id.clone())
+            }
             LiveState::Present(_) => candidates.push(one),
             // What could not be read is not known to be ours any more, nor to be gone.
             LiveState::Unknown(_) | LiveState::AsApplied => gate.wait = true,
@@ -95,22 +110,35 @@ pub fn gate(
     let whole = whole(&candidates, desired, inventory, policy, rewritten, purpose);
     let mut held: Vec<(&Departed, String)> = Vec::new();
     for one in &candidates {
-        let reason = whole.clone().or_else(|| alone(&one.id, &candidates, policy));
+        let reason = whole
+            .clone()
+            .or_else(|| alone(&one.id, &candidates, policy));
         match reason {
             Some(reason) => held.push((one, reason)),
             None => gate.delete.push((*one).clone()),
         }
     }
     if !held.is_empty() {
-        let hash = deletions_hash(held.iter().map(|(one, _)| (&one.id, one.uid.as_deref().unwrap_or_default())));
+        let hash = deletions_hash(
+            held.iter()
+                .map(|(one, _)| (&one.id, one.uid.as_deref().unwrap_or_default())),
+        );
         if approved == Some(hash.as_str()) {
-            gate.delete.extend(held.into_iter().map(|(one, _)| one.clone()));
+            gate.delete
+                .extend(held.into_iter().map(|(one, _)| one.clone()));
         } else {
-            gate.held = held.into_iter().map(|(one, reason)| HeldDeletion { id: one.id.clone(), reason }).collect();
+            gate.held = held
+                .into_iter()
+                .map(|(one, reason)| HeldDeletion {
+                    id: one.id.clone(),
+                    reason,
+                })
+                .collect();
             gate.deletions = Some(hash);
         }
     }
-    gate.delete.sort_by(|one, other| order(&other.id).cmp(&order(&one.id)));
+    gate.delete
+        .sort_by(|one, other| order(&other.id).cmp(&order(&one.id)));
     gate
 }
 
@@ -132,7 +160,10 @@ fn whole(
         return None;
     }
     if purpose == GatePurpose::Prune && desired.is_empty() {
-        return Some("nothing is desired any more: an empty render deletes nothing without approval".to_owned());
+        return Some(
+            "nothing is desired any more: an empty render deletes nothing without approval"
+                .to_owned(),
+        );
     }
     if rewritten {
         return Some("the revision does not contain the one before it: after a history rewrite nothing is deleted without approval".to_owned());
@@ -152,7 +183,11 @@ fn alone(id: &Id, candidates: &[&Departed], policy: &PruneSpec) -> Option<String
     }
     let definition = candidates.iter().find(|other| {
         other.id.kind == "CustomResourceDefinition"
-            && other.id.name.split_once('.').is_some_and(|(_, group)| group == id.group)
+            && other
+                .id
+                .name
+                .split_once('.')
+                .is_some_and(|(_, group)| group == id.group)
     });
     definition.map(|definition| format!("its definition {} would go too", definition.id.name))
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use sha2::{Digest, Sha256};
 
 use super::{Cluster, ClusterError};
@@ -22,14 +22,21 @@ const LABEL: &str = "driftless.dev/inventory-of";
 
 impl Cluster {
     /// Puts an inventory that is too large for a status into Secrets; what the status then says of it.
-    pub async fn store_inventory(&self, namespace: &str, owner: &str, inventory: Inventory) -> Result<Inventory, ClusterError> {
+    pub async fn store_inventory(
+        &self,
+        namespace: &str,
+        owner: &str,
+        inventory: Inventory,
+    ) -> Result<Inventory, ClusterError> {
         if inventory.entries.len() <= IN_STATUS {
             return Ok(inventory);
         }
         let action = "record the inventory";
         let secrets: Api<Secret> = Api::namespaced(self.client(), namespace);
         let mut names = Vec::new();
-        for chunk in chunks(&inventory.entries).map_err(|error| ClusterError::new(action, kube::Error::SerdeError(error)))? {
+        for chunk in chunks(&inventory.entries)
+            .map_err(|error| ClusterError::new(action, kube::Error::SerdeError(error)))?
+        {
             let name = name(owner, &chunk);
             let secret = Secret {
                 metadata: ObjectMeta {
@@ -49,15 +56,26 @@ impl Cluster {
             }
             names.push(name);
         }
-        Ok(Inventory { count: inventory.count, entries: Vec::new(), secrets: names })
+        Ok(Inventory {
+            count: inventory.count,
+            entries: Vec::new(),
+            secrets: names,
+        })
     }
 
     /// The inventory with the entries that lie in Secrets. A Secret that is missing makes it an error.
-    pub async fn load_inventory(&self, namespace: &str, mut inventory: Inventory) -> Result<Inventory, ClusterError> {
+    pub async fn load_inventory(
+        &self,
+        namespace: &str,
+        mut inventory: Inventory,
+    ) -> Result<Inventory, ClusterError> {
         let secrets: Api<Secret> = Api::namespaced(self.client(), namespace);
         for name in std::mem::take(&mut inventory.secrets) {
             let action = format!("read the inventory in the Secret {namespace}/{name}");
-            let secret = secrets.get(&name).await.map_err(|error| ClusterError::new(&*action, error))?;
+            let secret = secrets
+                .get(&name)
+                .await
+                .map_err(|error| ClusterError::new(&*action, error))?;
             let data = secret.data.unwrap_or_default();
             let entries = data.get("entries").map_or(&[][..], |entries| &entries.0);
             let entries: Vec<InventoryEntry> = serde_json::from_slice(entries)
@@ -68,14 +86,25 @@ impl Cluster {
     }
 
     /// Deletes the Secrets of this owner that its status no longer names.
-    pub async fn clean_inventories(&self, namespace: &str, owner: &str, keep: &[String]) -> Result<(), ClusterError> {
+    pub async fn clean_inventories(
+        &self,
+        namespace: &str,
+        owner: &str,
+        keep: &[String],
+    ) -> Result<(), ClusterError> {
         let failed = |error| ClusterError::new("delete old inventories", error);
         let secrets: Api<Secret> = Api::namespaced(self.client(), namespace);
         let keep: BTreeSet<&String> = keep.iter().collect();
-        let list = secrets.list_metadata(&ListParams::default().labels(&format!("{LABEL}={owner}"))).await.map_err(failed)?;
+        let list = secrets
+            .list_metadata(&ListParams::default().labels(&format!("{LABEL}={owner}")))
+            .await
+            .map_err(failed)?;
         for secret in list.items {
             if !keep.contains(&secret.name_any()) {
-                secrets.delete(&secret.name_any(), &DeleteParams::default()).await.map_err(failed)?;
+                secrets
+                    .delete(&secret.name_any(), &DeleteParams::default())
+                    .await
+                    .map_err(failed)?;
             }
         }
         Ok(())

@@ -41,7 +41,10 @@ impl Kinds {
     #[must_use]
     pub fn with_definitions(&self, sources: &[Source]) -> Self {
         let mut kinds = self.clone();
-        for source in sources.iter().filter(|source| source.object.kind() == "CustomResourceDefinition") {
+        for source in sources
+            .iter()
+            .filter(|source| source.object.kind() == "CustomResourceDefinition")
+        {
             if let Some(kind) = defined(&Value::Object(source.object.0.clone())) {
                 kinds.insert(kind);
             }
@@ -53,7 +56,12 @@ impl Kinds {
 fn defined(definition: &Value) -> Option<KindInfo> {
     let spec = definition.get("spec")?;
     let names = spec.get("names")?;
-    let served = |version: &&Value| version.get("served").and_then(Value::as_bool).unwrap_or(true);
+    let served = |version: &&Value| {
+        version
+            .get("served")
+            .and_then(Value::as_bool)
+            .unwrap_or(true)
+    };
     Some(KindInfo {
         group: spec.get("group")?.as_str()?.to_owned(),
         kind: names.get("kind")?.as_str()?.to_owned(),

@@ -32,10 +32,17 @@ pub(super) fn refuse(object: &Object, owner: &Owner) -> Vec<String> {
         });
     }
     if object.group() == GROUP && object.kind() == "Approval" {
-        messages.push("an Approval is a person's word in the cluster and is never taken from Git".to_owned());
+        messages.push(
+            "an Approval is a person's word in the cluster and is never taken from Git".to_owned(),
+        );
     }
-    if object.label(ENVIRONMENT_LABEL).is_some_and(|label| label != owner.id) {
-        messages.push(format!("carries the label {ENVIRONMENT_LABEL}, which only the agent sets"));
+    if object
+        .label(ENVIRONMENT_LABEL)
+        .is_some_and(|label| label != owner.id)
+    {
+        messages.push(format!(
+            "carries the label {ENVIRONMENT_LABEL}, which only the agent sets"
+        ));
     }
     messages
 }
@@ -63,7 +70,9 @@ fn fold_string_data(secret: &mut Map<String, Value>) -> Result<(), String> {
         Some(Value::Object(texts)) => texts,
         Some(_) => return Err("stringData is not a map".to_owned()),
     };
-    let data = secret.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    let data = secret
+        .entry("data")
+        .or_insert_with(|| Value::Object(Map::new()));
     if data.is_null() {
         *data = Value::Object(Map::new());
     }
@@ -99,7 +108,9 @@ fn below(value: &mut Value) {
 pub(super) fn set_namespace(object: &mut Object, namespace: Option<&str>) {
     if let Some(Value::Object(metadata)) = object.0.get_mut("metadata") {
         match namespace {
-            Some(namespace) => metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned())),
+            Some(namespace) => {
+                metadata.insert("namespace".to_owned(), Value::String(namespace.to_owned()))
+            }
             None => metadata.remove("namespace"),
         };
     }

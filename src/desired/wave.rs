@@ -13,7 +13,10 @@ pub struct Wave {
 
 impl Wave {
     pub(super) fn namespaces() -> Self {
-        Self { stage: 0, number: 0 }
+        Self {
+            stage: 0,
+            number: 0,
+        }
     }
 }
 
@@ -27,7 +30,10 @@ pub(super) fn wave(object: &Object) -> Result<Wave, String> {
     };
     let stage = stage(object.group(), object.kind());
     // Definitions and rights have no waves of their own: what needs them comes later anyhow.
-    Ok(Wave { stage, number: if stage == LAST { number } else { 0 } })
+    Ok(Wave {
+        stage,
+        number: if stage == LAST { number } else { 0 },
+    })
 }
 
 const LAST: i32 = 2;
@@ -37,7 +43,8 @@ pub fn stage(group: &str, kind: &str) -> i32 {
     match (group, kind) {
         ("apiextensions.k8s.io", "CustomResourceDefinition") | ("", "Namespace") => 0,
         (_, kind) if kind.ends_with("Class") => 0,
-        ("", "ServiceAccount" | "ResourceQuota" | "LimitRange") | ("rbac.authorization.k8s.io", _) => 1,
+        ("", "ServiceAccount" | "ResourceQuota" | "LimitRange")
+        | ("rbac.authorization.k8s.io", _) => 1,
         _ => LAST,
     }
 }

@@ -8,7 +8,9 @@ pub fn human(path: &[String]) -> String {
     for step in path {
         match step.split_once(':') {
             Some(("f", name)) => {
-                let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                let plain = name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
                 if plain {
                     if !text.is_empty() {
                         text.push('.');

@@ -18,8 +18,15 @@ pub fn missing(desired: &Map<String, Value>, fields: &Value) -> Vec<Vec<String>>
             ("metadata", Value::Object(metadata)) => {
                 for (key, value) in metadata {
                     if !IDENTITY_METADATA.contains(&key.as_str()) {
-                        let child = fields.get("f:metadata").and_then(|metadata| metadata.get(format!("f:{key}")));
-                        walk(value, child, &mut vec![step.clone(), format!("f:{key}")], &mut found);
+                        let child = fields
+                            .get("f:metadata")
+                            .and_then(|metadata| metadata.get(format!("f:{key}")));
+                        walk(
+                            value,
+                            child,
+                            &mut vec![step.clone(), format!("f:{key}")],
+                            &mut found,
+                        );
                     }
                 }
             }
@@ -29,13 +36,20 @@ pub fn missing(desired: &Map<String, Value>, fields: &Value) -> Vec<Vec<String>>
     found
 }
 
-fn walk(value: &Value, fields: Option<&Value>, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+fn walk(
+    value: &Value,
+    fields: Option<&Value>,
+    path: &mut Vec<String>,
+    found: &mut Vec<Vec<String>>,
+) {
     let Some(fields) = fields else {
         found.push(path.clone());
         return;
     };
     // Without steps below it is owned as one: a scalar, or a list or map that is replaced whole.
-    let steps = fields.as_object().map_or(0, |steps| steps.keys().filter(|key| *key != ".").count());
+    let steps = fields
+        .as_object()
+        .map_or(0, |steps| steps.keys().filter(|key| *key != ".").count());
     match value {
         Value::Object(map) if steps > 0 => {
             for (key, value) in map {
@@ -60,7 +74,9 @@ fn walk(value: &Value, fields: Option<&Value>, path: &mut Vec<String>, found: &m
             }
         }
         // A map that was not empty, and is owned now only as such: everything in it was lost.
-        Value::Object(map) if !map.is_empty() && fields.get(".").is_some() => found.push(path.clone()),
+        Value::Object(map) if !map.is_empty() && fields.get(".").is_some() => {
+            found.push(path.clone())
+        }
         _ => {}
     }
 }
@@ -69,7 +85,10 @@ fn walk(value: &Value, fields: Option<&Value>, path: &mut Vec<String>, found: &m
 fn step_of(item: &Value, fields: &Value) -> Option<String> {
     let steps = fields.as_object()?.keys();
     match item {
-        Value::Object(map) => steps.filter(|step| step.starts_with("k:")).find(|step| is_key_of(step, map)).cloned(),
+        Value::Object(map) => steps
+            .filter(|step| step.starts_with("k:"))
+            .find(|step| is_key_of(step, map))
+            .cloned(),
         scalar => {
             let step = format!("v:{scalar}");
             fields.get(&step).map(|_| step)
@@ -80,20 +99,36 @@ fn step_of(item: &Value, fields: &Value) -> Option<String> {
 /// Whether the item has these keys; a key that it does not name was filled in with its default.
 fn is_key_of(step: &str, item: &Map<String, Value>) -> bool {
     let keys: Value = serde_json::from_str(step.trim_start_matches("k:")).unwrap_or_default();
-    keys.as_object()
-        .is_some_and(|keys| keys.iter().all(|(key, value)| item.get(key).is_none_or(|known| known == value)))
+    keys.as_object().is_some_and(|keys| {
+        keys.iter()
+            .all(|(key, value)| item.get(key).is_none_or(|known| known == value))
+    })
 }
 
 /// Whether a tree has this path.
 pub(super) fn has(fields: &Value, path: &[String]) -> bool {
-    path.iter().try_fold(fields, |fields, step| fields.get(step)).is_some()
+    path.iter()
+        .try_fold(fields, |fields, step| fields.get(step))
+        .is_some()
 }
 
 /// The paths of `fields` that are neither in `own`, nor said by `wanted`, nor in `exempt`.
-pub(super) fn added(fields: &Value, own: &Value, wanted: &Value, exempt: &Value) -> Vec<Vec<String>> {
+pub(super) fn added(
+    fields: &Value,
+    own: &Value,
+    wanted: &Value,
+    exempt: &Value,
+) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut path = Vec::new();
-    collect(fields, Some(own), Some(wanted), Some(exempt), &mut path, &mut found);
+    collect(
+        fields,
+        Some(own),
+        Some(wanted),
+        Some(exempt),
+        &mut path,
+        &mut found,
+    );
     found
 }
 
@@ -130,14 +165,18 @@ fn collect(
 }
 
 fn is_leaf(fields: &Value) -> bool {
-    fields.as_object().is_none_or(|steps| steps.keys().all(|step| step == "."))
+    fields
+        .as_object()
+        .is_none_or(|steps| steps.keys().all(|step| step == "."))
 }
 
 /// What a value has at a step.
 fn said<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
     match (value, step.split_once(':')?) {
         (Value::Object(map), ("f", name)) => map.get(name),
-        (Value::Array(list), ("k", _)) => list.iter().find(|item| item.as_object().is_some_and(|item| is_key_of(step, item))),
+        (Value::Array(list), ("k", _)) => list
+            .iter()
+            .find(|item| item.as_object().is_some_and(|item| is_key_of(step, item))),
         (Value::Array(list), ("v", scalar)) => list.iter().find(|item| item.to_string() == scalar),
         (Value::Array(list), ("i", index)) => list.get(index.parse::<usize>().ok()?),
         _ => None,
@@ -175,7 +214,10 @@ pub(super) fn merge(fields: &mut Value, other: &Value) {
         return;
     };
     for (step, below) in other {
-        merge(fields.entry(step.clone()).or_insert_with(|| json!({})), below);
+        merge(
+            fields.entry(step.clone()).or_insert_with(|| json!({})),
+            below,
+        );
     }
 }
 

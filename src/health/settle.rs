@@ -200,8 +200,11 @@ fn failures(
             }
         })
         .collect();
-    if gave_up || failures.is_empty() {
-        let (reason, message) = own;
+    let (reason, message) = own;
+    let says_more = failures
+        .iter()
+        .all(|failure| failure.reason != reason.as_str());
+    if failures.is_empty() || gave_up && says_more {
         let own = ObjectFailure {
             object: name,
             container: None,

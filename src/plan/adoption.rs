@@ -9,7 +9,9 @@ use crate::object::{ADOPT_ANNOTATION, ENVIRONMENT_ANNOTATION, FIELD_MANAGER, Obj
 /// Whether an object that belongs to no environment may be taken.
 pub(super) enum Adoption {
     /// With `force`, fields of other managers are taken too.
-    Allowed { force: bool },
+    Allowed {
+        force: bool,
+    },
     Refused(String),
 }
 
@@ -19,7 +21,9 @@ pub(super) fn elsewhere(live: &Object) -> String {
 }
 
 pub(super) fn adopt(desired: &DesiredObject, live: &Object, hand: &HandTools) -> Adoption {
-    let asked = [&desired.object, live].iter().any(|object| object.annotation(ADOPT_ANNOTATION) == Some("true"));
+    let asked = [&desired.object, live]
+        .iter()
+        .any(|object| object.annotation(ADOPT_ANNOTATION) == Some("true"));
     if asked {
         return Adoption::Allowed { force: true };
     }
@@ -29,24 +33,57 @@ pub(super) fn adopt(desired: &DesiredObject, live: &Object, hand: &HandTools) ->
         ));
     }
     // Only people wrote it: what they set by hand, Git sets now. Others may have reasons: a conflict with them is told.
-    let force = live.at("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten().all(|entry| {
-        let manager = entry.get("manager").and_then(Value::as_str).unwrap_or_default();
-        let status = entry.get("subresource").and_then(Value::as_str) == Some("status");
-        status || hand.is(manager) || manager == FIELD_MANAGER || manager == "before-first-apply"
-    });
+    let force = live
+        .at("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .all(|entry| {
+            let manager = entry
+                .get("manager")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let status = entry.get("subresource").and_then(Value::as_str) == Some("status");
+            status
+                || hand.is(manager)
+                || manager == FIELD_MANAGER
+                || manager == "before-first-apply"
+        });
     Adoption::Allowed { force }
 }
 
 /// Which tool says that it owns the object, and as what.
 fn foreign_owner(live: &Object) -> Option<String> {
     let marks: [(&str, Option<&str>); 7] = [
-        ("the Helm release", live.annotation("meta.helm.sh/release-name")),
-        ("the Argo CD application", live.annotation("argocd.argoproj.io/tracking-id")),
-        ("the Argo CD application", live.label("argocd.argoproj.io/instance")),
-        ("the Flux Kustomization", live.label("kustomize.toolkit.fluxcd.io/name")),
-        ("the Flux HelmRelease", live.label("helm.toolkit.fluxcd.io/name")),
-        ("Helm", live.label("app.kubernetes.io/managed-by").filter(|tool| *tool == "Helm").map(|_| "")),
+        (
+            "the Helm release",
+            live.annotation("meta.helm.sh/release-name"),
+        ),
+        (
+            "the Argo CD application",
+            live.annotation("argocd.argoproj.io/tracking-id"),
+        ),
+        (
+            "the Argo CD application",
+            live.label("argocd.argoproj.io/instance"),
+        ),
+        (
+            "the Flux Kustomization",
+            live.label("kustomize.toolkit.fluxcd.io/name"),
+        ),
+        (
+            "the Flux HelmRelease",
+            live.label("helm.toolkit.fluxcd.io/name"),
+        ),
+        (
+            "Helm",
+            live.label("app.kubernetes.io/managed-by")
+                .filter(|tool| *tool == "Helm")
+                .map(|_| ""),
+        ),
         ("the ApplySet", live.label("applyset.kubernetes.io/part-of")),
     ];
-    marks.into_iter().find_map(|(tool, name)| Some(format!("{tool} {}", name?).trim_end().to_owned()))
+    marks
+        .into_iter()
+        .find_map(|(tool, name)| Some(format!("{tool} {}", name?).trim_end().to_owned()))
 }

@@ -10,16 +10,30 @@ use crate::object::{Object, REPLACE_ANNOTATION};
 pub enum DryRunOutcome {
     Ok,
     /// Other managers own fields that the object sets.
-    Conflict { message: String },
+    Conflict {
+        message: String,
+    },
     /// A field changed that can never change.
-    Immutable { message: String },
-    Invalid { message: String },
+    Immutable {
+        message: String,
+    },
+    Invalid {
+        message: String,
+    },
     /// Admission refused it.
-    Denied { message: String },
+    Denied {
+        message: String,
+    },
     /// The identity may not.
-    Forbidden { message: String },
-    NotFound { message: String },
-    Other { message: String },
+    Forbidden {
+        message: String,
+    },
+    NotFound {
+        message: String,
+    },
+    Other {
+        message: String,
+    },
 }
 
 /// What follows for the object.
@@ -36,19 +50,32 @@ pub enum Verdict {
 }
 
 /// What an answer means, by its code and machine-readable parts first, by its words where those do not tell.
-pub fn classify(code: u16, reason: &str, message: &str, causes: &[(String, String, String)]) -> DryRunOutcome {
+pub fn classify(
+    code: u16,
+    reason: &str,
+    message: &str,
+    causes: &[(String, String, String)],
+) -> DryRunOutcome {
     let message = message.to_owned();
     let words = message.to_lowercase();
     match (code, reason) {
-        (409, "Conflict") if causes.iter().any(|(_, reason, _)| reason == "FieldManagerConflict") => {
+        (409, "Conflict")
+            if causes
+                .iter()
+                .any(|(_, reason, _)| reason == "FieldManagerConflict") =>
+        {
             DryRunOutcome::Conflict { message }
         }
         (409, _) => DryRunOutcome::Other { message },
         (422, _) if is_immutable(&words) => DryRunOutcome::Immutable { message },
         // Validating admission policies answer 422 with their own text, webhooks with any code.
-        _ if words.contains("admission webhook") || words.contains("validatingadmissionpolicy") => DryRunOutcome::Denied { message },
+        _ if words.contains("admission webhook") || words.contains("validatingadmissionpolicy") => {
+            DryRunOutcome::Denied { message }
+        }
         (403, _) if is_immutable(&words) => DryRunOutcome::Immutable { message },
-        (403, _) if words.contains("exceeded quota") || words.contains("violates podsecurity") => DryRunOutcome::Denied { message },
+        (403, _) if words.contains("exceeded quota") || words.contains("violates podsecurity") => {
+            DryRunOutcome::Denied { message }
+        }
         (401 | 403, _) => DryRunOutcome::Forbidden { message },
         (404, _) => DryRunOutcome::NotFound { message },
         (400 | 422, _) => DryRunOutcome::Invalid { message },
@@ -76,14 +103,23 @@ fn is_immutable(words: &str) -> bool {
 }
 
 pub fn after_dry_run(action: &Action, outcome: &DryRunOutcome, live: &LiveState) -> Verdict {
-    let refuse = |reason: RefusalReason, message: &String| Verdict::Refuse(Refusal::new(&action.id, reason, message.clone()));
+    let refuse = |reason: RefusalReason, message: &String| {
+        Verdict::Refuse(Refusal::new(&action.id, reason, message.clone()))
+    };
     match outcome {
         DryRunOutcome::Ok => Verdict::Go,
         DryRunOutcome::Conflict { .. } if action.force => Verdict::GoForced,
         DryRunOutcome::Conflict { message } => {
-            debug_assert!(action.reason == Reason::Adopt, "every other apply is forced");
+            debug_assert!(
+                action.reason == Reason::Adopt,
+                "every other apply is forced"
+            );
             let hint = "annotate it in Git with driftless.dev/adopt: \"true\" to take these fields";
-            Verdict::Refuse(Refusal::new(&action.id, RefusalReason::Conflict, format!("{message}; {hint}")))
+            Verdict::Refuse(Refusal::new(
+                &action.id,
+                RefusalReason::Conflict,
+                format!("{message}; {hint}"),
+            ))
         }
         DryRunOutcome::Immutable { message } => immutable(action, message, live),
         DryRunOutcome::Invalid { message } => refuse(RefusalReason::Invalid, message),
@@ -106,13 +142,20 @@ fn immutable(action: &Action, message: &str, live: &LiveState) -> Verdict {
     if replace {
         return Verdict::Replace;
     }
-    let hint = format!("annotate it in Git with {REPLACE_ANNOTATION}: \"true\" to delete and create it again");
-    Verdict::Refuse(Refusal::new(&action.id, RefusalReason::Immutable, format!("{message}; {hint}")))
+    let hint = format!(
+        "annotate it in Git with {REPLACE_ANNOTATION}: \"true\" to delete and create it again"
+    );
+    Verdict::Refuse(Refusal::new(
+        &action.id,
+        RefusalReason::Immutable,
+        format!("{message}; {hint}"),
+    ))
 }
 
 fn is_finished(job: &Object) -> bool {
     let conditions = job.at("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| {
-        matches!(condition["type"].as_str(), Some("Complete" | "Failed")) && condition["status"] == "True"
+        matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
+            && condition["status"] == "True"
     })
 }

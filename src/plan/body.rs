@@ -19,7 +19,12 @@ fn undecided(input: &PlanInput, desired: &DesiredObject) -> Vec<Vec<String>> {
         .flat_map(|pointers| pointers.split(','))
         .map(str::trim)
         .filter_map(|pointer| pointer.strip_prefix('/'))
-        .map(|pointer| pointer.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
+        .map(|pointer| {
+            pointer
+                .split('/')
+                .map(|part| part.replace("~1", "/").replace("~0", "~"))
+                .collect()
+        })
         .collect();
     if input.autoscaled.contains(&desired.id) {
         paths.push(vec!["spec".to_owned(), "replicas".to_owned()]);
@@ -54,7 +59,11 @@ fn remove_from_list(list: &mut Vec<Value>, path: &[String]) {
     let [first, rest @ ..] = path else {
         return;
     };
-    let Some(index) = first.parse::<usize>().ok().filter(|index| *index < list.len()) else {
+    let Some(index) = first
+        .parse::<usize>()
+        .ok()
+        .filter(|index| *index < list.len())
+    else {
         return;
     };
     match (rest, &mut list[index]) {
@@ -69,12 +78,24 @@ fn remove_from_list(list: &mut Vec<Value>, path: &[String]) {
 
 /// The live values of undecided fields that we own now: another manager gets them before we let go, so that none falls
 /// back to its default. Paths through lists are let go as they are.
-pub(super) fn hand_over(input: &PlanInput, desired: &DesiredObject, live: &Object) -> Option<Object> {
+pub(super) fn hand_over(
+    input: &PlanInput,
+    desired: &DesiredObject,
+    live: &Object,
+) -> Option<Object> {
     let own = own_fields(live)?;
     let mut given = Map::new();
     for path in undecided(input, desired) {
-        let owned = path.iter().try_fold(own, |own, name| own.get(format!("f:{name}"))).is_some();
-        let value = path.iter().try_fold(&Value::Object(live.0.clone()), |value, name| value.get(name)).cloned();
+        let owned = path
+            .iter()
+            .try_fold(own, |own, name| own.get(format!("f:{name}")))
+            .is_some();
+        let value = path
+            .iter()
+            .try_fold(&Value::Object(live.0.clone()), |value, name| {
+                value.get(name)
+            })
+            .cloned();
         if let (true, Some(value)) = (owned, value) {
             put(&mut given, &path, value);
         }
@@ -115,13 +136,19 @@ fn put(map: &mut Map<String, Value>, path: &[String], value: Value) {
 pub(super) fn exempt(input: &PlanInput, desired: &DesiredObject, live: &Object) -> Value {
     let mut exempt = json!({});
     for path in undecided(input, desired) {
-        pointer_tree(&mut exempt, &path.iter().map(String::as_str).collect::<Vec<_>>());
+        pointer_tree(
+            &mut exempt,
+            &path.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
     }
     // Where Git omits it, it is nobody's drift.
     if desired.object.at("/spec/replicas").is_none() {
         pointer_tree(&mut exempt, &["spec", "replicas"]);
     }
-    pointer_tree(&mut exempt, &["spec", "template", "metadata", "annotations", RESTARTED_AT]);
+    pointer_tree(
+        &mut exempt,
+        &["spec", "template", "metadata", "annotations", RESTARTED_AT],
+    );
     // What a person tells the agent on the live object is meant.
     let annotations = live.at("/metadata/annotations").and_then(Value::as_object);
     for name in annotations.into_iter().flat_map(Map::keys) {

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "the cases read better")]
 fn is(value: Value, expected: &str) {
     let got = match health_of(value.clone()) {
         Health::Current => "Current".to_owned(),
@@ -383,6 +384,10 @@ fn expressions_are_bounded() {
         format!("{}1 == 1", "-".repeat(4000)),
         format!("{}1 == 1", "- ".repeat(2000)),
         format!("true{}", " == true".repeat(500)),
+        format!("{}true{}", "(".repeat(2000), ")".repeat(2000)),
+        format!("{}true{}", "[1].all(x,".repeat(300), ")".repeat(300)),
+        format!("{}true{}", "!(".repeat(30), ")".repeat(30)),
+        format!("self{}", "[0]".repeat(30)),
         "\u{0}\u{1F600}'".to_owned(),
     ] {
         if let Ok(checks) = Checks::compile(&[check(&source, None)]) {
