@@ -22,3 +22,6 @@ pub mod sources;
 pub mod status;
 pub mod tree;
 pub mod yaml;
+
+#[cfg(test)]
+mod docs;
