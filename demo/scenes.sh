@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # sourced by demo/run, after lib.sh
 # The demo's scenes. Each changes Git, or the cluster by hand, and is judged by what the API server says.
 
 environments=(dev staging production)
@@ -98,7 +99,6 @@ scene_empty() {
 }
 
 scene_broken() {
-  local available
   edit systems/hello/hello.yaml 's/image: demo-app/image: no-such-app/'
   push 'hello: an image that nobody has built'
   within 15 'the environment names the container and the reason' culprit_is hello 'ErrImagePull\|ImagePullBackOff' || return

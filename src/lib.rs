@@ -18,8 +18,10 @@ pub mod pass;
 pub mod plan;
 pub mod prune;
 pub mod render;
+pub mod server;
 pub mod sources;
 pub mod status;
+pub mod telemetry;
 pub mod tree;
 pub mod yaml;
 
