@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(json_path = ".spec.environment", name = "Environment", type_ = "string"),
     printcolumn(json_path = ".spec.commit", name = "Commit", type_ = "string"),
     printcolumn(json_path = ".spec.by", name = "By", type_ = "string"),
-    printcolumn(json_path = ".spec.expires", name = "Expires", type_ = "date"),
+    printcolumn(json_path = ".spec.expires", name = "Expires", type_ = "string"),
     printcolumn(json_path = ".status.usedAt", name = "Used", type_ = "date"),
     validation = Rule::new("self.spec == oldSelf.spec").message("an Approval cannot be changed; delete it and make another")
 )]

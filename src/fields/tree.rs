@@ -43,7 +43,7 @@ fn walk(
     found: &mut Vec<Vec<String>>,
 ) {
     let Some(fields) = fields else {
-        found.push(path.clone());
+        lost(value, path, found);
         return;
     };
     // Without steps below it is owned as one: a scalar, or a list or map that is replaced whole.
@@ -78,6 +78,20 @@ fn walk(
             found.push(path.clone())
         }
         _ => {}
+    }
+}
+
+/// All of `value` is missing: every field in it, down to the first list.
+fn lost(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                path.push(format!("f:{key}"));
+                lost(value, path, found);
+                path.pop();
+            }
+        }
+        _ => found.push(path.clone()),
     }
 }
 
