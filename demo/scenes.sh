@@ -124,16 +124,18 @@ healed() {
 }
 
 scene_rest() {
-  local seconds=15 from all
+  local seconds=15 from polls all
   [ -z "${WITHOUT_AGENT:-}" ] || seconds=2
-  say 'what both replicas of the agent ask of the API server, from its audit log'
+  say "what both replicas ask of the API server (its audit log) and of Git, over $seconds s"
   sleep 3 # what the last scene caused has ended
-  from=$(wc -l <"$STATE/audit.log")
+  from=$(wc -l <"$STATE/audit.log") polls=$(wc -l <"$STATE/git/access.log")
   sleep $seconds
+  # A watch is counted when it ends; as long as it lasts it sends nothing.
   all=$(tail -n "+$((from + 1))" "$STATE/audit.log" | grep '"username":"system:serviceaccount:driftless-system:driftless"' |
-    sed 's/.*"verb":"\([a-z]*\)".*"objectRef":{"resource":"\([a-z]*\)".*/\1 \2/' | sort | uniq -c |
-    awk -v seconds=$seconds '{printf "%d %s %s\n", $1 * 60 / seconds, $2, $3}' | sort -rn)
-  awk '{printf "    %4d a minute: %s %s\n", $1, $2, $3}' <<<"$all"
+    grep -v '"stage":"ResponseStarted"' | sed -E 's/.*"requestURI":"([^?"]*).*"verb":"([a-z]+)".*/\2 \1/' | sort | uniq -c | sort -rn)
+  awk -v seconds=$seconds '{printf "    %4d a minute: %s %s\n", $1 * 60 / seconds, $2, $3}' <<<"$all"
+  polls=$(tail -n "+$((polls + 1))" "$STATE/git/access.log" | grep -c ' 200 GET .*info/refs')
+  printf '    %4d a minute: git ls-remote\n' $((polls * 60 / seconds))
   check 'the lease is kept: the agent is there' grep -q leases <<<"$all" || return
-  check 'no more than 60 requests a minute' awk '{sum += $1} END {exit sum > 60}' <<<"$all"
+  check 'no more than 30 requests a minute' awk -v seconds=$seconds '{sum += $1} END {exit sum * 60 / seconds > 30}' <<<"$all"
 }

@@ -53,7 +53,7 @@ pub fn assess(object: &Object, checks: &Checks) -> Health {
     }
 }
 
-/// Whether the health of this kind is in the object. Where it is not (ConfigMaps, Secrets, Roles, Ingresses…), existence
+/// Whether the health of this kind is in the object. Where it is not (`ConfigMap`s, Secrets, Roles, Ingresses…), existence
 /// is health, and nobody needs to read the content.
 pub fn needs_object(group: &str, kind: &str, checks: &Checks) -> bool {
     checks.concern(group, kind) || !builtin::existence_is_health(group, kind)

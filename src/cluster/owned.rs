@@ -56,8 +56,12 @@ impl Cluster {
 
     async fn sweep_all(&self) -> Result<BTreeMap<String, Inventory>, ClusterError> {
         let kinds = self.kinds().await;
-        let lists: Vec<(KindInfo, List)> = stream::iter(kinds.iter().filter(|kind| kind.listable).cloned().collect::<Vec<_>>())
-            .map(|kind| async move { self.list_owned(&kind).await.map(|list| (kind, list)) })
+        let requests: Vec<_> = kinds
+            .iter()
+            .filter(|kind| kind.listable)
+            .map(|kind| async move { self.list_owned(kind).await.map(|list| (kind, list)) })
+            .collect();
+        let lists: Vec<(&KindInfo, List)> = stream::iter(requests)
             .buffer_unordered(8)
             .try_collect()
             .await?;
@@ -78,7 +82,11 @@ impl Cluster {
                     uid: item.metadata.uid,
                     finished: None,
                 };
-                found.entry(owner.clone()).or_default().entries.insert(id, entry);
+                found
+                    .entry(owner.clone())
+                    .or_default()
+                    .entries
+                    .insert(id, entry);
             }
         }
         Ok(found)
@@ -87,11 +95,24 @@ impl Cluster {
     async fn list_owned(&self, kind: &KindInfo) -> Result<List, ClusterError> {
         let action = format!("list the {} that environments own", kind.plural);
         let version = kind.versions.first().map_or("", String::as_str);
-        let root = if kind.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", kind.group) };
-        let request = Request::get(format!("{root}/{version}/{}?labelSelector={ENVIRONMENT_LABEL}", kind.plural))
-            .header("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
-            .body(Vec::new())
-            .map_err(|error| ClusterError::new(&*action, kube::Error::HttpError(error)))?;
-        self.client.request(request).await.map_err(|error| ClusterError::new(&*action, error))
+        let root = if kind.group.is_empty() {
+            "/api".to_owned()
+        } else {
+            format!("/apis/{}", kind.group)
+        };
+        let request = Request::get(format!(
+            "{root}/{version}/{}?labelSelector={ENVIRONMENT_LABEL}",
+            kind.plural
+        ))
+        .header(
+            "accept",
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+        )
+        .body(Vec::new())
+        .map_err(|error| ClusterError::new(&*action, kube::Error::HttpError(error)))?;
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| ClusterError::new(&*action, error))
     }
 }

@@ -21,13 +21,27 @@ impl Events {
     }
 
     /// Something went as it should.
-    pub async fn normal<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, action: &str, note: &str) {
-        self.publish(object, EventType::Normal, reason, action, note).await;
+    pub async fn normal<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
+        self.publish(object, EventType::Normal, reason, action, note)
+            .await;
     }
 
     /// Something needs a person's eye.
-    pub async fn warning<K: Resource<DynamicType = ()>>(&self, object: &K, reason: &str, action: &str, note: &str) {
-        self.publish(object, EventType::Warning, reason, action, note).await;
+    pub async fn warning<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
+        self.publish(object, EventType::Warning, reason, action, note)
+            .await;
     }
 
     async fn publish<K: Resource<DynamicType = ()>>(

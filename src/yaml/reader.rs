@@ -159,12 +159,14 @@ pub(super) fn decode<'t>(bytes: &'t [u8], limits: &Limits) -> Result<Cow<'t, str
 }
 
 fn utf8(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
-    std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|error| {
-        format!(
-            "byte {} is not UTF-8; binary content belongs into a generator's `files`",
-            error.valid_up_to()
-        )
-    })
+    std::str::from_utf8(bytes)
+        .map(Cow::Borrowed)
+        .map_err(|error| {
+            format!(
+                "byte {} is not UTF-8; binary content belongs into a generator's `files`",
+                error.valid_up_to()
+            )
+        })
 }
 
 type Parts<'t> = Vec<(&'t str, usize)>;
@@ -179,7 +181,9 @@ fn split(text: &str) -> (Parts<'_>, Vec<(usize, Problem)>) {
         line += 1;
         if text[next..].starts_with("---") {
             // The separator has to end in a line break, too.
-            let Some(end) = text[next..].find('\n') else { break };
+            let Some(end) = text[next..].find('\n') else {
+                break;
+            };
             let rest = text[next + 3..next + end].trim();
             if !rest.is_empty() && !rest.starts_with('#') {
                 problems.push((
@@ -221,7 +225,12 @@ struct Builder<'l> {
 }
 
 impl<'l> Builder<'l> {
-    fn build(text: &str, line_offset: usize, limits: &'l Limits, refuse_duplicates: bool) -> Result<Option<Document>, Vec<Problem>> {
+    fn build(
+        text: &str,
+        line_offset: usize,
+        limits: &'l Limits,
+        refuse_duplicates: bool,
+    ) -> Result<Option<Document>, Vec<Problem>> {
         let mut builder = Builder {
             tree: Tree::new(),
             anchors: HashMap::new(),
@@ -241,7 +250,9 @@ impl<'l> Builder<'l> {
             if matches!(event, Event::DocumentEnd) {
                 break;
             }
-            builder.event(event, span).map_err(|problem| vec![problem])?;
+            builder
+                .event(event, span)
+                .map_err(|problem| vec![problem])?;
         }
         if !builder.problems.is_empty() {
             return Err(builder.problems);
@@ -293,8 +304,12 @@ impl<'l> Builder<'l> {
                 }
                 self.attach(id);
             }
-            Event::SequenceStart(style, anchor, tag) => self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?,
-            Event::MappingStart(style, anchor, tag) => self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?,
+            Event::SequenceStart(style, anchor, tag) => {
+                self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some((id, anchor)) = self.open.pop() {
                     if self.tree.kind(id) == Kind::Map {
@@ -335,7 +350,11 @@ impl<'l> Builder<'l> {
         let node = Node {
             tagged: explicit.is_some(),
             tag: explicit.unwrap_or(default),
-            style: if style == StructureStyle::Flow { Style::Flow } else { Style::Plain },
+            style: if style == StructureStyle::Flow {
+                Style::Flow
+            } else {
+                Style::Plain
+            },
             place,
             ..Node::of(kind)
         };
@@ -343,7 +362,10 @@ impl<'l> Builder<'l> {
         if self.open.len() >= self.limits.depth {
             return Err(self.problem(
                 id,
-                format!("nested deeper than the limit of {} levels", self.limits.depth),
+                format!(
+                    "nested deeper than the limit of {} levels",
+                    self.limits.depth
+                ),
             ));
         }
         self.open.push((id, anchor));
@@ -386,7 +408,10 @@ impl<'l> Builder<'l> {
             for (key, _) in &pairs {
                 let node = self.tree.node(*key);
                 if !seen.insert((node.kind == Kind::Scalar, &node.text)) {
-                    let problem = self.problem(*key, format!("the key `{}` occurs twice in one map", node.text));
+                    let problem = self.problem(
+                        *key,
+                        format!("the key `{}` occurs twice in one map", node.text),
+                    );
                     self.problems.push(problem);
                 }
             }
@@ -402,7 +427,11 @@ impl<'l> Builder<'l> {
         };
         let mut merged: Vec<NodeId> = Vec::new();
         let mut index: HashMap<String, usize> = HashMap::new();
-        let own: Vec<(NodeId, NodeId)> = pairs.iter().copied().filter(|(key, _)| !is_merge(*key)).collect();
+        let own: Vec<(NodeId, NodeId)> = pairs
+            .iter()
+            .copied()
+            .filter(|(key, _)| !is_merge(*key))
+            .collect();
         let mut fields = Vec::new();
         for source in sources {
             if self.tree.kind(source) != Kind::Map {

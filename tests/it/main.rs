@@ -5,4 +5,5 @@
 
 mod harness;
 mod image;
+mod installation;
 mod support;

@@ -138,7 +138,7 @@ impl Replica {
 }
 
 /// Everything that `driftless install` prints but the Deployment: the tests start the program themselves.
-fn install(node: &Node) {
+pub fn install(node: &Node) {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
