@@ -1,5 +1,10 @@
 //! `Approval`: a person's word that one set of changes may happen.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "columns of the same type are no duplicates"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -20,7 +25,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(json_path = ".spec.environment", name = "Environment", type_ = "string"),
     printcolumn(json_path = ".spec.commit", name = "Commit", type_ = "string"),
     printcolumn(json_path = ".spec.by", name = "By", type_ = "string"),
-    printcolumn(json_path = ".spec.expires", name = "Expires", type_ = "date"),
+    printcolumn(json_path = ".spec.expires", name = "Expires", type_ = "string"),
     printcolumn(json_path = ".status.usedAt", name = "Used", type_ = "date"),
     validation = Rule::new("self.spec == oldSelf.spec").message("an Approval cannot be changed; delete it and make another")
 )]
