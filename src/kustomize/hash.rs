@@ -32,8 +32,8 @@ pub fn add_hashes(context: &mut Context<'_>, resources: &mut Resources) -> Resul
 }
 
 fn hash(tree: &Tree, object: NodeId) -> Result<String> {
-    let value = |path: &[&str]| -> Result<Value> {
-        Ok(match tree.at(object, path) {
+    let value = |field: &str| -> Result<Value> {
+        Ok(match tree.get(object, field) {
             None => Value::String(String::new()),
             Some(id) if tree.kind(id) == Kind::Scalar => Value::String(tree.text(id).to_owned()),
             Some(id) => to_value(tree, id)?,
@@ -42,17 +42,18 @@ fn hash(tree: &Tree, object: NodeId) -> Result<String> {
     let kind = node::kind(tree, object);
     let mut content = Map::new();
     content.insert("kind".to_owned(), kind.into());
-    content.insert("name".to_owned(), value(&["metadata", "name"])?);
-    content.insert("data".to_owned(), value(&["data"])?);
+    // The name does not count; kustomize looks for it where it is not.
+    content.insert("name".to_owned(), "".into());
+    content.insert("data".to_owned(), value("data")?);
     let optional = match kind {
         "ConfigMap" => "binaryData",
         "Secret" => {
-            content.insert("type".to_owned(), value(&["type"])?);
+            content.insert("type".to_owned(), value("type")?);
             "stringData"
         }
         other => return fail(format!("a {other} cannot have a hash in its name; only ConfigMaps and Secrets can")),
     };
-    let more = value(&[optional])?;
+    let more = value(optional)?;
     if more.is_object() {
         content.insert(optional.to_owned(), more);
     }
