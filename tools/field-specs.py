@@ -20,10 +20,8 @@ folder = pathlib.Path(sys.argv[1])
 texts = {}
 for file in sorted(folder.glob("*.go")):
     source = file.read_text()
-    for name, text, more in re.findall(r"(\w+)\s*=\s*`([^`]*)`(?:\s*\+\s*(\w+))?", source):
-        texts[name] = (text, more)
-    for name, text, more in re.findall(r"(templateLabelFieldSpecs)\s*=\s*`([^`]*)`\s*\+\s*(\w+)", source):
-        texts[name] = (text, more)
+    for name, text, more in re.findall(r"(\w+)\s*=\s*`([^`]*)`((?:\s*\+\s*\w+)*)", source):
+        texts[name] = (text, re.findall(r"\w+", more))
 
 
 def line(spec):
@@ -33,9 +31,10 @@ def line(spec):
 
 merged = {}
 for name, (text, more) in texts.items():
-    if name == "metadataLabelsFieldSpecs":
-        continue
-    merged.update(yaml.safe_load(text + (texts[more][0] if more else "")) or {})
+    loaded = yaml.safe_load(text + "".join(texts[other][0] for other in more)) or {}
+    # Those without a section are parts of others.
+    if isinstance(loaded, dict):
+        merged.update(loaded)
 for section in sorted(merged):
     print(f"[{section}]")
     for entry in merged[section]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write src/kustomize/schema.txt: which lists of the built-in kinds merge by which keys.
 
-    merge-schema.py kyaml/openapi/kubernetesapi/v1_21_2/swagger.pb > src/kustomize/schema.txt
+    merge-schema.py kyaml/openapi/kubernetesapi/v1_21_2/swagger.pb.gz > src/kustomize/schema.txt
 
 The input is the OpenAPI document that kustomize itself merges by (module sigs.k8s.io/kustomize/kyaml), an OpenAPI v2
 document as protocol buffers. What no list that merges lies below is left out. The lines of the output:
@@ -15,6 +15,7 @@ document as protocol buffers. What no list that merges lies below is left out. T
 
 TYPE is a number, `o` (known, nothing merges below) or `x` (anything may stand there, also another object).
 """
+import gzip
 import sys
 
 
@@ -140,7 +141,7 @@ class Schemas:
 
 
 def main():
-    schemas = Schemas(open(sys.argv[1], "rb").read())
+    schemas = Schemas(gzip.open(sys.argv[1]).read())
     kinds = {}
     for name in sorted(schemas.raw):
         text = extensions(schemas.raw[name]).get("x-kubernetes-group-version-kind")

@@ -19,6 +19,7 @@ pub struct Config {
     pub common_labels: Vec<FieldSpec>,
     pub labels: Vec<FieldSpec>,
     pub template_labels: Vec<FieldSpec>,
+    pub volume_claim_template_labels: Vec<FieldSpec>,
     pub common_annotations: Vec<FieldSpec>,
     /// Kinds with the fields that refer to them by name.
     pub name_reference: Vec<(Gvk, Vec<FieldSpec>)>,
@@ -34,6 +35,7 @@ const FIELDS: &[&str] = &[
     "commonLabels",
     "labels",
     "templateLabels",
+    "volumeClaimTemplateLabels",
     "commonAnnotations",
     "nameReference",
     "varReference",
@@ -42,7 +44,7 @@ const FIELDS: &[&str] = &[
 ];
 
 impl Config {
-    fn lists_mut(&mut self) -> [&mut Vec<FieldSpec>; 10] {
+    fn lists_mut(&mut self) -> [&mut Vec<FieldSpec>; 11] {
         [
             &mut self.name_prefix,
             &mut self.name_suffix,
@@ -50,6 +52,7 @@ impl Config {
             &mut self.common_labels,
             &mut self.labels,
             &mut self.template_labels,
+            &mut self.volume_claim_template_labels,
             &mut self.common_annotations,
             &mut self.var_reference,
             &mut self.images,
@@ -57,7 +60,7 @@ impl Config {
         ]
     }
 
-    fn lists(&self) -> [&Vec<FieldSpec>; 10] {
+    fn lists(&self) -> [&Vec<FieldSpec>; 11] {
         [
             &self.name_prefix,
             &self.name_suffix,
@@ -65,6 +68,7 @@ impl Config {
             &self.common_labels,
             &self.labels,
             &self.template_labels,
+            &self.volume_claim_template_labels,
             &self.common_annotations,
             &self.var_reference,
             &self.images,
@@ -168,6 +172,7 @@ fn parse_table(text: &str) -> Config {
             "namespace" => config.namespace.push(spec),
             "commonLabels" => config.common_labels.push(spec),
             "templateLabels" => config.template_labels.push(spec),
+            "volumeClaimTemplateLabels" => config.volume_claim_template_labels.push(spec),
             "commonAnnotations" => config.common_annotations.push(spec),
             "varReference" => config.var_reference.push(spec),
             "images" => config.images.push(spec),
@@ -193,6 +198,7 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Config {
         common_labels: field_specs(decoder, &fields, "commonLabels"),
         labels: field_specs(decoder, &fields, "labels"),
         template_labels: field_specs(decoder, &fields, "templateLabels"),
+        volume_claim_template_labels: field_specs(decoder, &fields, "volumeClaimTemplateLabels"),
         common_annotations: field_specs(decoder, &fields, "commonAnnotations"),
         name_reference: back_references(decoder, &fields, "nameReference"),
         var_reference: field_specs(decoder, &fields, "varReference"),

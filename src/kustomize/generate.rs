@@ -109,7 +109,7 @@ fn apply_options(tree: &mut Tree, root: NodeId, options: &GeneratorOptions) -> R
 }
 
 /// Base64, in lines of 70 characters if it is longer than one.
-fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     const LINE: usize = 70;
     let text = base64::engine::general_purpose::STANDARD.encode(bytes);
     if text.len() < LINE {

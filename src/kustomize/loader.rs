@@ -129,6 +129,11 @@ impl Loader {
         if path.starts_with('/') {
             return fail(format!("`{path}`: a base cannot be an absolute path"));
         }
+        if path.split('/').any(|part| part != ".." && part.contains("..")) {
+            return fail(format!(
+                "the path `{path}` is ambiguous; check the indentation of the list in the kustomization"
+            ));
+        }
         let root = self.path(path)?;
         if let Some(visited) = self.visited.iter().find(|visited| is_within(visited, &root)) {
             return fail(format!(

@@ -202,19 +202,19 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
             Ok(Generator::Made(made, args))
         }
         "IAMPolicyGenerator" => {
-            let known = &["cloud", "kubernetesService", "serviceAccount", "projectId"];
+            let known = &["cloud", "kubernetesService", "serviceAccount"];
             let read = with_fields(context, config, known, |decoder, fields| {
                 let mut named = |field: &str| {
                     let id = fields.get(field)?;
-                    let fields = decoder.fields(id, field, &["name", "namespace"])?;
-                    Some((decoder.text(&fields, "name"), decoder.text(&fields, "namespace")))
+                    let names = ["name", "namespace", "projectId"];
+                    let fields = decoder.fields(id, field, &names)?;
+                    Some(names.map(|name| decoder.text(&fields, name)))
                 };
                 let (service, account) = (named("kubernetesService"), named("serviceAccount"));
                 let cloud = decoder.text(fields, "cloud");
-                let project = decoder.text(fields, "projectId");
-                (cloud, project, service.unwrap_or_default(), account.unwrap_or_default())
+                (cloud, service.unwrap_or_default(), account.unwrap_or_default())
             });
-            let (cloud, project, (name, namespace), (account, _)) = read.map_err(place)?;
+            let (cloud, [name, namespace, _], [account, _, project]) = read.map_err(place)?;
             if cloud != "gke" {
                 return fail(format!("cloud provider {cloud} not supported yet"));
             }

@@ -162,7 +162,8 @@ fn put(context: &mut Context<'_>, resource: &Resource, value: NodeId, path: &str
     let parts = split_field_path(path);
     let limits = context.yaml_limits();
     let tree = &mut context.tree;
-    if structured::put(tree, resource.root, value, &parts, create, &limits).is_ok() {
+    let mut set_inside = |tree: &mut Tree, target: NodeId| set(tree, target, value, options);
+    if structured::put(tree, resource.root, &mut set_inside, &parts, create, &limits).is_ok() {
         return Ok(());
     }
     let words = if create.is_some() { "unable to find or create field" } else { "unable to find field" };
@@ -198,7 +199,7 @@ fn set(tree: &mut Tree, target: NodeId, value: NodeId, options: Option<&FieldOpt
 }
 
 /// A scalar gets the text of the value, anything else becomes the value.
-pub fn overwrite(tree: &mut Tree, target: NodeId, value: NodeId) {
+fn overwrite(tree: &mut Tree, target: NodeId, value: NodeId) {
     if tree.kind(target) == Kind::Scalar {
         let text = tree.node(value).text.clone();
         tree.node_mut(target).text = text;

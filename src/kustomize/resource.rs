@@ -382,12 +382,15 @@ impl Resources {
             ([], _) => self.append(context, resource),
             ([at], Behavior::Merge | Behavior::Replace) => {
                 let old = &self.list[*at];
+                let is_merge = resource.behavior == Behavior::Merge;
                 let origin = node::annotation(&context.tree, old.root, super::provenance::ORIGIN).map(str::to_owned);
                 resource.copy_metadata_from(&mut context.tree, old)?;
-                if resource.behavior == Behavior::Merge {
-                    for field in ["data", "binaryData"] {
-                        merge_data(&mut context.tree, old.root, resource.root, field)?;
-                    }
+                if is_merge {
+                    let tree = &mut context.tree;
+                    let is_secret = id.gvk.group.is_empty() && id.gvk.version == "v1" && id.gvk.kind == "Secret";
+                    let data = if is_secret { fold_string_data(tree, old.root)? } else { old.root };
+                    merge_data(tree, data, resource.root, "data")?;
+                    merge_data(tree, old.root, resource.root, "binaryData")?;
                     if let Some(origin) = origin {
                         super::provenance::set_origin(&mut context.tree, resource.root, &origin)?;
                     }
@@ -436,6 +439,21 @@ impl Resource {
         node::set_at(tree, self.root, &["metadata", "name"], &name)?;
         node::set_namespace(tree, self.root, &namespace)
     }
+}
+
+/// A copy of a Secret in which `stringData` stands in `data`.
+fn fold_string_data(tree: &mut Tree, secret: NodeId) -> Result<NodeId> {
+    let copy = tree.copy(secret);
+    if let Some(texts) = tree.get(copy, "stringData").filter(|id| !tree.node(*id).is_null()) {
+        node::demand(tree, texts, Kind::Map)?;
+        for (key, value) in tree.pairs(texts).collect::<Vec<_>>() {
+            node::demand(tree, value, Kind::Scalar)?;
+            let (key, value) = (tree.text(key).to_owned(), tree.text(value).to_owned());
+            super::generate::put_data(tree, copy, "data", &key, &super::generate::encode(value.as_bytes()))?;
+        }
+    }
+    node::clear(tree, copy, "stringData")?;
+    Ok(copy)
 }
 
 fn merge_data(tree: &mut Tree, old: NodeId, new: NodeId, field: &str) -> Result<()> {

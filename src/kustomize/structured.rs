@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::error::{Result, fail};
 use super::node;
-use super::replace::{find, overwrite};
+use super::replace::find;
 use crate::yaml::{Kind, Limits, NodeId, Tree, parse, to_block, to_value};
 
 /// A node as YAML text, without the line break at the end.
@@ -16,7 +16,7 @@ pub fn text_of(tree: &Tree, id: NodeId) -> String {
 pub fn put(
     tree: &mut Tree,
     object: NodeId,
-    value: NodeId,
+    set: &mut dyn FnMut(&mut Tree, NodeId) -> Result<()>,
     path: &[String],
     create: Option<Kind>,
     limits: &Limits,
@@ -36,7 +36,7 @@ pub fn put(
             return fail("unable to find field in structured data");
         }
         for target in targets {
-            overwrite(tree, target, value);
+            set(tree, target)?;
         }
         let new = if text.trim_start().starts_with(['{', '[']) {
             let value = to_value(tree, root)?;

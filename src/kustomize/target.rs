@@ -405,6 +405,9 @@ impl Target {
                 if label.include_templates {
                     merge_all(&mut specs, &config.template_labels)?;
                 }
+                if label.include_volume_claim_templates {
+                    merge_all(&mut specs, &config.volume_claim_template_labels)?;
+                }
                 merge_one(&mut specs, &FieldSpec::of("metadata/labels", true))
             });
             merged.map_err(|errors| errors.field(&field))?;

@@ -253,9 +253,14 @@ fn new_image(image: &Image, old: &str) -> String {
 
 /// Changes the names and tags of images.
 pub fn set_images(context: &mut Context<'_>, resources: &mut Resources, image: &Image, specs: &[FieldSpec]) -> Result<()> {
-    let pattern = format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
+    let pattern = format!(
+        "^{}(:[a-zA-Z0-9_.{{}}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{{}}-]*)?$",
+        image.name
+    );
     let Ok(regex) = Regex::new(&pattern) else {
-        return fail(format!("the image name `{}` is not a regular expression", image.name));
+        let name = &image.name;
+        context.warnings.push(format!("the image name `{name}` is not a regular expression, it matches nothing"));
+        return Ok(());
     };
     let set = |tree: &mut Tree, id: NodeId| -> Result<()> {
         node::demand(tree, id, Kind::Scalar)?;

@@ -54,6 +54,7 @@ pub struct Label {
     pub pairs: Vec<(String, String)>,
     pub include_selectors: bool,
     pub include_templates: bool,
+    pub include_volume_claim_templates: bool,
     pub fields: Vec<FieldSpec>,
 }
 
@@ -245,7 +246,13 @@ pub fn generators<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str
 }
 
 pub fn label(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Label {
-    let known = &["pairs", "includeSelectors", "includeTemplates", "fields"];
+    let known = &[
+        "pairs",
+        "includeSelectors",
+        "includeTemplates",
+        "includeVolumeClaimTemplates",
+        "fields",
+    ];
     let Some(fields) = decoder.fields(id, path, known) else {
         return Label::default();
     };
@@ -253,6 +260,7 @@ pub fn label(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Label {
         pairs: decoder.text_map(&fields, "pairs"),
         include_selectors: decoder.flag(&fields, "includeSelectors"),
         include_templates: decoder.flag(&fields, "includeTemplates"),
+        include_volume_claim_templates: decoder.flag(&fields, "includeVolumeClaimTemplates"),
         fields: field_specs(decoder, &fields, "fields"),
     }
 }
