@@ -1,0 +1,546 @@
+//! The tasks of the agent and how they end: watches of our kinds, the lease, and while leading one task per Repository and
+//! per Environment. Decides nothing about objects.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, StreamExt, pin_mut};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Approval, Environment, Repository};
+use crate::cluster::scalers::Scalers;
+use crate::cluster::{Cluster, Events, Leadership, Lease, PodWatches, Tracker};
+use crate::fields::HandTools;
+use crate::git::Limits;
+use crate::metrics::Metrics;
+use crate::pass::{Context, Memory, Next, pass};
+use crate::sources::{SourceConfig, Sources};
+use crate::status::sync_requested;
+
+/// What the agent needs to know to run.
+#[derive(Clone)]
+pub struct Settings {
+    /// The namespace of the agent: its lease and its state.
+    pub namespace: String,
+    /// The name of this replica.
+    pub holder: String,
+    /// Where Git mirrors lie.
+    pub data: PathBuf,
+    pub allow_file: bool,
+    pub limits: Limits,
+    /// Renders at once.
+    pub renders: usize,
+    /// Requests of one pass at once.
+    pub parallel: usize,
+    /// Files that one environment may read.
+    pub file_limit: usize,
+    /// Field managers whose additions are removed.
+    pub hand_tools: HandTools,
+}
+
+/// What the server asks the agent.
+#[derive(Clone)]
+pub struct Handle {
+    pub repositories: Store<Repository>,
+    pub environments: Store<Environment>,
+    pub leads: watch::Receiver<bool>,
+}
+
+/// Something of ours changed.
+#[derive(Clone, Debug)]
+enum Changed {
+    Repository(ObjectRef<Repository>),
+    Environment(ObjectRef<Environment>),
+    /// An Approval for this Environment.
+    Approval(ObjectRef<Environment>),
+}
+
+/// The agent before it runs.
+pub struct Agent {
+    settings: Settings,
+    cluster: Arc<Cluster>,
+    metrics: Arc<Metrics>,
+    repositories: (Store<Repository>, Writer<Repository>),
+    environments: (Store<Environment>, Writer<Environment>),
+    approvals: (Store<Approval>, Writer<Approval>),
+    leads: watch::Sender<bool>,
+}
+
+impl Agent {
+    pub fn new(settings: Settings, cluster: Arc<Cluster>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            settings,
+            cluster,
+            metrics,
+            repositories: store(),
+            environments: store(),
+            approvals: store(),
+            leads: watch::Sender::new(false),
+        }
+    }
+
+    pub fn handle(&self) -> Handle {
+        Handle {
+            repositories: self.repositories.0.clone(),
+            environments: self.environments.0.clone(),
+            leads: self.leads.subscribe(),
+        }
+    }
+
+    /// Runs until `stop`; what is being written then ends first.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            settings,
+            cluster,
+            metrics,
+            repositories,
+            environments,
+            approvals,
+            leads,
+        } = self;
+        // One object may be in the middle of being written: the watches outlive the work.
+        let watching = CancellationToken::new();
+        let (changes, _) = broadcast::channel(4096);
+        let (repositories, writer) = repositories;
+        follow(
+            &cluster,
+            writer,
+            &changes,
+            &watching,
+            |repository: &Repository| Changed::Repository(ObjectRef::from_obj(repository)),
+        );
+        let (environments, writer) = environments;
+        follow(
+            &cluster,
+            writer,
+            &changes,
+            &watching,
+            |environment: &Environment| Changed::Environment(ObjectRef::from_obj(environment)),
+        );
+        let (approvals, writer) = approvals;
+        follow(
+            &cluster,
+            writer,
+            &changes,
+            &watching,
+            |approval: &Approval| {
+                let environment = ObjectRef::new(&approval.spec.environment);
+                Changed::Approval(environment.within(&approval.namespace().unwrap_or_default()))
+            },
+        );
+        let leadership = Arc::<Leadership>::default();
+        let lease = Arc::new(Lease::new(
+            cluster.client(),
+            cluster.watching(),
+            &settings.namespace,
+            "driftless",
+            &settings.holder,
+        ));
+        let mut leading = leads.subscribe();
+        let competition = {
+            let (lease, leadership, stop) = (lease.clone(), leadership.clone(), stop.clone());
+            tokio::spawn(async move { lease.run(&leads, &leadership, &stop).await })
+        };
+        let stores = Stores {
+            repositories,
+            environments,
+            approvals,
+        };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = leading.changed() => if changed.is_err() { break },
+            }
+            if !*leading.borrow_and_update() {
+                continue;
+            }
+            metrics.leads(true);
+            let work = CancellationToken::new();
+            let lead = lead(
+                &settings,
+                &cluster,
+                &metrics,
+                &leadership,
+                &stores,
+                &changes,
+                work.clone(),
+            );
+            pin_mut!(lead);
+            tokio::select! {
+                () = &mut lead => {}
+                () = stop.cancelled() => { work.cancel(); lead.await; }
+                () = lost(&mut leading) => { work.cancel(); lead.await; }
+            }
+            metrics.leads(false);
+        }
+        if let Err(error) = competition.await {
+            tracing::error!(%error, "the lease's task ended abnormally");
+        }
+        lease.release().await;
+        watching.cancel();
+    }
+}
+
+async fn lost(leading: &mut watch::Receiver<bool>) {
+    while *leading.borrow_and_update() {
+        if leading.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Stores {
+    repositories: Store<Repository>,
+    environments: Store<Environment>,
+    approvals: Store<Approval>,
+}
+
+/// Watches one of our kinds into its store, telling of every change.
+fn follow<K>(
+    cluster: &Cluster,
+    writer: Writer<K>,
+    changes: &broadcast::Sender<Changed>,
+    stop: &CancellationToken,
+    changed: impl Fn(&K) -> Changed + Send + Sync + 'static,
+) where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let api: Api<K> = Api::all(cluster.watching());
+    let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
+    let (changes, stop) = (changes.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut writer = writer;
+        pin_mut!(events);
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => {
+                    writer.apply_watcher_event(&event);
+                    match &event {
+                        watcher::Event::Apply(object)
+                        | watcher::Event::Delete(object)
+                        | watcher::Event::InitApply(object) => {
+                            // Nobody listens while this replica does not lead.
+                            let _ = changes.send(changed(object));
+                        }
+                        watcher::Event::Init | watcher::Event::InitDone => {}
+                    }
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(kind = %K::kind(&()), %error, "a watch was interrupted; it is started again");
+                }
+                None => return,
+            }
+        }
+    });
+}
+
+/// The work of the leader, until `stop`.
+async fn lead(
+    settings: &Settings,
+    cluster: &Arc<Cluster>,
+    metrics: &Arc<Metrics>,
+    leadership: &Arc<Leadership>,
+    stores: &Stores,
+    changes: &broadcast::Sender<Changed>,
+    stop: CancellationToken,
+) {
+    let mut changed = changes.subscribe();
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = ready(stores) => {}
+    }
+    let events = Events::new(cluster.client(), &settings.holder);
+    let scalers = Arc::<Scalers>::default();
+    scalers
+        .watch(&cluster.watching(), &*cluster.kinds().await, &stop)
+        .await;
+    let config = SourceConfig {
+        data: settings.data.clone(),
+        allow_file: settings.allow_file,
+        limits: settings.limits.clone(),
+    };
+    let sources = Sources::new(cluster.clone(), events.clone(), metrics.clone(), config);
+    let context = Arc::new(Context {
+        cluster: cluster.clone(),
+        tracker: Tracker::new(cluster.watching(), stop.clone()),
+        pods: PodWatches::new(cluster.watching()),
+        scalers,
+        leadership: leadership.clone(),
+        events,
+        metrics: metrics.clone(),
+        sources: sources.clone(),
+        approvals: stores.approvals.clone(),
+        environments: stores.environments.clone(),
+        renders: Semaphore::new(settings.renders),
+        parallel: settings.parallel,
+        hand_tools: settings.hand_tools.clone(),
+        file_limit: settings.file_limit,
+        namespace: settings.namespace.clone(),
+    });
+    let mut work = Work {
+        context,
+        tasks: HashMap::new(),
+        running: JoinSet::new(),
+        stop: stop.clone(),
+    };
+    work.all(stores);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            change = changed.recv() => match change {
+                Ok(change) => work.changed(stores, &change),
+                Err(broadcast::error::RecvError::Lagged(_)) => work.all(stores),
+                Err(broadcast::error::RecvError::Closed) => break,
+            },
+            Some(ended) = work.running.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "the task of an environment ended abnormally");
+                }
+            }
+        }
+    }
+    while work.running.join_next().await.is_some() {}
+}
+
+async fn ready(stores: &Stores) {
+    // An error means that the watches have ended, and so does the agent.
+    let _ = stores.repositories.wait_until_ready().await;
+    let _ = stores.environments.wait_until_ready().await;
+    let _ = stores.approvals.wait_until_ready().await;
+}
+
+/// The tasks of the leader.
+struct Work {
+    context: Arc<Context>,
+    tasks: HashMap<ObjectRef<Environment>, Task>,
+    running: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+struct Task {
+    /// The owner id of the environment.
+    owner: String,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+    /// What of the Environment matters to a pass.
+    key: Key,
+}
+
+/// Two Environments with equal keys ask for the same.
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    uid: Option<String>,
+    generation: Option<i64>,
+    sync: Option<String>,
+    deleted: bool,
+}
+
+impl Key {
+    fn of(environment: &Environment) -> Self {
+        Self {
+            uid: environment.metadata.uid.clone(),
+            generation: environment.metadata.generation,
+            sync: sync_requested(environment).map(str::to_owned),
+            deleted: environment.metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl Work {
+    /// Brings the tasks in line with the stores.
+    fn all(&mut self, stores: &Stores) {
+        for repository in stores.repositories.state() {
+            self.context.sources.set(repository, &self.stop);
+        }
+        let gone: Vec<_> = self
+            .tasks
+            .keys()
+            .filter(|known| stores.environments.get(known).is_none())
+            .cloned()
+            .collect();
+        for reference in gone {
+            self.end(&reference);
+        }
+        for environment in stores.environments.state() {
+            self.environment(&environment);
+        }
+    }
+
+    fn changed(&mut self, stores: &Stores, change: &Changed) {
+        match change {
+            Changed::Repository(reference) => match stores.repositories.get(reference) {
+                Some(repository) => {
+                    self.context.sources.set(repository, &self.stop);
+                    // Environments that waited for it to be there, or to be allowed.
+                    for environment in stores.environments.state() {
+                        if names(&environment, reference)
+                            && let Some(task) = self.tasks.get(&ObjectRef::from_obj(&*environment))
+                            && self
+                                .context
+                                .sources
+                                .view(reference, &task.wake)
+                                .is_some_and(|(known, view)| {
+                                    view.snapshot.is_none() || known.status.is_none()
+                                })
+                        {
+                            task.wake.notify_one();
+                        }
+                    }
+                }
+                None => self.context.sources.remove(reference),
+            },
+            Changed::Environment(reference) => match stores.environments.get(reference) {
+                Some(environment) => self.environment(&environment),
+                None => self.end(reference),
+            },
+            Changed::Approval(reference) => {
+                if let Some(task) = self.tasks.get(reference) {
+                    task.wake.notify_one();
+                }
+            }
+        }
+    }
+
+    fn environment(&mut self, environment: &Arc<Environment>) {
+        let reference = ObjectRef::from_obj(&**environment);
+        let key = Key::of(environment);
+        match self.tasks.get_mut(&reference) {
+            Some(task) if task.key.uid == key.uid => {
+                if task.key != key {
+                    task.key = key;
+                    task.wake.notify_one();
+                }
+            }
+            _ => {
+                self.end(&reference);
+                let memory = Memory::new(&self.context.cluster.uid, environment);
+                let task = Task {
+                    owner: memory.owner().id.clone(),
+                    wake: memory.wake.clone(),
+                    stop: self.stop.child_token(),
+                    key,
+                };
+                self.context
+                    .tracker
+                    .register(&memory.owner().id, task.wake.clone());
+                self.running.spawn(keep(
+                    self.context.clone(),
+                    reference.clone(),
+                    memory,
+                    task.stop.clone(),
+                ));
+                self.tasks.insert(reference, task);
+            }
+        }
+    }
+
+    fn end(&mut self, reference: &ObjectRef<Environment>) {
+        if let Some(task) = self.tasks.remove(reference) {
+            task.stop.cancel();
+            self.context.tracker.unregister(&task.owner);
+            self.context.metrics.forget(&format!(
+                "{}/{}",
+                reference.namespace.as_deref().unwrap_or_default(),
+                reference.name
+            ));
+        }
+    }
+}
+
+/// Whether the environment refers to the repository.
+fn names(environment: &Environment, reference: &ObjectRef<Repository>) -> bool {
+    let own = environment.namespace().unwrap_or_default();
+    let (namespace, name) = environment
+        .spec
+        .repository
+        .split_once('/')
+        .unwrap_or((&own, &environment.spec.repository));
+    reference.name == name && reference.namespace.as_deref() == Some(namespace)
+}
+
+/// Passes of one environment, one after the other, until `stop` or until it is gone. Its trouble delays nobody else.
+async fn keep(
+    context: Arc<Context>,
+    reference: ObjectRef<Environment>,
+    mut memory: Memory,
+    stop: CancellationToken,
+) {
+    let wake = memory.wake.clone();
+    let mut failures: u32 = 0;
+    let mut asked: Option<String> = None;
+    loop {
+        let Some(environment) = context.environments.get(&reference) else {
+            break;
+        };
+        let environment = memory.newest(environment);
+        let sync = sync_requested(&*environment).map(str::to_owned);
+        if sync != asked {
+            failures = 0;
+            asked = sync;
+        }
+        let started = Instant::now();
+        let ended = AssertUnwindSafe(pass(&context, &environment, &mut memory))
+            .catch_unwind()
+            .await;
+        let Next { at, retry } = ended.unwrap_or_else(|_| {
+            // A fault of ours in one environment is no trouble of another: it starts from what is recorded.
+            tracing::error!(
+                environment = memory.owner().name,
+                "the pass ended abnormally; it is tried again from what is recorded"
+            );
+            memory = memory.renewed(&context.cluster.uid, &environment);
+            Next {
+                at: None,
+                retry: true,
+            }
+        });
+        context
+            .metrics
+            .passed(&memory.owner().name, !retry, started.elapsed());
+        if stop.is_cancelled() {
+            break;
+        }
+        failures = if retry { failures.saturating_add(1) } else { 0 };
+        let again = retry.then(|| {
+            Instant::now()
+                + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_secs(300))
+        });
+        let due = [at, again].into_iter().flatten().min();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = wake.notified() => {
+                // A burst of events makes a few passes, not one for each.
+                let pause = Duration::from_millis(30).saturating_sub(started.elapsed());
+                tokio::time::sleep(pause).await;
+            }
+            () = until(due) => {}
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}

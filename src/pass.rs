@@ -1,0 +1,377 @@
+//! The line: one function that names its steps in order. A pass never waits inside a step: what is not there yet ends it,
+//! and a watch event, a timer or a commit starts the next.
+
+mod admit;
+mod apply;
+mod deletion;
+mod health;
+mod observe;
+mod prepare;
+mod prune;
+mod report;
+mod wanted;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+use serde_json::Value;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::api::{Approval, Environment, Repository, RevisionStatus};
+use crate::cluster::scalers::Scalers;
+use crate::cluster::{Cluster, Events, Identity, Leadership, PodWatch, PodWatches, Seen, Tracker};
+use crate::desired::{Desired, Owner};
+use crate::drift::Damper;
+use crate::fields::HandTools;
+use crate::health::{Checks, Health};
+use crate::inventory::{Inventory, owner_id};
+use crate::metrics::Metrics;
+use crate::object::{Id, Object};
+use crate::plan::Applied;
+use crate::sources::Sources;
+use crate::status::{Problem, Progress, Report, sync_requested};
+
+/// What all passes share.
+pub struct Context {
+    pub cluster: Arc<Cluster>,
+    pub tracker: Arc<Tracker>,
+    pub pods: PodWatches,
+    pub scalers: Arc<Scalers>,
+    pub leadership: Arc<Leadership>,
+    pub events: Events,
+    pub metrics: Arc<Metrics>,
+    pub sources: Arc<Sources>,
+    pub approvals: Store<Approval>,
+    pub environments: Store<Environment>,
+    /// At most so many renders at once.
+    pub renders: Semaphore,
+    /// At most so many requests of one pass at once.
+    pub parallel: usize,
+    pub hand_tools: HandTools,
+    /// At most so many files are read for one environment.
+    pub file_limit: usize,
+    /// The namespace of the agent.
+    pub namespace: String,
+}
+
+/// What is remembered of one environment between passes. All of it can be lost: it is derived again from Git, the cluster
+/// and the status.
+pub struct Memory {
+    pub wake: Arc<Notify>,
+    owner: Owner,
+    /// What was last rendered, and of what.
+    rendered: Option<prepare::Rendered>,
+    renders: i64,
+    /// The change of the refs that was last counted.
+    counted: u64,
+    /// What is kept, and the generation of the Environment that it was made for.
+    running: Option<Arc<Running>>,
+    generation: Option<i64>,
+    /// The hash whose dry run was passed, or that was recorded before.
+    admitted: Option<String>,
+    /// Why a revision was refused, so that it is not tried again at every event.
+    refused: Option<admit::Refused>,
+    applied: BTreeMap<Id, Applied>,
+    health: BTreeMap<Id, Health>,
+    checks: Checks,
+    /// What the API server answered to the writes of this pass.
+    fresh: BTreeMap<Id, Object>,
+    /// What was healthy when it was last looked at, its pods included.
+    steady: BTreeSet<Id>,
+    /// Since when what is not healthy is not.
+    unhealthy_since: BTreeMap<Id, Timestamp>,
+    seen: HashMap<Id, Seen>,
+    inventory: Option<Inventory>,
+    inventory_trusted: bool,
+    pods: BTreeMap<String, Arc<PodWatch>>,
+    damper: Damper,
+    reapply: bool,
+    reapplied_at: Instant,
+    /// Deletions that an approval admitted, until they are done.
+    approved: BTreeSet<(Id, String)>,
+    approved_by: Option<String>,
+    /// What could not be tried when its revision was admitted: it is tried before its wave.
+    untried: BTreeSet<Id>,
+    /// The Environment as this agent wrote it last: the watch may still be behind.
+    latest: Option<Arc<Environment>>,
+    /// What was last told by Events, so that it is told once.
+    told: VecDeque<String>,
+}
+
+/// A revision with its objects.
+pub struct Running {
+    pub revision: RevisionStatus,
+    pub desired: Desired,
+}
+
+/// What a pass leaves behind: when the next is due at the latest.
+#[derive(Debug, Default)]
+pub struct Next {
+    pub at: Option<Instant>,
+    /// Something went wrong that may go better soon.
+    pub retry: bool,
+}
+
+/// How long after a full apply the next is due.
+const REAPPLY_EVERY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+impl Memory {
+    /// Of an environment of the cluster with this UID.
+    pub fn new(cluster_uid: &str, environment: &Environment) -> Self {
+        let namespace = environment.namespace().unwrap_or_default();
+        let name = environment.name_any();
+        let status = environment.status.clone().unwrap_or_default();
+        Self {
+            wake: Arc::default(),
+            owner: Owner {
+                id: owner_id(cluster_uid, &namespace, &name),
+                name: format!("{namespace}/{name}"),
+            },
+            rendered: None,
+            renders: status.renders,
+            counted: 0,
+            running: None,
+            generation: None,
+            admitted: status.hash,
+            refused: None,
+            applied: BTreeMap::new(),
+            health: BTreeMap::new(),
+            checks: Checks::default(),
+            fresh: BTreeMap::new(),
+            steady: BTreeSet::new(),
+            unhealthy_since: BTreeMap::new(),
+            seen: HashMap::new(),
+            inventory: None,
+            inventory_trusted: true,
+            pods: BTreeMap::new(),
+            damper: Damper::default(),
+            reapply: true,
+            reapplied_at: Instant::now(),
+            approved: BTreeSet::new(),
+            approved_by: None,
+            untried: BTreeSet::new(),
+            latest: None,
+            told: VecDeque::new(),
+        }
+    }
+
+    /// Of the same environment, without anything that is remembered.
+    #[must_use]
+    pub fn renewed(&self, cluster_uid: &str, environment: &Environment) -> Self {
+        Self {
+            wake: self.wake.clone(),
+            ..Self::new(cluster_uid, environment)
+        }
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The newer of what the watch shows and what this agent wrote itself.
+    pub fn newest(&self, watched: Arc<Environment>) -> Arc<Environment> {
+        let version = |environment: &Environment| {
+            environment
+                .resource_version()
+                .and_then(|version| version.parse::<u64>().ok())
+        };
+        match &self.latest {
+            Some(latest)
+                if latest.metadata.uid == watched.metadata.uid
+                    && version(latest) > version(&watched) =>
+            {
+                latest.clone()
+            }
+            _ => watched,
+        }
+    }
+
+    /// Whether this Job has run under the content that is desired now.
+    fn is_finished(&self, id: &Id) -> bool {
+        let Some(running) = &self.running else {
+            return false;
+        };
+        let finished = self
+            .inventory
+            .as_ref()
+            .and_then(|inventory| inventory.entries.get(id)?.finished.as_ref());
+        finished.is_some() && finished == running.desired.get(id).map(|object| &object.digest)
+    }
+
+    /// Records that a Job has run: it does not run again under the same content.
+    fn finish_job(&mut self, id: &Id, object: &Object) {
+        if id.kind != "Job" || id.group != "batch" || !is_finished_job(object) {
+            return;
+        }
+        let digest = self.applied.get(id).map(|applied| applied.digest.clone());
+        if let Some(entry) = self
+            .inventory
+            .as_mut()
+            .and_then(|inventory| inventory.entries.get_mut(id))
+        {
+            entry.finished = digest;
+        }
+    }
+}
+
+fn is_finished_job(job: &Object) -> bool {
+    let conditions = job.at("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
+            && condition["status"] == "True"
+    })
+}
+
+/// What a pass is about, and what it found so far.
+struct Pass<'a> {
+    context: &'a Context,
+    environment: &'a Environment,
+    identity: Identity,
+    now: Timestamp,
+    report: Report,
+    next: Next,
+    /// The Environment with the status that this pass has written so far.
+    written: Option<Environment>,
+    /// What is told at the end: whether it is a warning, reason, action, note.
+    events: Vec<(bool, &'static str, &'static str, String)>,
+}
+
+/// Makes the cluster what Git says, as far as that goes now.
+pub async fn pass(context: &Context, environment: &Environment, memory: &mut Memory) -> Next {
+    let mut pass = Pass::new(context, environment, memory);
+    if let Err(error) = observe::inventory(&mut pass, memory).await {
+        pass.stop("InventoryUnknown", error);
+        return report::write(pass, memory).await;
+    }
+    if environment.metadata.deletion_timestamp.is_some() {
+        return deletion::run(pass, memory).await;
+    }
+    if let Err(error) = deletion::guard(&pass).await {
+        pass.stop("FinalizerFailed", error.to_string());
+        return report::write(pass, memory).await;
+    }
+    if environment.spec.suspend {
+        pass.report.suspended = true;
+        return report::write(pass, memory).await;
+    }
+
+    match Checks::compile(&environment.spec.health.checks) {
+        Ok(checks) => memory.checks = checks,
+        Err(errors) => {
+            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            pass.problem(Problem {
+                reason: "InvalidCheck",
+                message: format!("spec.health.checks: {}", all.join("; ")),
+                unknown: false,
+                held: false,
+            });
+            return report::write(pass, memory).await;
+        }
+    }
+
+    let wanted = wanted::choose(&mut pass, memory).await; // git
+    let prepared = prepare::prepare(&mut pass, memory, wanted).await; // tree, render, desired
+    let running = admit::admit(&mut pass, memory, prepared).await; // plan and dry run of what is new
+    let Some(running) = running else {
+        return report::write(pass, memory).await;
+    };
+    let live = observe::observe(&pass, memory, &running).await; // observe
+    let plan = pass.plan(memory, &running, &live); // plan
+    if let Err(problem) = observe::write_ahead(&mut pass, memory, &running).await {
+        pass.stop("StatusNotWritten", problem);
+        return report::write(pass, memory).await;
+    }
+    observe::settle(memory, &plan);
+    let applied = apply::apply(&mut pass, memory, &running, &live, &plan).await; // apply, and health, wave by wave
+    prune::prune(&mut pass, memory, &running, &plan, applied).await; // prune
+    report::write(pass, memory).await // status
+}
+
+/// Runs all of these, at most `parallel` at once.
+async fn together<F: Future>(parallel: usize, work: Vec<F>) -> Vec<F::Output> {
+    stream::iter(work)
+        .buffer_unordered(parallel)
+        .collect()
+        .await
+}
+
+impl<'a> Pass<'a> {
+    fn new(context: &'a Context, environment: &'a Environment, memory: &mut Memory) -> Self {
+        memory.seen.extend(context.tracker.take(&memory.owner.id));
+        memory.reapply |= memory.reapplied_at.elapsed() >= REAPPLY_EVERY;
+        let status = environment.status.clone().unwrap_or_default();
+        Self {
+            context,
+            environment,
+            identity: Identity {
+                namespace: environment.namespace().unwrap_or_default(),
+                name: environment.spec.service_account.clone(),
+            },
+            now: Timestamp::now(),
+            report: Report {
+                generation: environment.metadata.generation,
+                revision: status.revision,
+                hash: status.hash,
+                renders: memory.renders,
+                sync: sync_requested(environment).map(str::to_owned),
+                ..Report::default()
+            },
+            next: Next {
+                at: Some(memory.reapplied_at + REAPPLY_EVERY),
+                retry: false,
+            },
+            written: None,
+            events: Vec::new(),
+        }
+    }
+
+    fn namespace(&self) -> &str {
+        &self.identity.namespace
+    }
+
+    /// The Repository that the environment names.
+    fn repository(&self) -> ObjectRef<Repository> {
+        match self.environment.spec.repository.split_once('/') {
+            Some((namespace, name)) => ObjectRef::new(name).within(namespace),
+            None => ObjectRef::new(&self.environment.spec.repository).within(self.namespace()),
+        }
+    }
+
+    /// The wanted revision is not reached, for this reason; what is there is kept. The first reason stands.
+    fn problem(&mut self, problem: Problem) {
+        if self.report.problem.is_none() {
+            self.report.problem = Some(problem);
+        }
+    }
+
+    /// The pass cannot go on, and is tried again.
+    fn stop(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.next.retry = true;
+        if self.report.hash.is_some() {
+            self.report.progress = Progress::Progressing;
+        }
+        self.problem(Problem {
+            reason,
+            message: message.into(),
+            unknown: false,
+            held: false,
+        });
+    }
+
+    /// The next pass is due then, or earlier.
+    fn due(&mut self, at: Instant) {
+        self.next.at = Some(self.next.at.map_or(at, |known| known.min(at)));
+    }
+
+    /// The next pass is due at this time of the clock, or earlier.
+    fn due_at(&mut self, at: Timestamp) {
+        let wait = at.duration_since(self.now);
+        let wait = std::time::Duration::try_from(wait).unwrap_or_default();
+        self.due(Instant::now() + wait + std::time::Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,302 @@
+//! plan and dry run of a revision that is new: nothing of it is written before everything that can be tried was tried.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::prepare::{self, Prepared};
+use super::wanted::Wanted;
+use super::{Memory, Pass, Running, observe, prune, together};
+use crate::api::{HeldObject, NextRevision, ObjectFailure};
+use crate::cluster::{ClusterError, DryRun};
+use crate::desired::Kinds;
+use crate::object::{FIELD_MANAGER, Id};
+use crate::plan::{
+    Action, DryRunOutcome, LiveState, Refusal, RefusalReason, Verdict, after_dry_run, classify,
+};
+use crate::status::Problem;
+
+/// A revision that was refused: what was said, and when it is tried again.
+pub(super) struct Refused {
+    hash: String,
+    failures: Vec<ObjectFailure>,
+    times: u32,
+    again: Instant,
+}
+
+/// What is to be kept now: the wanted revision if it may be taken, else the one before it.
+pub(super) async fn admit(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    prepared: Prepared,
+) -> Option<Arc<Running>> {
+    match prepared {
+        Prepared::Same => {}
+        Prepared::Before(snapshot) => keep(pass, memory, snapshot).await,
+        Prepared::Wanted(candidate, wanted) => {
+            let known = memory.admitted.as_ref() == Some(&candidate.desired.hash);
+            if known || may_be_taken(pass, memory, &candidate, &wanted).await {
+                memory.admitted = Some(candidate.desired.hash.clone());
+                memory.refused = None;
+                memory.generation = pass.environment.metadata.generation;
+                memory.running = Some(Arc::new(candidate));
+            } else {
+                keep(pass, memory, Some(wanted.snapshot)).await;
+            }
+        }
+    }
+    let running = memory.running.clone()?;
+    pass.report.revision = Some(running.revision.clone());
+    pass.report.hash = Some(running.desired.hash.clone());
+    pass.report.approved_by.clone_from(&memory.approved_by);
+    Some(running)
+}
+
+async fn keep(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: Option<crate::sources::Snapshot>,
+) {
+    if memory.running.is_none()
+        && let Some(snapshot) = snapshot
+    {
+        memory.running = prepare::before(pass, memory, &snapshot).await.map(Arc::new);
+    }
+}
+
+async fn may_be_taken(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Running,
+    wanted: &Wanted,
+) -> bool {
+    let rule = usize::try_from(candidate.revision.rule).ok();
+    let diverge = rule
+        .and_then(|rule| pass.environment.spec.follow.get(rule))
+        .is_some_and(|rule| rule.diverge);
+    if wanted.diverged
+        && !diverge
+        && pass.report.revision.is_some()
+        && !approved(pass, memory, candidate).await
+    {
+        return false;
+    }
+    if let Some(refused) = &memory.refused
+        && refused.hash == candidate.desired.hash
+        && Instant::now() < refused.again
+    {
+        let (failures, again) = (refused.failures.clone(), refused.again);
+        pass.due(again);
+        refuse(pass, candidate, failures);
+        return false;
+    }
+    let failures = tried(pass, memory, candidate).await;
+    if failures.is_empty() {
+        return true;
+    }
+    let times = memory
+        .refused
+        .take()
+        .filter(|refused| refused.hash == candidate.desired.hash)
+        .map_or(0, |refused| refused.times + 1);
+    let again = Instant::now() + Duration::from_secs(2 << times.min(7));
+    pass.due(again);
+    memory.refused = Some(Refused {
+        hash: candidate.desired.hash.clone(),
+        failures: failures.clone(),
+        times,
+        again,
+    });
+    refuse(pass, candidate, failures);
+    false
+}
+
+/// Whether a person admitted the revision that diverged; holds it otherwise.
+async fn approved(pass: &mut Pass<'_>, memory: &mut Memory, candidate: &Running) -> bool {
+    let hash = &candidate.desired.hash;
+    match prune::approval(pass, &candidate.revision.commit, |spec| {
+        spec.deletions.is_empty() && (spec.hash.is_empty() || spec.hash == *hash)
+    }) {
+        Some(approval) => match prune::use_approval(pass, &approval, "revision").await {
+            Ok(()) => {
+                memory.approved_by = Some(approval.spec.by.clone());
+                return true;
+            }
+            Err(message) => pass.stop("ApprovalFailed", message),
+        },
+        None => {
+            let from = pass
+                .report
+                .revision
+                .as_ref()
+                .map_or_else(String::new, |revision| revision.short.clone());
+            let message = format!(
+                "{} neither contains {from}, which is applied, nor carries a higher version: history was rewritten, or a rule points elsewhere. `driftless approve {}` admits it",
+                candidate.revision.short,
+                pass.environment
+                    .metadata
+                    .name
+                    .as_deref()
+                    .unwrap_or_default(),
+            );
+            pass.report.next = Some(NextRevision {
+                revision: candidate.revision.clone(),
+                waiting_for: vec!["approval".to_owned()],
+            });
+            pass.report.held.push(HeldObject {
+                object: String::new(),
+                action: "apply".to_owned(),
+                reason: format!("Diverged: {message}"),
+            });
+            pass.problem(Problem {
+                reason: "Diverged",
+                message,
+                unknown: false,
+                held: true,
+            });
+        }
+    }
+    false
+}
+
+fn refuse(pass: &mut Pass<'_>, candidate: &Running, failures: Vec<ObjectFailure>) {
+    let first = failures
+        .first()
+        .map(|failure| format!("{}: {}", failure.object, failure.message))
+        .unwrap_or_default();
+    let more = match failures.len() {
+        0 | 1 => String::new(),
+        several => format!(" (and {} more)", several - 1),
+    };
+    pass.problem(Problem {
+        reason: "Refused",
+        message: format!(
+            "{} was refused before anything was written: {first}{more}",
+            candidate.revision.short
+        ),
+        unknown: false,
+        held: false,
+    });
+    pass.report.next = Some(NextRevision {
+        revision: candidate.revision.clone(),
+        waiting_for: vec!["a change of what was refused".to_owned()],
+    });
+    pass.report.failures.extend(failures);
+}
+
+/// Plans the candidate and tries every write that can be tried now; everything that is refused.
+async fn tried(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Running,
+) -> Vec<ObjectFailure> {
+    let live = observe::observe(pass, memory, candidate).await;
+    let plan = pass.plan(memory, candidate, &live);
+    // What is only on its way out is waited for when its turn comes.
+    let refusals = plan
+        .refusals
+        .iter()
+        .filter(|refusal| refusal.reason != RefusalReason::Terminating);
+    let mut failures: Vec<ObjectFailure> = refusals.map(failure).collect();
+    failures.extend(live.unknown());
+    let kinds = pass.context.cluster.kinds().await;
+    let (actions, later): (Vec<&Action>, Vec<&Action>) = plan
+        .waves
+        .iter()
+        .flat_map(|wave| &wave.actions)
+        .partition(|action| can_be_tried(&kinds, &live, &action.id));
+    memory.untried = later.into_iter().map(|action| action.id.clone()).collect();
+    let tried = try_all(pass, &kinds, &live, actions).await;
+    failures.extend(tried.iter().map(failure));
+    failures
+}
+
+/// Dry-runs all of these; what is refused.
+pub(super) async fn try_all(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    live: &observe::Observed,
+    actions: Vec<&Action>,
+) -> Vec<Refusal> {
+    let tries: Vec<_> = actions
+        .into_iter()
+        .map(|action| try_one(pass, kinds, action, live.of(&action.id)))
+        .collect();
+    let tried: Vec<Option<Refusal>> = together(pass.context.parallel, tries).await;
+    tried.into_iter().flatten().collect()
+}
+
+/// Whether the kind, and the namespace, are there already.
+fn can_be_tried(kinds: &Kinds, live: &observe::Observed, id: &Id) -> bool {
+    kinds.get(&id.group, &id.kind).is_some()
+        && id
+            .namespace
+            .as_ref()
+            .is_none_or(|namespace| !live.is_absent_namespace(namespace))
+}
+
+async fn try_one(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    action: &Action,
+    live: &LiveState,
+) -> Option<Refusal> {
+    let cluster = &pass.context.cluster;
+    let force = action.is_forced();
+    let result = cluster
+        .apply(
+            kinds,
+            &pass.identity,
+            &action.body,
+            FIELD_MANAGER,
+            force,
+            DryRun::Yes,
+        )
+        .await;
+    let outcome = match result {
+        Ok(_) => return None,
+        Err(error) => outcome(&error, &pass.identity.namespace, &pass.identity.name),
+    };
+    match after_dry_run(action, &outcome, live) {
+        Verdict::Go | Verdict::GoForced | Verdict::WaitForJob => None,
+        Verdict::Replace => match cluster
+            .try_create(kinds, &pass.identity, &action.body)
+            .await
+        {
+            Ok(()) => None,
+            Err(error) => Some(Refusal::invalid(&action.id, error.to_string())),
+        },
+        Verdict::Refuse(refusal) => Some(refusal),
+    }
+}
+
+/// What an answer of the API server means.
+pub(super) fn outcome(error: &ClusterError, namespace: &str, account: &str) -> DryRunOutcome {
+    if error.is_impersonation() {
+        return DryRunOutcome::Forbidden {
+            message: format!(
+                "the agent may not act as the service account {namespace}/{account}; grant it: driftless install --tenant {namespace} --service-account {account} | kubectl apply -f -"
+            ),
+        };
+    }
+    let causes: Vec<(String, String, String)> = error
+        .causes
+        .iter()
+        .map(|cause| {
+            (
+                cause.field.clone(),
+                cause.reason.clone(),
+                cause.message.clone(),
+            )
+        })
+        .collect();
+    classify(error.code, &error.reason, &error.message, &causes)
+}
+
+pub(super) fn failure(refusal: &Refusal) -> ObjectFailure {
+    ObjectFailure {
+        object: refusal.id.to_string(),
+        container: None,
+        reason: refusal.reason.as_str().to_owned(),
+        message: refusal.message.clone(),
+    }
+}

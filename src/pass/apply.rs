@@ -1,0 +1,456 @@
+//! apply: what the plan says, wave by wave; the next wave waits for the health of the one before.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::observe::Observed;
+use super::{Memory, Pass, Running, admit, health, prune, together};
+use crate::api::{HeldObject, ObjectFailure};
+use crate::cluster::{ClusterError, DryRun};
+use crate::desired::Kinds;
+use crate::fields::fingerprint;
+use crate::health as rules;
+use crate::object::{FIELD_MANAGER, Object};
+use crate::plan::{
+    Action, Applied, LiveState, Plan, PlannedWave, Reason, RefusalReason, Verdict, after_dry_run,
+};
+use crate::status::Progress;
+
+/// Holds the values of fields that Git no longer decides, until whoever does writes them.
+const HANDOVER_MANAGER: &str = "driftless-handover";
+
+/// How far it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    /// Everything is applied, nothing was refused.
+    pub applied: bool,
+    /// Everything is healthy.
+    pub healthy: bool,
+}
+
+/// How one action ended.
+enum Ended {
+    Applied(Object),
+    /// The object makes room for its replacement.
+    Removed,
+    Failed(ObjectFailure, Trouble),
+}
+
+/// What helps against a failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// Another try, soon.
+    Retry,
+    /// What will be seen by a watch.
+    Wait,
+    /// A change of Git or of the cluster.
+    Refused,
+    /// A person's word.
+    Held,
+}
+
+pub(super) async fn apply(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    running: &Running,
+    observed: &Observed,
+    plan: &Plan,
+) -> Done {
+    let mut done = Done {
+        applied: true,
+        healthy: true,
+    };
+    for refusal in &plan.refusals {
+        done.applied = false;
+        if refusal.reason == RefusalReason::Terminating {
+            pass.due(Instant::now() + Duration::from_secs(5));
+        }
+        pass.report.failures.push(admit::failure(refusal));
+    }
+    for failure in observed.unknown() {
+        done.applied = false;
+        pass.next.retry = true;
+        pass.report.failures.push(failure);
+    }
+    tell_drift(pass, plan);
+    let mut failed = false;
+    let mut blocked = false;
+    for wave in &plan.waves {
+        let kinds = kinds(pass, wave).await;
+        if !blocked {
+            blocked |= !tried(pass, memory, &kinds, observed, wave, &mut done).await;
+        }
+        // What drifted is put back whatever else is not well; what is new waits for the wave before.
+        let actions = wave
+            .actions
+            .iter()
+            .filter(|action| !blocked || action.reason.is_upkeep());
+        let ended = run(pass, &kinds, observed, actions).await;
+        blocked |= record(pass, memory, running, ended, &mut done).await;
+        let settled = health::wave(pass, memory, running, observed, wave).await;
+        done.healthy &= settled.healthy;
+        failed |= settled.failed;
+        blocked |= !settled.healthy || !all_applied(memory, wave);
+    }
+    done.applied &= !blocked || done.healthy;
+    if plan.waves.iter().any(|wave| !all_applied(memory, wave)) {
+        done.applied = false;
+    }
+    if done.applied && memory.reapply {
+        memory.reapply = false;
+        memory.reapplied_at = Instant::now();
+    }
+    if done.healthy {
+        memory.pods.clear();
+    }
+    pass.report.progress = match done {
+        Done {
+            applied: true,
+            healthy: true,
+        } => Progress::Healthy,
+        _ if failed
+            || plan
+                .refusals
+                .iter()
+                .any(|refusal| refusal.reason != RefusalReason::Terminating) =>
+        {
+            Progress::Failed
+        }
+        _ => Progress::Progressing,
+    };
+    done
+}
+
+/// The kinds of the cluster; asked for anew where a definition of an earlier wave brought one of this wave's.
+async fn kinds(pass: &mut Pass<'_>, wave: &PlannedWave) -> Arc<Kinds> {
+    let known = pass.context.cluster.kinds().await;
+    let missing = |kinds: &Kinds| {
+        wave.actions
+            .iter()
+            .any(|action| kinds.get(&action.id.group, &action.id.kind).is_none())
+    };
+    if !missing(&known) {
+        return known;
+    }
+    let kinds = pass.context.cluster.refresh_kinds().await.unwrap_or(known);
+    if missing(&kinds) {
+        // A definition is served a moment after it is established.
+        pass.due(Instant::now() + Duration::from_millis(250));
+    }
+    kinds
+}
+
+/// Dry-runs what could not be tried when the revision was admitted; whether all of it may be written.
+async fn tried(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    kinds: &Kinds,
+    observed: &Observed,
+    wave: &PlannedWave,
+    done: &mut Done,
+) -> bool {
+    let untried: Vec<&Action> = wave
+        .actions
+        .iter()
+        .filter(|action| memory.untried.contains(&action.id))
+        .collect();
+    let tried: Vec<_> = untried.iter().map(|action| action.id.clone()).collect();
+    let refusals = admit::try_all(pass, kinds, observed, untried).await;
+    if refusals.is_empty() {
+        for id in &tried {
+            memory.untried.remove(id);
+        }
+        return true;
+    }
+    done.applied = false;
+    pass.next.retry = true;
+    pass.report
+        .failures
+        .extend(refusals.iter().map(admit::failure));
+    false
+}
+
+fn all_applied(memory: &Memory, wave: &PlannedWave) -> bool {
+    wave.objects
+        .iter()
+        .all(|id| memory.applied.contains_key(id) || memory.is_finished(id))
+}
+
+async fn run<'p>(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    observed: &Observed,
+    actions: impl Iterator<Item = &'p Action>,
+) -> Vec<(&'p Action, Ended)> {
+    let writes: Vec<_> = actions
+        .map(|action| async move {
+            let ended = one(pass, kinds, observed.of(&action.id), action).await;
+            (action, ended)
+        })
+        .collect();
+    together(pass.context.parallel, writes).await
+}
+
+/// Takes what came of the actions into memory, inventory and report; whether anything is missing.
+async fn record(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    running: &Running,
+    ended: Vec<(&Action, Ended)>,
+    done: &mut Done,
+) -> bool {
+    let mut missing = false;
+    for (action, ended) in ended {
+        match ended {
+            Ended::Applied(object) => applied(pass, memory, action, &object).await,
+            Ended::Removed => {
+                missing = true;
+                memory.applied.remove(&action.id);
+                memory.health.remove(&action.id);
+                pass.due(Instant::now() + Duration::from_secs(1));
+            }
+            Ended::Failed(failure, trouble) => {
+                missing = true;
+                memory.applied.remove(&action.id);
+                tracing::warn!(
+                    environment = memory.owner.name,
+                    revision = running.revision.short,
+                    object = failure.object,
+                    reason = failure.reason,
+                    message = failure.message,
+                    "an object could not be applied"
+                );
+                match trouble {
+                    Trouble::Retry => pass.next.retry = true,
+                    Trouble::Wait => pass.due(Instant::now() + Duration::from_secs(5)),
+                    Trouble::Refused => {
+                        done.applied = false;
+                        pass.next.retry = true;
+                    }
+                    Trouble::Held => pass.report.held.push(HeldObject {
+                        object: failure.object.clone(),
+                        action: "replace".to_owned(),
+                        reason: failure.message.clone(),
+                    }),
+                }
+                pass.report.failures.push(failure);
+            }
+        }
+    }
+    missing
+}
+
+async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, object: &Object) {
+    let uid = object.uid().unwrap_or_default().to_owned();
+    memory.applied.insert(
+        action.id.clone(),
+        Applied {
+            digest: action.digest.clone(),
+            fingerprint: fingerprint(object).unwrap_or_default(),
+            uid: uid.clone(),
+        },
+    );
+    if let Some(inventory) = &mut memory.inventory {
+        inventory.applied(&action.id, object.version(), &uid);
+    }
+    if matches!(
+        action.reason,
+        Reason::Create | Reason::Change | Reason::Adopt { .. }
+    ) {
+        memory.unhealthy_since.remove(&action.id);
+        memory.steady.remove(&action.id);
+    }
+    memory
+        .health
+        .insert(action.id.clone(), rules::assess(object, &memory.checks));
+    memory.fresh.insert(action.id.clone(), object.clone());
+    pass.context.metrics.applied(&memory.owner.name);
+    if let Reason::Drift {
+        fields,
+        managers,
+        deleted,
+    } = &action.reason
+    {
+        pass.context.metrics.drift_repaired(&memory.owner.name);
+        for field in fields {
+            memory.damper.record(&action.id, field, pass.now);
+        }
+        let what = if *deleted {
+            format!("{} was deleted; it was created again", action.id)
+        } else {
+            let by = if managers.is_empty() {
+                String::new()
+            } else {
+                format!(" by {}", managers.join(", "))
+            };
+            format!(
+                "{}: {} changed{by}; restored to what Git says",
+                action.id,
+                fields.join(", ")
+            )
+        };
+        tracing::info!(environment = memory.owner.name, object = %action.id, fields = fields.join(", "), managers = managers.join(", "), "drift was undone");
+        pass.events.push((false, "DriftRepaired", "Apply", what));
+    }
+}
+
+fn tell_drift(pass: &mut Pass<'_>, plan: &Plan) {
+    let repaired = plan
+        .waves
+        .iter()
+        .flat_map(|wave| &wave.actions)
+        .map(|action| &action.id);
+    let repaired: std::collections::BTreeSet<_> = repaired.collect();
+    for drift in plan
+        .drifts
+        .iter()
+        .filter(|drift| !repaired.contains(&drift.id))
+    {
+        if plan
+            .contested
+            .iter()
+            .any(|contested| contested.id == drift.id)
+        {
+            continue;
+        }
+        let what = if drift.deleted {
+            "it was deleted".to_owned()
+        } else {
+            format!(
+                "{} changed by {}",
+                drift.fields.join(", "),
+                drift.managers.join(", ")
+            )
+        };
+        pass.report.held.push(HeldObject {
+            object: drift.id.to_string(),
+            action: "apply".to_owned(),
+            reason: format!("Drift: {what}; spec.drift is report"),
+        });
+    }
+    for contested in &plan.contested {
+        pass.due_at(contested.until);
+        pass.report.failures.push(ObjectFailure {
+            object: contested.id.to_string(),
+            container: None,
+            reason: "Contested".to_owned(),
+            message: format!(
+                "{} is changed again and again by {}; it is left until {}",
+                contested.fields.join(", "),
+                contested.managers.join(", "),
+                contested.until
+            ),
+        });
+    }
+}
+
+async fn one(pass: &Pass<'_>, kinds: &Kinds, live: &LiveState, action: &Action) -> Ended {
+    if !pass.context.leadership.is_valid() {
+        let message = "this replica may no longer lead; nothing more is written".to_owned();
+        return failed(action, "NotLeading", message, Trouble::Retry);
+    }
+    match write(pass, kinds, live, action, action.is_forced()).await {
+        Ok(object) => Ended::Applied(object),
+        Err(error) => refused(pass, kinds, live, action, error).await,
+    }
+}
+
+async fn write(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    live: &LiveState,
+    action: &Action,
+    force: bool,
+) -> Result<Object, ClusterError> {
+    let cluster = &pass.context.cluster;
+    if let Some(fields) = &action.hand_over {
+        cluster
+            .apply(
+                kinds,
+                &pass.identity,
+                fields,
+                HANDOVER_MANAGER,
+                true,
+                DryRun::No,
+            )
+            .await?;
+    }
+    if let (Some(managed_fields), LiveState::Present(object)) = (&action.take_over, live) {
+        let version = object
+            .at("/metadata/resourceVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        cluster
+            .set_managed_fields(
+                kinds,
+                &pass.identity,
+                &action.id,
+                action.body.version(),
+                version,
+                managed_fields,
+            )
+            .await?;
+    }
+    cluster
+        .apply(
+            kinds,
+            &pass.identity,
+            &action.body,
+            FIELD_MANAGER,
+            force,
+            DryRun::No,
+        )
+        .await
+}
+
+/// What a refused write means, and what follows from it.
+async fn refused(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    live: &LiveState,
+    action: &Action,
+    error: ClusterError,
+) -> Ended {
+    if error.code == 0 || error.code == 429 || error.code >= 500 {
+        return failed(action, "ApplyFailed", error.to_string(), Trouble::Retry);
+    }
+    if error.is_conflict() && action.take_over.is_some() {
+        // It changed since it was seen: the watch brings what it is now.
+        return failed(action, "Conflict", error.to_string(), Trouble::Retry);
+    }
+    let outcome = admit::outcome(&error, &pass.identity.namespace, &pass.identity.name);
+    match after_dry_run(action, &outcome, live) {
+        Verdict::Go => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
+        Verdict::GoForced => match write(pass, kinds, live, action, true).await {
+            Ok(object) => Ended::Applied(object),
+            Err(error) => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
+        },
+        Verdict::WaitForJob => {
+            let message =
+                "its content changed while it runs; it is replaced when it has finished".to_owned();
+            failed(action, "JobRunning", message, Trouble::Wait)
+        }
+        Verdict::Replace => match prune::replace(pass, kinds, action).await {
+            Ok(()) => Ended::Removed,
+            Err(prune::NotReplaced::Held(message)) => {
+                failed(action, "ReplaceHeld", message, Trouble::Held)
+            }
+            Err(prune::NotReplaced::Failed(message)) => {
+                failed(action, "ReplaceFailed", message, Trouble::Refused)
+            }
+        },
+        Verdict::Refuse(refusal) => Ended::Failed(admit::failure(&refusal), Trouble::Refused),
+    }
+}
+
+fn failed(action: &Action, reason: &str, message: String, trouble: Trouble) -> Ended {
+    let failure = ObjectFailure {
+        object: action.id.to_string(),
+        container: None,
+        reason: reason.to_owned(),
+        message,
+    };
+    Ended::Failed(failure, trouble)
+}

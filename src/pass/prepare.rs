@@ -1,0 +1,321 @@
+//! tree, render, desired: from a commit to the objects that it wants.
+
+use std::sync::Arc;
+
+use super::wanted::Wanted;
+use super::{Memory, Pass, Running};
+use crate::api::{ObjectFailure, RevisionStatus};
+use crate::cluster::ClusterError;
+use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
+use crate::git::{Choice, Mirror};
+use crate::images::{resolve, substitute};
+use crate::render::{RenderOptions, render};
+use crate::sources::Snapshot;
+use crate::status::Problem;
+use crate::tree::{Reads, Recorded};
+
+/// What was rendered last: the objects as the files say them.
+pub(super) struct Rendered {
+    commit: String,
+    path: String,
+    reads: Reads,
+    sources: Arc<Vec<Source>>,
+}
+
+/// What there is to keep after this step.
+pub(super) enum Prepared {
+    /// What is kept already.
+    Same,
+    /// The wanted revision, with its objects.
+    Wanted(Running, Wanted),
+    /// The wanted one is not to be had; the problem is told. The one before it is kept.
+    Before(Option<Snapshot>),
+}
+
+pub(super) async fn prepare(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    wanted: Result<Wanted, Option<Snapshot>>,
+) -> Prepared {
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(snapshot) => return Prepared::Before(snapshot),
+    };
+    let revision = wanted.revision();
+    if let Some(running) = &memory.running
+        && running.revision == revision
+        && memory.generation == pass.environment.metadata.generation
+    {
+        count(pass, memory, &wanted, false);
+        return Prepared::Same;
+    }
+    let result = objects(
+        pass,
+        memory,
+        &wanted.snapshot.mirror,
+        &revision,
+        &wanted.choice,
+    )
+    .await;
+    count(
+        pass,
+        memory,
+        &wanted,
+        matches!(result, Ok((_, true)) | Err(_)),
+    );
+    match result {
+        Ok((desired, _)) => Prepared::Wanted(Running { revision, desired }, wanted),
+        Err(failure) => {
+            tell(pass, &revision, failure);
+            Prepared::Before(Some(wanted.snapshot))
+        }
+    }
+}
+
+/// Tells the repository what its change cost here, once.
+fn count(pass: &Pass<'_>, memory: &mut Memory, wanted: &Wanted, rendered: bool) {
+    let serial = wanted.snapshot.serial;
+    if memory.counted != serial {
+        memory.counted = serial;
+        let reference = pass.repository();
+        pass.context
+            .sources
+            .count_render(&reference, serial, &wanted.choice.commit, rendered);
+    }
+}
+
+/// The revision that the status says was applied, rendered anew: after a restart, while the wanted one is not to be had.
+pub(super) async fn before(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: &Snapshot,
+) -> Option<Running> {
+    let revision = pass.report.revision.clone()?;
+    let choice = Choice {
+        rule: usize::try_from(revision.rule).unwrap_or_default(),
+        reference: revision.reference.clone(),
+        version: revision
+            .version
+            .as_deref()
+            .and_then(|version| version.parse().ok()),
+        commit: revision.commit.clone(),
+    };
+    match objects(pass, memory, &snapshot.mirror, &revision, &choice).await {
+        // Only what is known to be what was applied is kept.
+        Ok((desired, _)) if pass.report.hash.as_deref() == Some(desired.hash.as_str()) => {
+            Some(Running { revision, desired })
+        }
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Why there are no objects.
+enum Failure {
+    /// Files, kustomizations or objects are wrong, each with its place.
+    Render(Vec<DesiredProblem>),
+    /// Something that may go better next time.
+    Once(String),
+}
+
+/// The objects of a revision, and whether they had to be rendered.
+async fn objects(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    mirror: &Arc<Mirror>,
+    revision: &RevisionStatus,
+    choice: &Choice,
+) -> Result<(Desired, bool), Failure> {
+    let path = crate::tree::join("", &pass.environment.spec.path)
+        .ok_or_else(|| place("spec.path", "leaves the repository"))?;
+    let images = resolve(&pass.environment.spec.images, choice)
+        .map_err(|error| place("spec.images", &error.to_string()))?;
+    let (sources, rendered) = sources(pass, memory, mirror, revision, &path).await?;
+    let mut sources: Vec<Source> = sources.as_ref().clone();
+    if !images.is_empty() {
+        for source in &mut sources {
+            substitute(std::slice::from_mut(&mut source.object), &images);
+        }
+    }
+    let mut kinds = pass.context.cluster.kinds().await;
+    let mut result = scoped(pass, memory, &kinds, sources.clone());
+    if matches!(&result, Err(problems) if problems.iter().any(|problem| problem.unknown_kind)) {
+        // A definition may have come since they were asked for.
+        kinds = refreshed(pass)
+            .await
+            .map_err(|error| Failure::Once(error.to_string()))?;
+        result = scoped(pass, memory, &kinds, sources);
+    }
+    match result {
+        Ok(desired) => Ok((desired, rendered)),
+        Err(problems) => Err(Failure::Render(problems)),
+    }
+}
+
+async fn refreshed(pass: &Pass<'_>) -> Result<Arc<Kinds>, ClusterError> {
+    pass.context.cluster.refresh_kinds().await
+}
+
+fn scoped(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    kinds: &Kinds,
+    sources: Vec<Source>,
+) -> Result<Desired, Vec<DesiredProblem>> {
+    let spec = &pass.environment.spec;
+    let kinds = kinds.with_definitions(&sources);
+    desired(
+        sources,
+        &Scope {
+            owner: &memory.owner,
+            namespace: spec.namespace.as_deref(),
+            create_namespace: spec.create_namespace,
+            service_account: &spec.service_account,
+            prune: &spec.prune,
+            kinds: &kinds,
+        },
+    )
+}
+
+/// The objects as the files say them; rendered only if something that was read has changed.
+async fn sources(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    mirror: &Arc<Mirror>,
+    revision: &RevisionStatus,
+    path: &str,
+) -> Result<(Arc<Vec<Source>>, bool), Failure> {
+    let known = memory.rendered.take().filter(|known| known.path == path);
+    if let Some(known) = &known
+        && known.commit == revision.commit
+    {
+        let sources = known.sources.clone();
+        memory.rendered = Some(Rendered {
+            commit: revision.commit.clone(),
+            path: path.to_owned(),
+            reads: known.reads.clone(),
+            sources: sources.clone(),
+        });
+        return Ok((sources, false));
+    }
+    let _turn = pass
+        .context
+        .renders
+        .acquire()
+        .await
+        .map_err(|error| Failure::Once(error.to_string()))?;
+    let work = {
+        let (mirror, commit, path) = (mirror.clone(), revision.commit.clone(), path.to_owned());
+        let file_limit = pass.context.file_limit;
+        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit))
+    };
+    let (rendered, fresh) = work
+        .await
+        .map_err(|error| Failure::Once(format!("the render ended abnormally: {error}")))??;
+    if fresh {
+        memory.renders += 1;
+        pass.report.renders = memory.renders;
+        pass.context.metrics.rendered(&memory.owner.name);
+    }
+    let sources = rendered.sources.clone();
+    memory.rendered = Some(rendered);
+    Ok((sources, fresh))
+}
+
+fn work(
+    mirror: &Mirror,
+    commit: String,
+    path: String,
+    known: Option<Rendered>,
+    file_limit: usize,
+) -> Result<(Rendered, bool), Failure> {
+    let files = mirror
+        .commit(&commit)
+        .map_err(|error| Failure::Once(error.to_string()))?;
+    if let Some(known) = known
+        && known.reads.unchanged_in(&files).unwrap_or(false)
+    {
+        return Ok((Rendered { commit, ..known }, false));
+    }
+    let recorded = Recorded::new(&files, file_limit);
+    let rendered = render(&recorded, &path, &RenderOptions::default()).map_err(|errors| {
+        Failure::Render(
+            errors
+                .iter()
+                .map(|error| DesiredProblem {
+                    object: String::new(),
+                    origin: String::new(),
+                    message: error.to_string(),
+                    unknown_kind: false,
+                })
+                .collect(),
+        )
+    })?;
+    let sources = rendered
+        .resources
+        .into_iter()
+        .map(|resource| Source {
+            origin: resource.origin.to_string(),
+            object: resource.object,
+        })
+        .collect();
+    Ok((
+        Rendered {
+            commit,
+            path,
+            reads: recorded.into_reads(),
+            sources: Arc::new(sources),
+        },
+        true,
+    ))
+}
+
+fn place(origin: &str, message: &str) -> Failure {
+    Failure::Render(vec![DesiredProblem {
+        object: String::new(),
+        origin: origin.to_owned(),
+        message: message.to_owned(),
+        unknown_kind: false,
+    }])
+}
+
+fn tell(pass: &mut Pass<'_>, revision: &RevisionStatus, failure: Failure) {
+    match failure {
+        Failure::Once(message) => {
+            pass.next.retry = true;
+            pass.problem(Problem {
+                reason: "RenderFailed",
+                message: format!("{}: {message}", revision.short),
+                unknown: false,
+                held: false,
+            });
+        }
+        Failure::Render(problems) => {
+            let first = problems
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let more = match problems.len() {
+                0 | 1 => String::new(),
+                several => format!(" (and {} more)", several - 1),
+            };
+            pass.problem(Problem {
+                reason: "RenderFailed",
+                message: format!("{} cannot be rendered: {first}{more}", revision.short),
+                unknown: false,
+                held: false,
+            });
+            pass.report
+                .failures
+                .extend(problems.into_iter().map(|problem| ObjectFailure {
+                    object: problem.object.clone(),
+                    container: None,
+                    reason: "RenderFailed".to_owned(),
+                    message: if problem.origin.is_empty() {
+                        problem.message
+                    } else {
+                        format!("{}: {}", problem.origin, problem.message)
+                    },
+                }));
+        }
+    }
+}
