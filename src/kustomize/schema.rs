@@ -13,6 +13,8 @@ enum Shape {
     /// Anything may stand there, also another object.
     Anything,
     Type(usize),
+    /// A type of the built-in schema.
+    Builtin(usize),
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct Type {
 pub struct Schema {
     types: Vec<Type>,
     kinds: HashMap<(String, String), Shape>,
+    definitions: HashMap<String, Shape>,
     /// Whether a kind lives in namespaces, as far as a document's paths tell.
     namespaced: HashMap<(String, String), bool>,
     /// Fields that are not listed are known all the same.
@@ -43,7 +46,13 @@ pub struct SchemaAt<'s> {
 
 impl<'s> SchemaAt<'s> {
     fn at(self, shape: Shape) -> Self {
-        Self { shape, ..self }
+        match shape {
+            Shape::Builtin(number) => Self {
+                schema: builtin(),
+                shape: Shape::Type(number),
+            },
+            shape => Self { shape, ..self },
+        }
     }
 
     fn type_(self) -> Option<&'s Type> {
@@ -57,7 +66,7 @@ impl<'s> SchemaAt<'s> {
         match self.shape {
             Shape::Known => Some(self),
             Shape::Anything => None,
-            Shape::Type(_) => {
+            Shape::Type(_) | Shape::Builtin(_) => {
                 let type_ = self.type_()?;
                 let listed = type_.fields.get(name).copied().or(type_.other);
                 listed.or(self.schema.pruned.then_some(Shape::Known)).map(|shape| self.at(shape))
@@ -69,7 +78,7 @@ impl<'s> SchemaAt<'s> {
         match self.shape {
             Shape::Known => Some(self),
             Shape::Anything => None,
-            Shape::Type(_) => self.type_()?.elements.map(|shape| self.at(shape)),
+            Shape::Type(_) | Shape::Builtin(_) => self.type_()?.elements.map(|shape| self.at(shape)),
         }
     }
 
@@ -98,9 +107,14 @@ impl Schemas {
         }
         self.chosen = custom.is_some() || version.is_some_and(|version| !version.is_empty());
         if custom.is_some() {
-            self.builtin_too = self.scope_was_asked.get();
+            self.builtin_too = self.is_builtin_in_use();
             self.custom = custom;
         }
+    }
+
+    /// Whether objects were looked at before a schema is chosen, so that the built-in one stays.
+    pub fn is_builtin_in_use(&self) -> bool {
+        self.scope_was_asked.get()
     }
 
     /// Whether [`Self::choose`] would do anything.
@@ -163,6 +177,10 @@ fn parse_table(text: &str) -> Schema {
             schema.kinds.insert((api_version.to_owned(), kind.to_owned()), shape(type_));
             continue;
         }
+        if let ["d", name, type_] = words[..] {
+            schema.definitions.insert(name.to_owned(), shape(type_));
+            continue;
+        }
         let Some(last) = schema.types.last_mut() else { continue };
         match words[..] {
             ["f", name, type_] => {
@@ -179,10 +197,11 @@ fn parse_table(text: &str) -> Schema {
 }
 
 impl Schema {
-    /// The schema of an OpenAPI v2 document.
-    pub fn from_openapi(tree: &Tree, document: NodeId) -> Self {
+    /// The schema of an OpenAPI v2 document. It may refer to built-in definitions if those are in use.
+    pub fn from_openapi(tree: &Tree, document: NodeId, with_builtin: bool) -> Self {
         let mut reader = OpenApi {
             tree,
+            with_builtin,
             definitions: HashMap::new(),
             schema: Schema::default(),
         };
@@ -210,6 +229,7 @@ impl Schema {
 
 struct OpenApi<'t> {
     tree: &'t Tree,
+    with_builtin: bool,
     definitions: HashMap<&'t str, (usize, NodeId)>,
     schema: Schema,
 }
@@ -238,7 +258,11 @@ impl OpenApi<'_> {
     fn shape(&mut self, schema: NodeId) -> Option<Shape> {
         if let Some(reference) = self.tree.get(schema, "$ref") {
             let name = self.tree.text(reference).rsplit('/').next().unwrap_or_default();
-            return self.definitions.get(name).map(|(number, _)| Shape::Type(*number));
+            let own = self.definitions.get(name).map(|(number, _)| Shape::Type(*number));
+            return own.or_else(|| match builtin().definitions.get(name) {
+                Some(Shape::Type(number)) if self.with_builtin => Some(Shape::Builtin(*number)),
+                _ => None,
+            });
         }
         let type_ = self.type_(schema);
         self.schema.types.push(type_);
