@@ -3,5 +3,6 @@
 
 pub mod kustomize;
 pub mod object;
+pub mod render;
 pub mod tree;
 pub mod yaml;
