@@ -183,7 +183,7 @@ fn https_credentials() {
     assert!(matches!(wrong, GitError::AuthRefused { .. }), "{wrong}");
     assert!(!format!("{wrong} {wrong:?}").contains("hunter2"));
     let wrong = with(Credentials::Basic {
-        username: server.user().to_owned(),
+        username: "git".to_owned(),
         password: "hunter2".to_owned(),
     })
     .unwrap_err();
