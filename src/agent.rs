@@ -338,6 +338,8 @@ struct Work {
 }
 
 struct Task {
+    /// The owner id of the environment.
+    owner: String,
     wake: Arc<Notify>,
     stop: CancellationToken,
     /// What of the Environment matters to a pass.
@@ -433,6 +435,7 @@ impl Work {
                 self.end(&reference);
                 let memory = Memory::new(&self.context.cluster.uid, environment);
                 let task = Task {
+                    owner: memory.owner().id.clone(),
                     wake: memory.wake.clone(),
                     stop: self.stop.child_token(),
                     key,
@@ -454,6 +457,7 @@ impl Work {
     fn end(&mut self, reference: &ObjectRef<Environment>) {
         if let Some(task) = self.tasks.remove(reference) {
             task.stop.cancel();
+            self.context.tracker.unregister(&task.owner);
             self.context.metrics.forget(&format!(
                 "{}/{}",
                 reference.namespace.as_deref().unwrap_or_default(),
@@ -532,7 +536,6 @@ async fn keep(
             () = until(due) => {}
         }
     }
-    context.tracker.unregister(&memory.owner().id);
 }
 
 async fn until(due: Option<Instant>) {

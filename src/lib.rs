@@ -12,6 +12,7 @@ pub mod git;
 pub mod health;
 pub mod images;
 pub mod inventory;
+pub mod kustomize;
 pub mod metrics;
 pub mod object;
 pub mod pass;
@@ -24,6 +25,3 @@ pub mod status;
 pub mod telemetry;
 pub mod tree;
 pub mod yaml;
-
-#[cfg(test)]
-mod docs;

@@ -113,7 +113,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The OpenMetrics text.
+    /// The text that Prometheus reads.
+    #[expect(clippy::missing_panics_doc, reason = "a String takes any text")]
     pub fn exposition(&self) -> String {
         let mut text = String::new();
         text::encode(&mut text, &self.registry).expect("a String takes any text");

@@ -1,5 +1,10 @@
 //! `Repository`: a Git source.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "columns of the same type are no duplicates"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -7,6 +7,10 @@ use crate::api;
 use crate::yaml::to_yaml;
 
 /// File name and content of every definition.
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "plain data can always be written"
+)]
 pub fn files() -> Vec<(String, String)> {
     api::definitions()
         .iter()

@@ -75,7 +75,7 @@ fn walk(
         }
         // A map that was not empty, and is owned now only as such: everything in it was lost.
         Value::Object(map) if !map.is_empty() && fields.get(".").is_some() => {
-            found.push(path.clone())
+            lost(value, path, found);
         }
         _ => {}
     }
