@@ -99,7 +99,7 @@ scene_empty() {
 }
 
 scene_broken() {
-  edit systems/hello/hello.yaml 's/image: demo-app/image: no-such-app/'
+  edit systems/hello/hello.yaml "s#image: demo-app#image: $REGISTRY/no-such-app:1.0#"
   push 'hello: an image that nobody has built'
   within 15 'the environment names the container and the reason' culprit_is hello 'ErrImagePull\|ImagePullBackOff' || return
   k get environment dev --namespace shop --output \

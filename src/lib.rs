@@ -12,6 +12,7 @@ pub mod git;
 pub mod health;
 pub mod images;
 pub mod inventory;
+pub mod kustomize;
 pub mod metrics;
 pub mod object;
 pub mod pass;

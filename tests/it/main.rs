@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod example;
+mod git;
 mod harness;
 mod image;
 mod installation;
