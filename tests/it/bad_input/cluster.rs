@@ -139,7 +139,7 @@ async fn what_cannot_be_read_or_remembered_is_not_gone() {
 /// The mirror loses its packs while the agent runs, and the next commit needs what they held.
 async fn corrupt_clone(scene: &mut Scene) -> Result<(), String> {
     let mut damaged = 0;
-    let mut folders = vec![scene.world.agent_folder()];
+    let mut folders = vec![scene.world.data.path().to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())?.flatten() {
             let path = entry.path();
@@ -291,7 +291,7 @@ fn definition(group: &str) -> Value {
 
 /// An agent with all rights, a Lease of its own, and other settings works on the same Environments.
 async fn second_agent(scene: &mut Scene) -> Result<(), String> {
-    let mut second = Lone::almighty(scene.world.node, &scene.place.namespace, &["--log-level", "debug"]);
+    let mut second = Lone::almighty(scene.world.node, &scene.place.namespace, &FLAGS);
     let commit = scene.place.repo().commit(&[("app/patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: twice}\n")]);
     scene.place.look().await?;
     scene.place.ready(NAME, &commit).await?;

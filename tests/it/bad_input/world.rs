@@ -3,12 +3,12 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
 use kube::Client;
+use tempfile::TempDir;
 
 use super::witness::Witness;
 use crate::support::{
@@ -24,9 +24,11 @@ pub const PATIENCE: Duration = Duration::from_secs(45);
 pub const CANARY: &str = "canary-5f0e7a1c-do-not-tell";
 
 /// The flags of the agents here: everything that they have to say.
-pub const FLAGS: [&str; 2] = ["--log-level", "debug"];
+pub const FLAGS: [&str; 2] = ["--log", "debug"];
 
 pub struct World {
+    /// Where the agent keeps its mirrors.
+    pub data: TempDir,
     pub node: &'static Node,
     pub client: Client,
     pub agent: Agent,
@@ -40,10 +42,12 @@ pub struct World {
 
 impl World {
     pub async fn new(node: &'static Node) -> Self {
-        let agent = Agent::start_with(node, &FLAGS).await;
+        let data = TempDir::with_prefix("driftless-data-").expect("a temporary folder");
+        let mirrors = data.path().to_str().expect("UTF-8");
+        let agent = Agent::start_with(node, &[&FLAGS[..], &["--data", mirrors]].concat()).await;
         let client = node.client().await;
         let witness = Witness::new(&client).await;
-        Self { node, client, agent, server: GitServer::https(), witness, said: String::new(), metrics: String::new() }
+        Self { data, node, client, agent, server: GitServer::https(), witness, said: String::new(), metrics: String::new() }
     }
 
     /// A name that no other case of this run has.
@@ -70,14 +74,6 @@ impl World {
     /// Everything that the agents of this test have said so far.
     pub fn log(&self) -> String {
         format!("{}{}", self.said, self.agent.log())
-    }
-
-    /// The folder where the running agent keeps its mirrors, its log and what else it writes.
-    pub fn agent_folder(&mut self) -> PathBuf {
-        let environ = format!("/proc/{}/environ", self.agent.replica().process.id());
-        let environ = std::fs::read(environ).expect("the agent runs");
-        let folder = environ.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"TMPDIR="));
-        PathBuf::from(String::from_utf8_lossy(folder.expect("the harness sets it")).into_owned())
     }
 }
 
