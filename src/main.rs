@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `driftless`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    driftless::cli::main()
+}
