@@ -1,6 +1,6 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize image demo fmt lint clean
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize image demo demo-context fmt lint clean
 SHELL := /bin/bash
 
 CARGO ?= cargo
@@ -36,6 +36,9 @@ test-cluster: ## integration tests, on a real node of their own; TEST=name for s
 
 test-demo: ## the demo's scenes without an agent: every one of them must fail
 	@demo/run --without-agent
+
+demo-context: ## the demo on a cluster, a registry and a Git server that it is given: those of a second node
+	@demo/on-another-node
 
 test-main: ## the figures of the main job as a table: latency of a push, repair of 100 drifts (10 minutes)
 	@tests/cluster/with-node.sh $(CARGO) test --release --test it -- --ignored --nocapture --test-threads=1 main_

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # sourced by demo/run
 # What the demo's scenes are told with: colours, times, waiting, and verdicts.
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then

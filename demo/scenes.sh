@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # sourced by demo/run, after lib.sh
 # The demo's scenes. Each changes Git, or the cluster by hand, and is judged by what the API server says.
 
 environments=(dev staging production)
@@ -98,8 +99,7 @@ scene_empty() {
 }
 
 scene_broken() {
-  local available
-  edit systems/hello/hello.yaml 's/image: demo-app/image: no-such-app/'
+  edit systems/hello/hello.yaml "s#image: demo-app#image: $REGISTRY/no-such-app:1.0#"
   push 'hello: an image that nobody has built'
   within 15 'the environment names the container and the reason' culprit_is hello 'ErrImagePull\|ImagePullBackOff' || return
   k get environment dev --namespace shop --output \
@@ -137,5 +137,6 @@ scene_rest() {
   polls=$(tail -n "+$((polls + 1))" "$STATE/git/access.log" | grep -c ' 200 GET .*info/refs')
   printf '    %4d a minute: git ls-remote\n' $((polls * 60 / seconds))
   check 'the lease is kept: the agent is there' grep -q leases <<<"$all" || return
-  check 'no more than 30 requests a minute' awk -v seconds=$seconds '{sum += $1} END {exit sum * 60 / seconds > 30}' <<<"$all"
+  all=$(awk -v seconds=$seconds '{sum += $1} END {print sum * 60 / seconds}' <<<"$all")
+  check "$all requests a minute; no more than 30" [ "$all" -le 30 ]
 }

@@ -327,3 +327,6 @@ fn canonical(value: &Value, text: &mut String) {
         scalar => text.push_str(&scalar.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

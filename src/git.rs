@@ -3,12 +3,15 @@
 
 mod commit;
 mod credentials;
+mod deadline;
 mod error;
 mod file;
 mod follow;
 mod https;
+mod known_hosts;
 mod mirror;
 mod odb;
+mod protocol;
 mod refs;
 mod remote;
 mod ssh;

@@ -140,3 +140,71 @@ fn hex(bytes: &[u8]) -> String {
             text
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_id() -> impl Strategy<Value = Id> {
+        (
+            "[a-z.]{0,8}",
+            "[A-Z][a-z]{0,6}",
+            prop::option::of("[a-z]{1,6}"),
+            "[a-z:/.-]{1,12}",
+        )
+            .prop_map(|(group, kind, namespace, name)| Id {
+                group,
+                kind,
+                namespace,
+                name,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_down_is_read_again(entries in prop::collection::btree_map(
+            any_id(),
+            ("v[12]", prop::option::of("[0-9a-f]{4}"), prop::option::of("[0-9a-f]{4}"))
+                .prop_map(|(version, uid, finished)| Entry { version, uid, finished }),
+            0..10,
+        )) {
+            let inventory = Inventory { entries };
+            prop_assert_eq!(Inventory::from_status(&inventory.to_status()).unwrap(), inventory);
+        }
+
+        #[test]
+        fn the_hash_of_deletions_ignores_their_order(ids in prop::collection::vec(any_id(), 1..6)) {
+            let forwards = deletions_hash(ids.iter().map(|id| (id, "uid")));
+            let backwards = deletions_hash(ids.iter().rev().map(|id| (id, "uid")));
+            prop_assert_eq!(&forwards, &backwards);
+            prop_assert_ne!(forwards, deletions_hash(ids.iter().map(|id| (id, "other"))));
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_no_identity_is_an_error() {
+        let status = api::Inventory {
+            entries: vec![api::InventoryEntry {
+                id: "nonsense".to_owned(),
+                ..api::InventoryEntry::default()
+            }],
+            ..api::Inventory::default()
+        };
+        assert!(Inventory::from_status(&status).is_err());
+    }
+
+    #[test]
+    fn owner_ids_differ_by_cluster_namespace_and_name() {
+        let id = owner_id("uid", "shop", "dev");
+        assert_eq!(id.len(), 16);
+        for (cluster, namespace, name) in [
+            ("other", "shop", "dev"),
+            ("uid", "other", "dev"),
+            ("uid", "shop", "other"),
+        ] {
+            assert_ne!(id, owner_id(cluster, namespace, name));
+        }
+    }
+}

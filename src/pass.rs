@@ -321,7 +321,10 @@ impl<'a> Pass<'a> {
                 sync: sync_requested(environment).map(str::to_owned),
                 ..Report::default()
             },
-            next: Next::default(),
+            next: Next {
+                at: Some(memory.reapplied_at + REAPPLY_EVERY),
+                retry: false,
+            },
             written: None,
             events: Vec::new(),
         }

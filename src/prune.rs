@@ -200,3 +200,6 @@ pub fn is_protected(id: &Id, protect: &[String]) -> bool {
             None => *listed == id.kind,
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,10 @@ impl Sources {
             if changed || asked {
                 source.signals.look.notify_one();
             }
+            if changed {
+                // Who may refer to it may have changed.
+                source.wake();
+            }
             return;
         }
         let signals = Arc::<Signals>::default();

@@ -118,13 +118,15 @@ impl Cluster {
             .uri(uri)
             .header("content-type", "application/apply-patch+yaml")
             .header("accept", "application/json");
-        self.send(
-            Some(identity),
-            &action,
-            request,
-            Some(&Value::Object(object.0.clone())),
-        )
-        .await
+        let sent = self
+            .send(
+                Some(identity),
+                &action,
+                request,
+                Some(&Value::Object(object.0.clone())),
+            )
+            .await;
+        sent.map_err(|error| discreet(&id, error))
     }
 
     /// Tries to create the object without doing so. That it exists already says that it passed admission and validation.
@@ -154,7 +156,7 @@ impl Cluster {
         {
             Ok(_) => Ok(()),
             Err(error) if error.reason == "AlreadyExists" => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(discreet(&id, error)),
         }
     }
 
@@ -215,6 +217,30 @@ impl Cluster {
             Err(error) if error.is_absent(id) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// What the API server says of an invalid Secret can hold its values: only the fields are told.
+fn discreet(id: &Id, error: ClusterError) -> ClusterError {
+    if !id.group.is_empty() || id.kind != "Secret" || !matches!(error.code, 400 | 422 | 500) {
+        return error;
+    }
+    let fields: Vec<String> = error
+        .causes
+        .iter()
+        .map(|cause| cause.field.clone())
+        .collect();
+    let place = if fields.is_empty() {
+        String::new()
+    } else {
+        format!(" at {}", fields.join(", "))
+    };
+    ClusterError {
+        message: format!(
+            "the Secret is not valid{place}; the API server's words are left out, they can hold its values"
+        ),
+        causes: Vec::new(),
+        ..error
     }
 }
 

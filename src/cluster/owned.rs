@@ -21,8 +21,9 @@ const FRESH: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct List {
+    /// The API server writes an empty list as null.
     #[serde(default)]
-    items: Vec<Item>,
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +68,7 @@ impl Cluster {
             .await?;
         let mut found: BTreeMap<String, Inventory> = BTreeMap::new();
         for (kind, list) in lists {
-            for item in list.items {
+            for item in list.items.into_iter().flatten() {
                 let Some(owner) = item.metadata.labels.get(ENVIRONMENT_LABEL) else {
                     continue;
                 };

@@ -128,6 +128,7 @@ impl Tracker {
         let events = watcher(api, config).default_backoff();
         pin_mut!(events);
         let mut listed: HashSet<Id> = HashSet::new();
+        let mut well = true;
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(object)) => self.present(kind, &resource, object),
@@ -142,6 +143,7 @@ impl Tracker {
                     self.put(object);
                 }
                 Ok(watcher::Event::InitDone) => {
+                    well = true;
                     let missing: Vec<Id> = self
                         .state()
                         .owners
@@ -157,7 +159,10 @@ impl Tracker {
                     listed.clear();
                 }
                 Err(error) => {
-                    tracing::debug!(kind = kind.kind, group = kind.group, %error, "a watch was interrupted; it is started again");
+                    // Drift of this kind is not seen meanwhile: told once, until it is well again.
+                    if std::mem::replace(&mut well, false) {
+                        tracing::warn!(kind = kind.kind, group = kind.group, %error, "the watch of a kind was interrupted; it is started again");
+                    }
                 }
             }
         }

@@ -43,7 +43,7 @@ fn walk(
     found: &mut Vec<Vec<String>>,
 ) {
     let Some(fields) = fields else {
-        found.push(path.clone());
+        lost(value, path, found);
         return;
     };
     // Without steps below it is owned as one: a scalar, or a list or map that is replaced whole.
@@ -75,9 +75,23 @@ fn walk(
         }
         // A map that was not empty, and is owned now only as such: everything in it was lost.
         Value::Object(map) if !map.is_empty() && fields.get(".").is_some() => {
-            found.push(path.clone())
+            lost(value, path, found);
         }
         _ => {}
+    }
+}
+
+/// All of `value` is missing: every field in it, down to the first list.
+fn lost(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                path.push(format!("f:{key}"));
+                lost(value, path, found);
+                path.pop();
+            }
+        }
+        _ => found.push(path.clone()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The files of one commit, read from the object database: no work tree, and so no path that could leave one. Must not
 //! write anything.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,7 +49,7 @@ struct Store {
 }
 
 /// The names in a directory, by their bytes.
-type Tree = std::collections::BTreeMap<Vec<u8>, Node>;
+type Tree = BTreeMap<Vec<u8>, Node>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Node {
@@ -162,11 +162,8 @@ impl CommitFiles {
         kind: ObjectType,
         path: &str,
     ) -> Result<(), FileError> {
-        let (size, found) = store
-            .repository
-            .odb()
-            .and_then(|odb| odb.read_header(oid))
-            .map_err(|error| self.unreadable(path, &error))?;
+        let (size, found) =
+            header(&store.repository, oid).map_err(|error| self.unreadable(path, &error))?;
         if found != kind {
             return Err(self.unreadable(path, &git2::Error::from_str("an object of another kind")));
         }
@@ -306,6 +303,13 @@ impl CommitFiles {
             }
         }
     }
+}
+
+/// The size and kind of an object, before it is loaded. git2 panics where a damaged pack names a kind that there is not.
+fn header(repository: &Repository, oid: Oid) -> Result<(usize, ObjectType), git2::Error> {
+    let odb = repository.odb()?;
+    std::panic::catch_unwind(AssertUnwindSafe(|| odb.read_header(oid)))
+        .unwrap_or_else(|_| Err(git2::Error::from_str("an object of no kind")))
 }
 
 /// Whether a link's target is absolute or, lexically, climbs above the root from `depth` directories below it.

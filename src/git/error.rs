@@ -12,14 +12,11 @@ pub enum GitError {
     #[error("{url}: no such repository, or the credentials may not see it ({status})")]
     NotFound { url: RemoteUrl, status: String },
     #[error(
-        "{url}: the host key {offered} is not in known_hosts{}",
-        if expected.is_empty() { String::new() } else { format!(", which expects {}", expected.join(" or ")) }
+        "{url}: the host key is unknown: the server offers {offered}, and no line of known_hosts is about it"
     )]
-    HostKeyUnknown {
-        url: RemoteUrl,
-        offered: String,
-        expected: Vec<String>,
-    },
+    HostKeyUnknown { url: RemoteUrl, offered: String },
+    #[error("{url}: the host key {offered} is revoked in known_hosts")]
+    HostKeyRevoked { url: RemoteUrl, offered: String },
     #[error(
         "{url}: the host key changed: known_hosts expects {}, the server offers {offered}; either the server has a new key or someone answers in its place",
         expected.join(" or ")

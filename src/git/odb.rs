@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use git2::{Indexer, Object, Odb, Repository};
 
@@ -95,11 +96,14 @@ impl<'a> PackSink<'a> {
             message: error.message().to_owned(),
         })?;
         let packs = mirror.join("objects/pack");
+        // libgit2 remembers open packs by their path: one that comes again, after a mirror was damaged, needs another.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unique = now.map_or(0, |now| now.as_nanos());
         // A pack without an index is not seen: the index goes last.
         for extension in ["pack", "idx"] {
-            let file = format!("pack-{name}.{extension}");
-            fs::rename(quarantine.0.join(&file), packs.join(&file))
-                .map_err(disk("move a pack into the mirror"))?;
+            let from = quarantine.0.join(format!("pack-{name}.{extension}"));
+            let to = packs.join(format!("pack-{name}-{unique:x}.{extension}"));
+            fs::rename(from, to).map_err(disk("move a pack into the mirror"))?;
         }
         Ok(received)
     }

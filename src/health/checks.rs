@@ -13,8 +13,9 @@ use super::{Health, Reason};
 use crate::api::HealthCheck;
 use crate::object::Object;
 
-/// How many steps nested comprehensions (`all`, `exists`, `map`…) over the longest list of an object may take.
-const STEPS: u128 = 1_000_000;
+/// How many steps nested comprehensions (`all`, `exists`, `map`…) over the longest list of the object, or of the
+/// expression itself, may take: some tenths of a second.
+const STEPS: u128 = 100_000;
 /// How deep the parts of an expression may lie in each other: parsing and evaluating recurse.
 const DEPTH: u16 = 32;
 /// How many parts an expression may have.
@@ -52,6 +53,8 @@ struct Compiled {
     source: String,
     /// How deep its comprehensions are nested.
     nesting: u32,
+    /// The length of its longest list.
+    longest: usize,
 }
 
 /// The checks of one environment.
@@ -181,6 +184,7 @@ impl Checks {
 impl Compiled {
     /// What cannot be evaluated is not true and not false: it is unclear, and says why.
     fn holds(&self, context: &Context, longest: usize) -> Result<bool, Health> {
+        let longest = longest.max(self.longest);
         if (longest as u128).saturating_pow(self.nesting) > STEPS {
             return Err(unclear(
                 &self.source,
@@ -242,11 +246,11 @@ fn compile(source: &str) -> Result<Compiled, String> {
     if depth(&expression) > usize::from(DEPTH) {
         return Err(format!("it has more than {DEPTH} parts within each other"));
     }
-    let nesting = nesting(&expression);
     Ok(Compiled {
+        nesting: nesting(&expression),
+        longest: longest_literal(&expression),
         expression,
         source: source.to_owned(),
-        nesting,
     })
 }
 
@@ -303,6 +307,18 @@ fn nesting(expression: &Expression) -> u32 {
         deepest = deepest.max(nesting(part) + u32::from(is_body));
     });
     deepest
+}
+
+fn longest_literal(expression: &Expression) -> usize {
+    let mut longest = match &expression.expr {
+        Expr::List(list) => list.elements.len(),
+        Expr::Map(map) => map.entries.len(),
+        _ => 0,
+    };
+    parts(expression, &mut |part| {
+        longest = longest.max(longest_literal(part));
+    });
+    longest
 }
 
 /// The length of the longest list or map in it.

@@ -10,7 +10,9 @@ use crate::api::{HeldObject, NextRevision, ObjectFailure};
 use crate::cluster::{ClusterError, DryRun};
 use crate::desired::Kinds;
 use crate::object::{FIELD_MANAGER, Id};
-use crate::plan::{Action, DryRunOutcome, LiveState, Refusal, Verdict, after_dry_run, classify};
+use crate::plan::{
+    Action, DryRunOutcome, LiveState, Refusal, RefusalReason, Verdict, after_dry_run, classify,
+};
 use crate::status::Problem;
 
 /// A revision that was refused: what was said, and when it is tried again.
@@ -189,7 +191,12 @@ async fn tried(
 ) -> Vec<ObjectFailure> {
     let live = observe::observe(pass, memory, candidate).await;
     let plan = pass.plan(memory, candidate, &live);
-    let mut failures: Vec<ObjectFailure> = plan.refusals.iter().map(failure).collect();
+    // What is only on its way out is waited for when its turn comes.
+    let refusals = plan
+        .refusals
+        .iter()
+        .filter(|refusal| refusal.reason != RefusalReason::Terminating);
+    let mut failures: Vec<ObjectFailure> = refusals.map(failure).collect();
     failures.extend(live.unknown());
     let kinds = pass.context.cluster.kinds().await;
     let (actions, later): (Vec<&Action>, Vec<&Action>) = plan

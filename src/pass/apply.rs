@@ -13,7 +13,9 @@ use crate::desired::Kinds;
 use crate::fields::fingerprint;
 use crate::health as rules;
 use crate::object::{FIELD_MANAGER, Object};
-use crate::plan::{Action, Applied, LiveState, Plan, PlannedWave, Reason, Verdict, after_dry_run};
+use crate::plan::{
+    Action, Applied, LiveState, Plan, PlannedWave, Reason, RefusalReason, Verdict, after_dry_run,
+};
 use crate::status::Progress;
 
 /// Holds the values of fields that Git no longer decides, until whoever does writes them.
@@ -62,6 +64,9 @@ pub(super) async fn apply(
     };
     for refusal in &plan.refusals {
         done.applied = false;
+        if refusal.reason == RefusalReason::Terminating {
+            pass.due(Instant::now() + Duration::from_secs(5));
+        }
         pass.report.failures.push(admit::failure(refusal));
     }
     for failure in observed.unknown() {
@@ -105,7 +110,14 @@ pub(super) async fn apply(
             applied: true,
             healthy: true,
         } => Progress::Healthy,
-        _ if failed || !plan.refusals.is_empty() => Progress::Failed,
+        _ if failed
+            || plan
+                .refusals
+                .iter()
+                .any(|refusal| refusal.reason != RefusalReason::Terminating) =>
+        {
+            Progress::Failed
+        }
         _ => Progress::Progressing,
     };
     done

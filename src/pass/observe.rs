@@ -13,6 +13,7 @@ use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::object::{ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 use crate::plan::{LiveState, Plan, PlanInput, plan};
+use crate::status::{Progress, Report};
 
 /// The live state of everything that is desired or was.
 pub(super) struct Observed {
@@ -258,17 +259,23 @@ pub(super) async fn write_ahead(
     if recorded && pass.environment.status.is_some() {
         return Ok(());
     }
+    if !pass.context.leadership.is_valid() {
+        return Err("this replica may no longer lead".to_owned());
+    }
     let mut object = pass.environment.clone();
-    let mut after = status;
+    // Nobody reads of the new revision that it is ready before it is.
+    let report = Report {
+        progress: Progress::Progressing,
+        failures: Vec::new(),
+        ..pass.report.clone()
+    };
+    let mut after = crate::status::status(&status, &report, pass.now);
     let (context, owner) = (pass.context, &memory.owner.id);
     let stored = context
         .cluster
         .store_inventory(&context.namespace, owner, union.to_status())
         .await;
     after.inventory = stored.map_err(|error| error.to_string())?;
-    after.hash = Some(running.desired.hash.clone());
-    after.revision = Some(running.revision.clone());
-    after.observed_generation = pass.environment.metadata.generation;
     object.metadata.managed_fields = None;
     object.status = Some(after);
     let api: Api<Environment> = Api::namespaced(pass.context.cluster.client(), pass.namespace());

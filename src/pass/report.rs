@@ -36,6 +36,10 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
         }
     }
     pass.context.metrics.environment(&memory.owner.name, &after);
+    if !pass.context.leadership.is_valid() {
+        pass.next.retry = true;
+        return pass.next;
+    }
     if current.status.as_ref() == Some(&after) {
         memory.latest = written.map(Arc::new).or(memory.latest.take());
     } else {

@@ -313,7 +313,8 @@ async fn fetch(
         mirror,
         serial,
     });
-    memory.fetched_at = Some(Timestamp::now());
+    // As the API server keeps it: in whole seconds.
+    memory.fetched_at = Timestamp::from_second(Timestamp::now().as_second()).ok();
     Ok(true)
 }
 

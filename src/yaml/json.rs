@@ -21,6 +21,10 @@ pub fn scalar_value(node: &Node) -> Result<Scalar, ValueError> {
         return Ok(Scalar::Str);
     }
     let resolved = resolve(&node.text);
+    // A tag that says nothing new is not written, and what is written in quotes is read as a string.
+    if node.style.is_quoted() && !node.tagged && resolved.tag() == node.tag {
+        return Ok(Scalar::Str);
+    }
     let fits = match (&node.tag, &resolved) {
         (Tag::None, _)
         | (Tag::Null, Scalar::Null)

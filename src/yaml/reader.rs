@@ -6,7 +6,7 @@ use std::fmt;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
-use super::resolve::{Scalar, resolve};
+use super::resolve::resolve;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
 /// How much one file may ask for.
@@ -35,6 +35,8 @@ impl Default for Limits {
 pub struct Document {
     pub tree: Tree,
     pub root: NodeId,
+    /// The file has no other document, not even an empty one.
+    pub alone: bool,
 }
 
 impl Document {
@@ -94,6 +96,7 @@ pub fn read(text: &[u8], file: &str, limits: &Limits) -> Result<Vec<Document>, Y
     }
     let mut problems: Vec<Problem> = problems.into_iter().map(|(_, problem)| problem).collect();
     let mut documents = Vec::new();
+    let alone = parts.len() == 1;
     let mut nodes_left = limits.nodes;
     for (part, line) in parts {
         let limits = Limits {
@@ -103,7 +106,7 @@ pub fn read(text: &[u8], file: &str, limits: &Limits) -> Result<Vec<Document>, Y
         match Builder::build(part, line, &limits, true) {
             Ok(Some(document)) => {
                 nodes_left = nodes_left.saturating_sub(document.tree.size());
-                documents.push(document);
+                documents.push(Document { alone, ..document });
             }
             Ok(None) => {}
             Err(found) => problems.extend(found.into_iter().map(|problem| Problem {
@@ -266,6 +269,7 @@ impl<'l> Builder<'l> {
         Ok(Some(Document {
             tree: builder.tree,
             root,
+            alone: true,
         }))
     }
 
@@ -468,23 +472,11 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, plac
         tag: match explicit {
             Some(tag) => tag,
             None if style != Style::Plain => Tag::Str,
-            None => tag_of(&resolve(text)),
+            None => resolve(text).tag(),
         },
         style,
         place,
         ..Node::scalar(text, Tag::None)
-    }
-}
-
-fn tag_of(scalar: &Scalar) -> Tag {
-    match scalar {
-        Scalar::Null => Tag::Null,
-        Scalar::Bool(_) => Tag::Bool,
-        Scalar::Int(_) | Scalar::Uint(_) => Tag::Int,
-        Scalar::Float(_) => Tag::Float,
-        Scalar::Timestamp(_) => Tag::Timestamp,
-        Scalar::Merge => Tag::Merge,
-        Scalar::Str => Tag::Str,
     }
 }
 

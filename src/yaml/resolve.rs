@@ -1,5 +1,7 @@
 //! What a plain scalar means: to go-yaml v3 (resources, patches) and to go-yaml v2 (kustomization files, YAML 1.1).
 
+use super::tree::Tag;
+
 /// The meaning of a scalar.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
@@ -13,6 +15,21 @@ pub enum Scalar {
     Timestamp(String),
     Merge,
     Str,
+}
+
+impl Scalar {
+    /// The tag that a plain scalar of this meaning has.
+    pub fn tag(&self) -> Tag {
+        match self {
+            Scalar::Null => Tag::Null,
+            Scalar::Bool(_) => Tag::Bool,
+            Scalar::Int(_) | Scalar::Uint(_) => Tag::Int,
+            Scalar::Float(_) => Tag::Float,
+            Scalar::Timestamp(_) => Tag::Timestamp,
+            Scalar::Merge => Tag::Merge,
+            Scalar::Str => Tag::Str,
+        }
+    }
 }
 
 /// What go-yaml v3 takes a plain scalar for.

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use serde_json::{Number, Value};
 
 use super::resolve::{Scalar, resolve_1_1};
+use super::tree::Style;
 
 const WIDTH: usize = 80;
 /// Keys longer than this are written in the long form.
@@ -599,4 +600,64 @@ fn is_base_60(text: &str) -> bool {
             [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'] => true,
             _ => false,
         })
+}
+
+/// A text as a scalar on one line, quoted where it has to be.
+pub fn plain_or_quoted(text: &str) -> String {
+    let shape = Shape::of(text);
+    let ambiguous = resolve_1_1(text) != Scalar::Str || is_base_60(text);
+    if text.contains('\n') || !shape.single || ambiguous {
+        let mut writer = Writer {
+            out: "\"".to_owned(),
+            column: 0,
+            blank: false,
+            line_start: false,
+            open_ended: false,
+        };
+        writer.double(text, 0, false);
+        writer.out.push('"');
+        writer.out
+    } else if shape.plain {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}
+
+/// A text in the given style, or in the nearest style that can hold it.
+pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> String {
+    let shape = Shape::of(text);
+    let mut writer = Writer {
+        out: String::new(),
+        column: 0,
+        blank: true,
+        line_start: false,
+        open_ended: false,
+    };
+    let flow_plain = !flow || !text.contains([',', '?', '[', ']', '{', '}', ':']);
+    let style = match style {
+        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => {
+            Style::Plain
+        }
+        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => {
+            Style::Single
+        }
+        Style::Literal | Style::Folded if shape.block => Style::Literal,
+        _ => Style::Double,
+    };
+    match style {
+        Style::Plain => writer.out.push_str(text),
+        Style::Single => {
+            writer.out.push('\'');
+            writer.out.push_str(&text.replace('\'', "''"));
+            writer.out.push('\'');
+        }
+        Style::Literal => writer.literal(text, indent),
+        _ => {
+            writer.push('"');
+            writer.double(text, 0, false);
+            writer.push('"');
+        }
+    }
+    writer.out
 }

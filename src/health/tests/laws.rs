@@ -120,6 +120,74 @@ fn pods() -> impl Strategy<Value = Object> {
     })
 }
 
+/// What looks like CEL often enough to be evaluated.
+fn expressions() -> impl Strategy<Value = String> {
+    const TOKENS: &[&str] = &[
+        "self",
+        ".status",
+        ".x",
+        "[0]",
+        "['a']",
+        ".?x",
+        "has(self.x)",
+        ".all(x, ",
+        ".exists(x, ",
+        ".map(x, ",
+        ".filter(x, ",
+        "x",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        ",",
+        " + ",
+        " - ",
+        " * ",
+        " / ",
+        " % ",
+        " && ",
+        " || ",
+        " == ",
+        " < ",
+        " in ",
+        " ? ",
+        " : ",
+        "!",
+        "-",
+        "1",
+        "0",
+        "9223372036854775807",
+        "1.5",
+        "18446744073709551615u",
+        "'a'",
+        "b'a'",
+        "true",
+        "null",
+        "size(",
+        ".size()",
+        "int(",
+        "uint(",
+        "double(",
+        "string(",
+        "type(",
+        "dyn(",
+        ".matches(",
+        ".contains(",
+        ".startsWith(",
+        "bytes(",
+        "timestamp(",
+        "duration(",
+        "max(",
+        "optional.of(",
+        ".orValue(",
+        "base64.decode(",
+    ];
+    vec(prop::sample::select(TOKENS), 1..12).prop_map(|tokens| tokens.concat())
+}
+
 fn times() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
         Just(Timestamp::MIN),
@@ -134,6 +202,21 @@ fn durations() -> impl Strategy<Value = Duration> {
         Just(Duration::MAX),
         (0_u64..600).prop_map(Duration::from_secs)
     ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// What a tenant writes as a check can fail, but not the agent.
+    #[test]
+    fn any_expression_gets_an_answer(source in expressions(), status in anything()) {
+        let check = HealthCheck {
+            api_version: "example.com/v1".into(), kind: "Widget".into(), current: source.clone(), failed: Some(source),
+        };
+        if let Ok(checks) = Checks::compile(&[check]) {
+            assess(&object(widget(&status)), &checks);
+        }
+    }
 }
 
 proptest! {
