@@ -6,6 +6,7 @@ mod check;
 mod checkout;
 mod connect;
 pub mod crds;
+mod diff;
 mod folder;
 mod install;
 mod output;
@@ -49,6 +50,7 @@ enum Command {
     Suspend(suspend::Arguments),
     Resume(suspend::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
     /// Print the objects of a directory, as `kustomize build` does
     Render(render::Arguments),
     Install(install::Arguments),
@@ -113,6 +115,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Suspend(arguments) => suspend::run(&arguments, true, &mut out).await,
         Command::Resume(arguments) => suspend::run(&arguments, false, &mut out).await,
         Command::Check(arguments) => check::run(&arguments, &mut out),
+        Command::Diff(arguments) => diff::run(&arguments, &mut out).await,
         Command::Render(arguments) => render::run(&arguments).map(|()| Outcome::Done),
         Command::Install(arguments) => install::run(&arguments, &mut out),
         Command::Crds => output::text(&mut out, &crds::yaml()),

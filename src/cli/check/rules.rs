@@ -101,7 +101,7 @@ fn follow(rule: &FollowRule) -> Vec<String> {
     {
         problems.push(error.to_string());
     }
-    for pattern in branches.iter().chain(tags).flatten() {
+    for pattern in branches.iter().chain(tags.iter()).flatten() {
         if let Err(error) = Glob::new(pattern) {
             problems.push(format!("the pattern {pattern:?} cannot be read: {}", error.kind()));
         }
