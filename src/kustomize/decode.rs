@@ -145,7 +145,7 @@ impl<'t> Decoder<'t> {
         }
         let text = self.tree.text(id);
         match meaning(self.tree, id) {
-            Scalar::Str | Scalar::Merge => text.to_owned(),
+            Scalar::Str => text.to_owned(),
             Scalar::Timestamp(time) => time,
             _ if self.mode == Mode::Strict => {
                 self.expected(id, path, "text");

@@ -271,7 +271,7 @@ pub fn value_1_1(tree: &Tree, id: NodeId) -> Result<Value> {
                     |number| Ok(Value::Number(number)),
                 )?,
                 Scalar::Timestamp(text) => Value::String(text),
-                Scalar::Merge | Scalar::Str => Value::String(node.text.to_string()),
+                Scalar::Str => Value::String(node.text.to_string()),
             }
         }
     })

@@ -226,6 +226,17 @@ impl Resource {
         });
     }
 
+    /// Forgets what the object was called and how it was made.
+    pub fn forget_build_state(&mut self) {
+        self.previous.clear();
+        self.prefixes.clear();
+        self.suffixes.clear();
+        self.needs_hash = false;
+        self.behavior = Behavior::Unspecified;
+        self.allow_name_change = false;
+        self.allow_kind_change = false;
+    }
+
     /// Whether kustomize would hold annotations of its own on this object.
     pub fn has_build_state(&self) -> bool {
         !self.previous.is_empty()

@@ -87,8 +87,7 @@ impl Target {
         add_hashes(context, resources)?;
         fix_references(context, resources, config)?;
         resolve_vars(context, resources, config, vars)?;
-        drop_local(context, resources);
-        Ok(())
+        drop_local(context, resources)
     }
 
     fn choose_schema(&self, context: &mut Context<'_>) -> Result<()> {
@@ -447,7 +446,9 @@ impl Target {
                 .map_err(|errors| errors.field(&field))?;
             if let Some(provenance) = provenance {
                 for resource in gathered.resources.list() {
-                    provenance::add_transformation(&mut context.tree, resource.root, &provenance)?;
+                    if !resource.is_gone(&context.tree) {
+                        provenance::add_transformation(&mut context.tree, resource.root, &provenance)?;
+                    }
                 }
             }
             gathered.resources.drop_gone(&context.tree);
@@ -480,8 +481,22 @@ impl Target {
 }
 
 /// Lets the objects go that are only configuration of local tools.
-fn drop_local(context: &Context<'_>, resources: &mut Resources) {
+fn drop_local(context: &Context<'_>, resources: &mut Resources) -> Result<()> {
     let tree = &context.tree;
+    let mut problems = Problems::default();
+    for resource in resources.list().iter().filter(|resource| !resource.is_gone(tree)) {
+        let kind = node::kind(tree, resource.root);
+        let missing = if kind.is_empty() {
+            "kind"
+        } else if node::name(tree, resource.root).is_empty() && !kind.ends_with("List") {
+            "metadata.name"
+        } else {
+            continue;
+        };
+        let words = node::describe(tree, resource.root);
+        problems.add(resource.origin.place(BuildError::new(format!("missing {missing} in object {words}"))));
+    }
+    problems.finish()?;
     let is_local = |resource: &super::resource::Resource| {
         resource.is_gone(tree)
             || node::annotation(tree, resource.root, "config.kubernetes.io/local-config").is_some_and(|value| value != "false")
@@ -489,4 +504,5 @@ fn drop_local(context: &Context<'_>, resources: &mut Resources) {
     if resources.list().iter().any(is_local) {
         resources.list_mut().retain(|resource| !is_local(resource));
     }
+    Ok(())
 }

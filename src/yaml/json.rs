@@ -31,8 +31,7 @@ pub fn scalar_value(node: &Node) -> Result<Scalar, ValueError> {
         | (Tag::Bool, Scalar::Bool(_))
         | (Tag::Int, Scalar::Int(_) | Scalar::Uint(_))
         | (Tag::Float, Scalar::Float(_))
-        | (Tag::Timestamp, Scalar::Timestamp(_))
-        | (Tag::Merge, Scalar::Merge) => Some(resolved.clone()),
+        | (Tag::Timestamp, Scalar::Timestamp(_)) => Some(resolved.clone()),
         #[expect(clippy::cast_precision_loss, reason = "a float is what the tag asks for")]
         (Tag::Float, Scalar::Int(value)) => Some(Scalar::Float(*value as f64)),
         (Tag::Str | Tag::Binary | Tag::Merge | Tag::Other(_) | Tag::Map | Tag::Seq, _) => Some(Scalar::Str),
@@ -105,7 +104,6 @@ fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
                 message: format!("`{}` has no JSON form", node.text),
             })?),
             Scalar::Timestamp(text) => Value::String(text),
-            Scalar::Merge => Value::String(node.text.to_string()),
             Scalar::Str if node.tag == Tag::Binary => Value::String(binary(node)?),
             Scalar::Str => Value::String(node.text.to_string()),
         }),

@@ -443,6 +443,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, plac
         tag: match explicit {
             Some(tag) => tag,
             None if style != Style::Plain => Tag::Str,
+            None if text == "<<" => Tag::Merge,
             None => resolve(text).tag(),
         },
         style,
