@@ -4,4 +4,5 @@
 //! without one they are reported as skipped, by name, or fail where `DEMAND_NODE=1` says that there must be one.
 
 mod harness;
+mod main_job;
 mod support;
