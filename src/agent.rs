@@ -99,31 +99,63 @@ impl Agent {
 
     /// Runs until `stop`; what is being written then ends first.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { settings, cluster, metrics, repositories, environments, approvals, leads } = self;
+        let Self {
+            settings,
+            cluster,
+            metrics,
+            repositories,
+            environments,
+            approvals,
+            leads,
+        } = self;
         // One object may be in the middle of being written: the watches outlive the work.
         let watching = CancellationToken::new();
         let (changes, _) = broadcast::channel(4096);
         let (repositories, writer) = repositories;
-        follow(&cluster, writer, &changes, &watching, |repository: &Repository| {
-            Changed::Repository(ObjectRef::from_obj(repository))
-        });
+        follow(
+            &cluster,
+            writer,
+            &changes,
+            &watching,
+            |repository: &Repository| Changed::Repository(ObjectRef::from_obj(repository)),
+        );
         let (environments, writer) = environments;
-        follow(&cluster, writer, &changes, &watching, |environment: &Environment| {
-            Changed::Environment(ObjectRef::from_obj(environment))
-        });
+        follow(
+            &cluster,
+            writer,
+            &changes,
+            &watching,
+            |environment: &Environment| Changed::Environment(ObjectRef::from_obj(environment)),
+        );
         let (approvals, writer) = approvals;
-        follow(&cluster, writer, &changes, &watching, |approval: &Approval| {
-            let environment = ObjectRef::new(&approval.spec.environment);
-            Changed::Approval(environment.within(&approval.namespace().unwrap_or_default()))
-        });
+        follow(
+            &cluster,
+            writer,
+            &changes,
+            &watching,
+            |approval: &Approval| {
+                let environment = ObjectRef::new(&approval.spec.environment);
+                Changed::Approval(environment.within(&approval.namespace().unwrap_or_default()))
+            },
+        );
         let leadership = Arc::<Leadership>::default();
-        let lease = Arc::new(Lease::new(cluster.client(), cluster.watching(), &settings.namespace, "driftless", &settings.holder));
+        let lease = Arc::new(Lease::new(
+            cluster.client(),
+            cluster.watching(),
+            &settings.namespace,
+            "driftless",
+            &settings.holder,
+        ));
         let mut leading = leads.subscribe();
         let competition = {
             let (lease, leadership, stop) = (lease.clone(), leadership.clone(), stop.clone());
             tokio::spawn(async move { lease.run(&leads, &leadership, &stop).await })
         };
-        let stores = Stores { repositories, environments, approvals };
+        let stores = Stores {
+            repositories,
+            environments,
+            approvals,
+        };
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -134,7 +166,15 @@ impl Agent {
             }
             metrics.leads(true);
             let work = CancellationToken::new();
-            let lead = lead(&settings, &cluster, &metrics, &leadership, &stores, &changes, work.clone());
+            let lead = lead(
+                &settings,
+                &cluster,
+                &metrics,
+                &leadership,
+                &stores,
+                &changes,
+                work.clone(),
+            );
             pin_mut!(lead);
             tokio::select! {
                 () = &mut lead => {}
@@ -173,7 +213,13 @@ fn follow<K>(
     stop: &CancellationToken,
     changed: impl Fn(&K) -> Changed + Send + Sync + 'static,
 ) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
 {
     let api: Api<K> = Api::all(cluster.watching());
     let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
@@ -225,7 +271,9 @@ async fn lead(
     }
     let events = Events::new(cluster.client(), &settings.holder);
     let scalers = Arc::<Scalers>::default();
-    scalers.watch(&cluster.watching(), &*cluster.kinds().await, &stop).await;
+    scalers
+        .watch(&cluster.watching(), &*cluster.kinds().await, &stop)
+        .await;
     let config = SourceConfig {
         data: settings.data.clone(),
         allow_file: settings.allow_file,
@@ -249,7 +297,12 @@ async fn lead(
         file_limit: settings.file_limit,
         namespace: settings.namespace.clone(),
     });
-    let mut work = Work { context, tasks: HashMap::new(), running: JoinSet::new(), stop: stop.clone() };
+    let mut work = Work {
+        context,
+        tasks: HashMap::new(),
+        running: JoinSet::new(),
+        stop: stop.clone(),
+    };
     work.all(stores);
     loop {
         tokio::select! {
@@ -285,6 +338,8 @@ struct Work {
 }
 
 struct Task {
+    /// The owner id of the environment.
+    owner: String,
     wake: Arc<Notify>,
     stop: CancellationToken,
     /// What of the Environment matters to a pass.
@@ -317,7 +372,12 @@ impl Work {
         for repository in stores.repositories.state() {
             self.context.sources.set(repository, &self.stop);
         }
-        let gone: Vec<_> = self.tasks.keys().filter(|known| stores.environments.get(known).is_none()).cloned().collect();
+        let gone: Vec<_> = self
+            .tasks
+            .keys()
+            .filter(|known| stores.environments.get(known).is_none())
+            .cloned()
+            .collect();
         for reference in gone {
             self.end(&reference);
         }
@@ -335,9 +395,13 @@ impl Work {
                     for environment in stores.environments.state() {
                         if names(&environment, reference)
                             && let Some(task) = self.tasks.get(&ObjectRef::from_obj(&*environment))
-                            && self.context.sources.view(reference, &task.wake).is_some_and(|(known, view)| {
-                                view.snapshot.is_none() || known.status.is_none()
-                            })
+                            && self
+                                .context
+                                .sources
+                                .view(reference, &task.wake)
+                                .is_some_and(|(known, view)| {
+                                    view.snapshot.is_none() || known.status.is_none()
+                                })
                         {
                             task.wake.notify_one();
                         }
@@ -370,9 +434,21 @@ impl Work {
             _ => {
                 self.end(&reference);
                 let memory = Memory::new(&self.context.cluster.uid, environment);
-                let task = Task { wake: memory.wake.clone(), stop: self.stop.child_token(), key };
-                self.context.tracker.register(&memory.owner().id, task.wake.clone());
-                self.running.spawn(keep(self.context.clone(), reference.clone(), memory, task.stop.clone()));
+                let task = Task {
+                    owner: memory.owner().id.clone(),
+                    wake: memory.wake.clone(),
+                    stop: self.stop.child_token(),
+                    key,
+                };
+                self.context
+                    .tracker
+                    .register(&memory.owner().id, task.wake.clone());
+                self.running.spawn(keep(
+                    self.context.clone(),
+                    reference.clone(),
+                    memory,
+                    task.stop.clone(),
+                ));
                 self.tasks.insert(reference, task);
             }
         }
@@ -381,7 +457,12 @@ impl Work {
     fn end(&mut self, reference: &ObjectRef<Environment>) {
         if let Some(task) = self.tasks.remove(reference) {
             task.stop.cancel();
-            self.context.metrics.forget(&format!("{}/{}", reference.namespace.as_deref().unwrap_or_default(), reference.name));
+            self.context.tracker.unregister(&task.owner);
+            self.context.metrics.forget(&format!(
+                "{}/{}",
+                reference.namespace.as_deref().unwrap_or_default(),
+                reference.name
+            ));
         }
     }
 }
@@ -389,12 +470,21 @@ impl Work {
 /// Whether the environment refers to the repository.
 fn names(environment: &Environment, reference: &ObjectRef<Repository>) -> bool {
     let own = environment.namespace().unwrap_or_default();
-    let (namespace, name) = environment.spec.repository.split_once('/').unwrap_or((&own, &environment.spec.repository));
+    let (namespace, name) = environment
+        .spec
+        .repository
+        .split_once('/')
+        .unwrap_or((&own, &environment.spec.repository));
     reference.name == name && reference.namespace.as_deref() == Some(namespace)
 }
 
 /// Passes of one environment, one after the other, until `stop` or until it is gone. Its trouble delays nobody else.
-async fn keep(context: Arc<Context>, reference: ObjectRef<Environment>, mut memory: Memory, stop: CancellationToken) {
+async fn keep(
+    context: Arc<Context>,
+    reference: ObjectRef<Environment>,
+    mut memory: Memory,
+    stop: CancellationToken,
+) {
     let wake = memory.wake.clone();
     let mut failures: u32 = 0;
     let mut asked: Option<String> = None;
@@ -409,19 +499,32 @@ async fn keep(context: Arc<Context>, reference: ObjectRef<Environment>, mut memo
             asked = sync;
         }
         let started = Instant::now();
-        let ended = AssertUnwindSafe(pass(&context, &environment, &mut memory)).catch_unwind().await;
+        let ended = AssertUnwindSafe(pass(&context, &environment, &mut memory))
+            .catch_unwind()
+            .await;
         let Next { at, retry } = ended.unwrap_or_else(|_| {
             // A fault of ours in one environment is no trouble of another: it starts from what is recorded.
-            tracing::error!(environment = memory.owner().name, "the pass ended abnormally; it is tried again from what is recorded");
-            memory = Memory { wake: wake.clone(), ..Memory::new(&context.cluster.uid, &environment) };
-            Next { at: None, retry: true }
+            tracing::error!(
+                environment = memory.owner().name,
+                "the pass ended abnormally; it is tried again from what is recorded"
+            );
+            memory = memory.renewed(&context.cluster.uid, &environment);
+            Next {
+                at: None,
+                retry: true,
+            }
         });
-        context.metrics.passed(&memory.owner().name, !retry, started.elapsed());
+        context
+            .metrics
+            .passed(&memory.owner().name, !retry, started.elapsed());
         if stop.is_cancelled() {
             break;
         }
         failures = if retry { failures.saturating_add(1) } else { 0 };
-        let again = retry.then(|| Instant::now() + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_secs(300)));
+        let again = retry.then(|| {
+            Instant::now()
+                + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_secs(300))
+        });
         let due = [at, again].into_iter().flatten().min();
         tokio::select! {
             () = stop.cancelled() => break,
@@ -433,7 +536,6 @@ async fn keep(context: Arc<Context>, reference: ObjectRef<Environment>, mut memo
             () = until(due) => {}
         }
     }
-    context.tracker.unregister(&memory.owner().id);
 }
 
 async fn until(due: Option<Instant>) {

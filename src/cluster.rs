@@ -9,6 +9,7 @@ mod owned;
 mod pods;
 mod record;
 pub mod scalers;
+mod state;
 mod watch;
 
 use std::collections::HashMap;
@@ -20,8 +21,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::client::Body;
 use kube::{Api, Client, Config};
 use tokio::sync::RwLock;
-use tower::util::MapRequestLayer;
-use tower::{Layer, ServiceExt};
 
 pub use error::{ClusterError, Refused};
 pub use lease::{Leadership, Lease};
@@ -76,19 +75,25 @@ impl Cluster {
 
     /// The client that acts as `identity`, over the same connections.
     pub fn acting_as(&self, identity: &Identity) -> Client {
-        let mut clients = self.impersonated.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self
+            .impersonated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         clients
             .entry(identity.clone())
             .or_insert_with(|| {
                 let user = HeaderValue::from_str(&identity.user()).ok();
-                let layer = MapRequestLayer::new(move |mut request: Request<Body>| {
-                    // A name that is no header value is no user: the API server refuses the empty one.
-                    let user = user.clone().unwrap_or(HeaderValue::from_static("system:anonymous"));
+                let client = self.client.clone();
+                let service = tower::service_fn(move |mut request: Request<Body>| {
+                    // A name that is no header value is no user of the cluster.
+                    let user = user
+                        .clone()
+                        .unwrap_or(HeaderValue::from_static("system:anonymous"));
                     request.headers_mut().insert("impersonate-user", user);
-                    request
+                    let client = client.clone();
+                    async move { client.send(request).await }
                 });
-                let service = layer.layer(self.client.clone());
-                Client::new(service.boxed(), identity.namespace.clone())
+                Client::new(service, identity.namespace.clone())
             })
             .clone()
     }

@@ -53,13 +53,14 @@ pub fn assess(object: &Object, checks: &Checks) -> Health {
     }
 }
 
-/// Whether the health of this kind is in the object. Where it is not (ConfigMaps, Secrets, Roles, Ingresses…), existence
+/// Whether the health of this kind is in the object. Where it is not (`ConfigMap`s, Secrets, Roles, Ingresses…), existence
 /// is health, and nobody needs to read the content.
 pub fn needs_object(group: &str, kind: &str, checks: &Checks) -> bool {
     checks.concern(group, kind) || !builtin::existence_is_health(group, kind)
 }
 
-/// Whether the kind runs pods that say why it is not healthy. (A `CronJob` does not: its Jobs do.)
+/// Whether pods say why an object of this kind is not healthy: those that it runs, or it itself. (A `CronJob` runs none: its
+/// Jobs do.)
 pub fn has_pods(group: &str, kind: &str) -> bool {
     matches!(
         (group, kind),
@@ -67,7 +68,7 @@ pub fn has_pods(group: &str, kind: &str) -> bool {
             "apps",
             "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet"
         ) | ("batch", "Job")
-            | ("", "ReplicationController")
+            | ("", "Pod" | "ReplicationController")
     )
 }
 

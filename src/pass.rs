@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -159,15 +160,33 @@ impl Memory {
         }
     }
 
+    /// Of the same environment, without anything that is remembered.
+    #[must_use]
+    pub fn renewed(&self, cluster_uid: &str, environment: &Environment) -> Self {
+        Self {
+            wake: self.wake.clone(),
+            ..Self::new(cluster_uid, environment)
+        }
+    }
+
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
     /// The newer of what the watch shows and what this agent wrote itself.
     pub fn newest(&self, watched: Arc<Environment>) -> Arc<Environment> {
-        let version = |environment: &Environment| environment.resource_version().and_then(|version| version.parse::<u64>().ok());
+        let version = |environment: &Environment| {
+            environment
+                .resource_version()
+                .and_then(|version| version.parse::<u64>().ok())
+        };
         match &self.latest {
-            Some(latest) if latest.metadata.uid == watched.metadata.uid && version(latest) > version(&watched) => latest.clone(),
+            Some(latest)
+                if latest.metadata.uid == watched.metadata.uid
+                    && version(latest) > version(&watched) =>
+            {
+                latest.clone()
+            }
             _ => watched,
         }
     }
@@ -177,7 +196,10 @@ impl Memory {
         let Some(running) = &self.running else {
             return false;
         };
-        let finished = self.inventory.as_ref().and_then(|inventory| inventory.entries.get(id)?.finished.as_ref());
+        let finished = self
+            .inventory
+            .as_ref()
+            .and_then(|inventory| inventory.entries.get(id)?.finished.as_ref());
         finished.is_some() && finished == running.desired.get(id).map(|object| &object.digest)
     }
 
@@ -187,7 +209,11 @@ impl Memory {
             return;
         }
         let digest = self.applied.get(id).map(|applied| applied.digest.clone());
-        if let Some(entry) = self.inventory.as_mut().and_then(|inventory| inventory.entries.get_mut(id)) {
+        if let Some(entry) = self
+            .inventory
+            .as_mut()
+            .and_then(|inventory| inventory.entries.get_mut(id))
+        {
             entry.finished = digest;
         }
     }
@@ -196,7 +222,8 @@ impl Memory {
 fn is_finished_job(job: &Object) -> bool {
     let conditions = job.at("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| {
-        matches!(condition["type"].as_str(), Some("Complete" | "Failed")) && condition["status"] == "True"
+        matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
+            && condition["status"] == "True"
     })
 }
 
@@ -247,22 +274,30 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
         }
     }
 
-    let wanted = wanted::choose(&mut pass, memory).await;                  // git
-    let prepared = prepare::prepare(&mut pass, memory, wanted).await;      // tree, render, desired
-    let running = admit::admit(&mut pass, memory, prepared).await;         // plan and dry run of what is new
+    let wanted = wanted::choose(&mut pass, memory).await; // git
+    let prepared = prepare::prepare(&mut pass, memory, wanted).await; // tree, render, desired
+    let running = admit::admit(&mut pass, memory, prepared).await; // plan and dry run of what is new
     let Some(running) = running else {
         return report::write(pass, memory).await;
     };
-    let live = observe::observe(&pass, memory, &running).await;            // observe
-    let plan = pass.plan(memory, &running, &live);                         // plan
+    let live = observe::observe(&pass, memory, &running).await; // observe
+    let plan = pass.plan(memory, &running, &live); // plan
     if let Err(problem) = observe::write_ahead(&mut pass, memory, &running).await {
         pass.stop("StatusNotWritten", problem);
         return report::write(pass, memory).await;
     }
     observe::settle(memory, &plan);
-    let applied = apply::apply(&mut pass, memory, &running, &plan).await;  // apply, and health, wave by wave
-    prune::prune(&mut pass, memory, &running, &plan, applied).await;       // prune
-    report::write(pass, memory).await                                      // status
+    let applied = apply::apply(&mut pass, memory, &running, &live, &plan).await; // apply, and health, wave by wave
+    prune::prune(&mut pass, memory, &running, &plan, applied).await; // prune
+    report::write(pass, memory).await // status
+}
+
+/// Runs all of these, at most `parallel` at once.
+async fn together<F: Future>(parallel: usize, work: Vec<F>) -> Vec<F::Output> {
+    stream::iter(work)
+        .buffer_unordered(parallel)
+        .collect()
+        .await
 }
 
 impl<'a> Pass<'a> {
@@ -286,7 +321,10 @@ impl<'a> Pass<'a> {
                 sync: sync_requested(environment).map(str::to_owned),
                 ..Report::default()
             },
-            next: Next::default(),
+            next: Next {
+                at: Some(memory.reapplied_at + REAPPLY_EVERY),
+                retry: false,
+            },
             written: None,
             events: Vec::new(),
         }

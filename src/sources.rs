@@ -80,7 +80,12 @@ struct Renders {
 }
 
 impl Sources {
-    pub fn new(cluster: Arc<Cluster>, events: Events, metrics: Arc<Metrics>, config: SourceConfig) -> Arc<Self> {
+    pub fn new(
+        cluster: Arc<Cluster>,
+        events: Events,
+        metrics: Arc<Metrics>,
+        config: SourceConfig,
+    ) -> Arc<Self> {
         Arc::new(Self {
             cluster,
             events,
@@ -95,11 +100,19 @@ impl Sources {
     }
 
     /// What is known of a repository; `None` if there is no such Repository. `wake` is notified when that changes.
-    pub fn view(&self, reference: &ObjectRef<Repository>, wake: &Arc<Notify>) -> Option<(Arc<Repository>, View)> {
+    pub fn view(
+        &self,
+        reference: &ObjectRef<Repository>,
+        wake: &Arc<Notify>,
+    ) -> Option<(Arc<Repository>, View)> {
         let mut state = self.state();
         let source = state.get_mut(reference)?;
         source.waiting.retain(|known| known.strong_count() > 0);
-        if !source.waiting.iter().any(|known| known.as_ptr() == Arc::as_ptr(wake)) {
+        if !source
+            .waiting
+            .iter()
+            .any(|known| known.as_ptr() == Arc::as_ptr(wake))
+        {
             source.waiting.push(Arc::downgrade(wake));
         }
         Some((source.repository.clone(), source.view.clone()))
@@ -113,7 +126,13 @@ impl Sources {
     }
 
     /// An environment chose `commit` after change `serial`, and had to be rendered for it or not.
-    pub fn count_render(&self, reference: &ObjectRef<Repository>, serial: u64, commit: &str, rendered: bool) {
+    pub fn count_render(
+        &self,
+        reference: &ObjectRef<Repository>,
+        serial: u64,
+        commit: &str,
+        rendered: bool,
+    ) {
         let mut state = self.state();
         let Some(source) = state.get_mut(reference) else {
             return;
@@ -141,6 +160,10 @@ impl Sources {
             source.repository = repository;
             if changed || asked {
                 source.signals.look.notify_one();
+            }
+            if changed {
+                // Who may refer to it may have changed.
+                source.wake();
             }
             return;
         }

@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use crate::api::{
-    EnvironmentStatus, HeldObject, HistoryEntry, NextRevision, ObjectFailure, Outcome, RevisionStatus,
+    EnvironmentStatus, HeldObject, HistoryEntry, NextRevision, ObjectFailure, Outcome,
+    RevisionStatus,
 };
 use crate::inventory::Inventory;
 use crate::object::SYNC_ANNOTATION;
@@ -62,7 +63,13 @@ pub struct Report {
 /// The status after this report. Equal reports give equal statuses, whatever the time.
 pub fn status(before: &EnvironmentStatus, report: &Report, now: Timestamp) -> EnvironmentStatus {
     let mut conditions = before.conditions.clone();
-    for condition in [ready(report), healthy(report), progressing(report), held(report), suspended(report)] {
+    for condition in [
+        ready(report),
+        healthy(report),
+        progressing(report),
+        held(report),
+        suspended(report),
+    ] {
         set_condition(&mut conditions, condition, now);
     }
     EnvironmentStatus {
@@ -82,7 +89,10 @@ pub fn status(before: &EnvironmentStatus, report: &Report, now: Timestamp) -> En
 }
 
 fn short(report: &Report) -> &str {
-    report.revision.as_ref().map_or("nothing", |revision| &revision.short)
+    report
+        .revision
+        .as_ref()
+        .map_or("nothing", |revision| &revision.short)
 }
 
 fn ready(report: &Report) -> Condition {
@@ -101,17 +111,35 @@ fn ready(report: &Report) -> Condition {
         return condition("Ready", status, problem.reason, &message, generation);
     }
     match report.progress {
-        Progress::Healthy if report.held.is_empty() => {
-            condition("Ready", "True", "Applied", &format!("{} is applied and healthy", short(report)), generation)
-        }
+        Progress::Healthy if report.held.is_empty() => condition(
+            "Ready",
+            "True",
+            "Applied",
+            &format!("{} is applied and healthy", short(report)),
+            generation,
+        ),
         Progress::Healthy => {
-            let message = format!("{} is applied and healthy; {}", short(report), held_message(report));
+            let message = format!(
+                "{} is applied and healthy; {}",
+                short(report),
+                held_message(report)
+            );
             condition("Ready", "True", "Held", &message, generation)
         }
-        Progress::Failed => condition("Ready", "False", "Failed", &failure_message(report), generation),
-        Progress::Progressing | Progress::None => {
-            condition("Ready", "False", "Progressing", &failure_message(report), generation)
-        }
+        Progress::Failed => condition(
+            "Ready",
+            "False",
+            "Failed",
+            &failure_message(report),
+            generation,
+        ),
+        Progress::Progressing | Progress::None => condition(
+            "Ready",
+            "False",
+            "Progressing",
+            &failure_message(report),
+            generation,
+        ),
     }
 }
 
@@ -127,24 +155,60 @@ fn healthy(report: &Report) -> Condition {
 
 fn progressing(report: &Report) -> Condition {
     if report.progress == Progress::Progressing && !report.suspended {
-        condition("Progressing", "True", "Progressing", &failure_message(report), report.generation)
+        condition(
+            "Progressing",
+            "True",
+            "Progressing",
+            &failure_message(report),
+            report.generation,
+        )
     } else {
-        condition("Progressing", "False", "Settled", "nothing is under way", report.generation)
+        condition(
+            "Progressing",
+            "False",
+            "Settled",
+            "nothing is under way",
+            report.generation,
+        )
     }
 }
 
 fn held(report: &Report) -> Condition {
     if report.held.is_empty() && !report.problem.as_ref().is_some_and(|problem| problem.held) {
-        return condition("Held", "False", "Nothing", "nothing is held back", report.generation);
+        return condition(
+            "Held",
+            "False",
+            "Nothing",
+            "nothing is held back",
+            report.generation,
+        );
     }
-    condition("Held", "True", "WaitsForApproval", &held_message(report), report.generation)
+    condition(
+        "Held",
+        "True",
+        "WaitsForApproval",
+        &held_message(report),
+        report.generation,
+    )
 }
 
 fn suspended(report: &Report) -> Condition {
     if report.suspended {
-        condition("Suspended", "True", "Suspended", "spec.suspend is true; nothing is applied, repaired or deleted", report.generation)
+        condition(
+            "Suspended",
+            "True",
+            "Suspended",
+            "spec.suspend is true; nothing is applied, repaired or deleted",
+            report.generation,
+        )
     } else {
-        condition("Suspended", "False", "Running", "the environment is kept", report.generation)
+        condition(
+            "Suspended",
+            "False",
+            "Running",
+            "the environment is kept",
+            report.generation,
+        )
     }
 }
 
@@ -154,7 +218,14 @@ fn held_message(report: &Report) -> String {
         ([], None) => String::new(),
         ([one], _) => format!("{} of {} is held: {}", one.action, one.object, one.reason),
         ([first, rest @ ..], _) => {
-            format!("{} and {} more are held, the first ({} of {}): {}", first.object, rest.len(), first.action, first.object, first.reason)
+            format!(
+                "{} and {} more are held, the first ({} of {}): {}",
+                first.object,
+                rest.len(),
+                first.action,
+                first.object,
+                first.reason
+            )
         }
     }
 }
@@ -163,12 +234,17 @@ fn failure_message(report: &Report) -> String {
     let Some(first) = report.failures.first() else {
         return format!("{} is being applied", short(report));
     };
-    let container = first.container.as_ref().map_or(String::new(), |container| format!(", container {container}"));
+    let container = first.container.as_ref().map_or(String::new(), |container| {
+        format!(", container {container}")
+    });
     let more = match report.failures.len() {
         0 | 1 => String::new(),
         several => format!(" (and {} more)", several - 1),
     };
-    format!("{}{container}: {}: {}{more}", first.object, first.reason, first.message)
+    format!(
+        "{}{container}: {}: {}{more}",
+        first.object, first.reason, first.message
+    )
 }
 
 fn history(before: &[HistoryEntry], report: &Report, now: Timestamp) -> Vec<HistoryEntry> {
@@ -217,7 +293,13 @@ fn history(before: &[HistoryEntry], report: &Report, now: Timestamp) -> Vec<Hist
 }
 
 /// A condition without a time: [`set_condition`] gives it one.
-pub fn condition(type_: &str, status: &str, reason: &str, message: &str, generation: Option<i64>) -> Condition {
+pub fn condition(
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+) -> Condition {
     let mut message = message.to_owned();
     if message.len() > 4096 {
         let mut end = 4096;
@@ -262,5 +344,8 @@ pub fn find_condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'
 
 /// The value of the annotation that asks for a pass.
 pub fn sync_requested<K: ResourceExt>(object: &K) -> Option<&str> {
-    object.annotations().get(SYNC_ANNOTATION).map(String::as_str)
+    object
+        .annotations()
+        .get(SYNC_ANNOTATION)
+        .map(String::as_str)
 }

@@ -1,5 +1,10 @@
 //! `Approval`: a person's word that one set of changes may happen.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "columns of the same type are no duplicates"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -16,10 +21,11 @@ use serde::{Deserialize, Serialize};
     category = "driftless",
     namespaced,
     status = "ApprovalStatus",
+    doc = "A person's word that an environment may do what the agent holds back.",
     printcolumn(json_path = ".spec.environment", name = "Environment", type_ = "string"),
     printcolumn(json_path = ".spec.commit", name = "Commit", type_ = "string"),
     printcolumn(json_path = ".spec.by", name = "By", type_ = "string"),
-    printcolumn(json_path = ".spec.expires", name = "Expires", type_ = "date"),
+    printcolumn(json_path = ".spec.expires", name = "Expires", type_ = "string"),
     printcolumn(json_path = ".status.usedAt", name = "Used", type_ = "date"),
     validation = Rule::new("self.spec == oldSelf.spec").message("an Approval cannot be changed; delete it and make another")
 )]
@@ -33,16 +39,16 @@ pub struct ApprovalSpec {
     #[schemars(length(min = 1, max = 64))]
     pub environment_uid: String,
     /// The commit, in full.
-    #[schemars(length(min = 40, max = 64))]
+    #[schemars(regex(pattern = r"^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub commit: String,
     /// The hash of the desired objects (`status.hash` of the Environment). Empty where only the revision is approved,
     /// before it was rendered.
     #[serde(default)]
-    #[schemars(length(max = 64))]
+    #[schemars(regex(pattern = r"^([0-9a-f]{64})?$"))]
     pub hash: String,
     /// The SHA-256 of the deletions that are admitted (`status.deletions` of the Environment). Empty admits none.
     #[serde(default)]
-    #[schemars(length(max = 64))]
+    #[schemars(regex(pattern = r"^([0-9a-f]{64})?$"))]
     pub deletions: String,
     /// Who approves: the user that creates this object, as the API server knows them.
     #[schemars(length(min = 1, max = 512))]

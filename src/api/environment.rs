@@ -1,5 +1,10 @@
 //! `Environment`: a path of a repository, kept true in this cluster.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "columns of the same type are no duplicates"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -18,6 +23,9 @@ use super::HumanDuration;
     category = "driftless",
     namespaced,
     status = "EnvironmentStatus",
+    doc = "A path of a Git repository, kept true in this cluster.",
+    validation = Rule::new("!self.spec.createNamespace || has(self.spec.__namespace__)")
+        .message("spec.createNamespace needs spec.namespace"),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         name = "Ready",
@@ -48,7 +56,10 @@ use super::HumanDuration;
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
     /// The Repository: `name`, or `namespace/name` where that one's `allow` lists this namespace.
-    #[schemars(length(min = 1, max = 507))]
+    #[schemars(
+        length(min = 1, max = 317),
+        regex(pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
     pub repository: String,
 
     /// Which revision is wanted: the first rule that yields one decides.
@@ -68,7 +79,7 @@ pub struct EnvironmentSpec {
 
     /// The namespace of objects that name none. Without it such objects are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
 
     /// Whether `namespace` is made where it is missing. It is never deleted.
@@ -76,7 +87,10 @@ pub struct EnvironmentSpec {
     pub create_namespace: bool,
 
     /// The service account, of this Environment's own namespace, under whose rights everything is written and deleted.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
     pub service_account: String,
 
     /// When this environment counts as healthy.
@@ -107,7 +121,7 @@ pub struct EnvironmentSpec {
 pub struct FollowRule {
     /// Branches by name or glob (`main`, `hotfix/*`). Of several the newest commit wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 256)))]
     pub branches: Option<Vec<String>>,
     /// A range of versions (`>=1.0.0`): the highest tag in it. `v1.0` and `v1.0-rc.1` are versions too; pre-releases are
     /// admitted only where the range names one (`>=1.0.0-0`).
@@ -116,11 +130,11 @@ pub struct FollowRule {
     pub semver: Option<String>,
     /// Tags by name or glob (`release-*`). Of several the newest wins: by version where their names carry one, else by commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 256)))]
     pub tags: Option<Vec<String>>,
     /// One commit, in full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 40, max = 64))]
+    #[schemars(regex(pattern = r"^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub commit: Option<String>,
     /// Whether a revision that does not contain the running one, and carries no higher version, is taken without approval.
     #[serde(default)]
@@ -197,7 +211,7 @@ pub struct PruneSpec {
     #[schemars(regex(pattern = r"^([0-9]|[1-9][0-9]|100)%$"))]
     pub limit: String,
     /// Kinds (`Kind` or `Kind.group`) whose deletion waits for approval, beside the built-in ones.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 317)))]
     pub protect: Vec<String>,
 }
 
@@ -297,6 +311,7 @@ pub struct RevisionStatus {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NextRevision {
+    /// The revision.
     pub revision: RevisionStatus,
     /// What it waits for, in words.
     pub waiting_for: Vec<String>,
@@ -313,6 +328,7 @@ pub struct ObjectFailure {
     pub container: Option<String>,
     /// One word from the documented list.
     pub reason: String,
+    /// What is wrong, in words.
     pub message: String,
 }
 
@@ -324,6 +340,7 @@ pub struct HeldObject {
     pub object: String,
     /// `delete`, `apply` or `replace`.
     pub action: String,
+    /// Why, in words.
     pub reason: String,
 }
 
@@ -373,12 +390,17 @@ pub enum Outcome {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HistoryEntry {
+    /// The revision.
     pub revision: RevisionStatus,
+    /// SHA-256 of its desired objects, with the settings of the environment then.
     pub hash: String,
+    /// When it was first applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied_at: Option<Time>,
+    /// When everything of it was first healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthy_at: Option<Time>,
+    /// How it ended.
     pub outcome: Outcome,
     /// Who approved it, where approval was needed.
     #[serde(skip_serializing_if = "Option::is_none")]

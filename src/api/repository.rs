@@ -1,5 +1,10 @@
 //! `Repository`: a Git source.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "columns of the same type are no duplicates"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -18,6 +23,7 @@ use super::HumanDuration;
     category = "driftless",
     namespaced,
     status = "RepositoryStatus",
+    doc = "A Git repository, fetched once for all the environments that refer to it.",
     printcolumn(json_path = ".spec.url", name = "URL", type_ = "string"),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
@@ -40,13 +46,13 @@ pub struct RepositorySpec {
     /// Where it is: `https://…`, `ssh://[user@]host[:port]/…`, or `file:///…` where the agent was started with
     /// `--allow-file-repositories`. Credentials do not belong here; name a Secret in `credentials`.
     #[x_kube(validation = Rule::new("self.matches('^(https|ssh|file)://[^\\\\s\\\\x00-\\\\x1f]+$')").message("must be an https://, ssh:// or file:// URL"))]
-    #[x_kube(validation = Rule::new("!self.matches('^https?://[^/]*@')").message("must not contain credentials; put them into a Secret and name it in spec.credentials.secret"))]
+    #[x_kube(validation = Rule::new("!self.matches('^(https|file)://[^/]*@|^ssh://[^/]*:[^/@]*@')").message("must not contain credentials; put them into a Secret and name it in spec.credentials.secret"))]
     #[schemars(length(max = 2048))]
     pub url: String,
 
     /// How often the server is asked for its refs (`git ls-remote`). A webhook makes changes immediate.
     #[serde(default = "default_interval")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("must be at least 1s"))]
+    #[x_kube(validation = Rule::new("self.matches('[1-9][0-9]*(s|m|h|d|w)([0-9]|$)')").message("must be at least 1s"))]
     pub interval: HumanDuration,
 
     /// What to log in with. For https: `token`, or `username` and `password`, and `ca.crt` for an authority of your own.
@@ -61,7 +67,7 @@ pub struct RepositorySpec {
 
     /// Other namespaces whose Environments may refer to this repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
     pub allow: Vec<String>,
 }
 
@@ -70,7 +76,10 @@ pub struct RepositorySpec {
 #[serde(rename_all = "camelCase")]
 pub struct SecretName {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
     pub secret: String,
 }
 

@@ -58,7 +58,7 @@ impl JsonSchema for HumanDuration {
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "pattern": "^([0-9]+(ms|s|m|h|d|w))+$",
+            "pattern": "^([0-9]{1,7}(ms|s|m|h|d|w))+$",
         })
     }
 }

@@ -69,7 +69,9 @@ impl ClusterError {
 
     /// Whether the API server says that this very object is not there (and not that it does not know the kind).
     pub fn is_absent(&self, id: &Id) -> bool {
-        self.code == 404 && self.reason == "NotFound" && self.message.contains(&format!("\"{}\" not found", id.name))
+        self.code == 404
+            && self.reason == "NotFound"
+            && self.message.contains(&format!("\"{}\" not found", id.name))
     }
 
     pub fn is_conflict(&self) -> bool {

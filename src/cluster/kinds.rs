@@ -57,9 +57,14 @@ pub(super) async fn discover(client: &Client) -> Result<Kinds, ClusterError> {
     let mut kinds = Kinds::default();
     for path in ["/api", "/apis"] {
         let request = Request::get(path)
-            .header("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+            .header(
+                "accept",
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            )
             .body(Vec::new())
-            .map_err(|error| ClusterError::new("ask for the kinds", kube::Error::HttpError(error)))?;
+            .map_err(|error| {
+                ClusterError::new("ask for the kinds", kube::Error::HttpError(error))
+            })?;
         let groups: Groups = client
             .request(request)
             .await
@@ -80,13 +85,25 @@ pub(super) async fn discover(client: &Client) -> Result<Kinds, ClusterError> {
 fn add(kinds: &mut Kinds, group: &Group) {
     for version in &group.versions {
         if version.freshness == "Stale" {
-            tracing::warn!(group = group.metadata.name, version = version.version, "the API server cannot reach the server of this group: what it says of its kinds is old");
+            tracing::warn!(
+                group = group.metadata.name,
+                version = version.version,
+                "the API server cannot reach the server of this group: what it says of its kinds is old"
+            );
         }
         for resource in &version.resources {
-            let Some(kind) = resource.response_kind.as_ref().filter(|kind| !kind.kind.is_empty()) else {
+            let Some(kind) = resource
+                .response_kind
+                .as_ref()
+                .filter(|kind| !kind.kind.is_empty())
+            else {
                 continue;
             };
-            if !resource.verbs.iter().any(|verb| verb == "patch" || verb == "create") {
+            if !resource
+                .verbs
+                .iter()
+                .any(|verb| verb == "patch" || verb == "create")
+            {
                 continue;
             }
             let mut versions = kinds

@@ -55,7 +55,13 @@ struct Observed {
 }
 
 impl Lease {
-    pub fn new(client: Client, watching: Client, namespace: &str, name: &str, holder: &str) -> Self {
+    pub fn new(
+        client: Client,
+        watching: Client,
+        namespace: &str,
+        name: &str,
+        holder: &str,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             watch: Api::namespaced(watching, namespace),
@@ -65,7 +71,12 @@ impl Lease {
     }
 
     /// Competes until `stop`; `leads` says whether this replica leads. Gives the Lease back at the end.
-    pub async fn run(&self, leads: &watch::Sender<bool>, leadership: &Arc<Leadership>, stop: &CancellationToken) {
+    pub async fn run(
+        &self,
+        leads: &watch::Sender<bool>,
+        leadership: &Arc<Leadership>,
+        stop: &CancellationToken,
+    ) {
         while !stop.is_cancelled() {
             let taken = tokio::select! {
                 () = stop.cancelled() => return,
@@ -112,9 +123,9 @@ impl Lease {
                     Err(error) => return Err(error),
                 }
             }
-            let expires = seen
-                .as_ref()
-                .map_or(DURATION, |observed| DURATION.saturating_sub(observed.at.elapsed()));
+            let expires = seen.as_ref().map_or(DURATION, |observed| {
+                DURATION.saturating_sub(observed.at.elapsed())
+            });
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(watcher::Event::Apply(lease) | watcher::Event::InitApply(lease))) => {
@@ -141,7 +152,11 @@ impl Lease {
 
     /// Free: nobody holds it, this very replica did, or it was seen unchanged for longer than it lasts.
     fn is_free(&self, observed: &Observed) -> bool {
-        let Some(spec) = observed.object.as_ref().and_then(|lease| lease.spec.as_ref()) else {
+        let Some(spec) = observed
+            .object
+            .as_ref()
+            .and_then(|lease| lease.spec.as_ref())
+        else {
             return true;
         };
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
@@ -165,7 +180,9 @@ impl Lease {
         let result = match current {
             Some(mut lease) => {
                 lease.spec = Some(spec);
-                self.api.replace(&self.name, &PostParams::default(), &lease).await
+                self.api
+                    .replace(&self.name, &PostParams::default(), &lease)
+                    .await
             }
             None => {
                 let lease = LeaseObject {
@@ -191,7 +208,9 @@ impl Lease {
     ) {
         let mut last = taken;
         loop {
-            let pause = RENEW_EVERY.saturating_sub(last.elapsed()).max(Duration::from_millis(500));
+            let pause = RENEW_EVERY
+                .saturating_sub(last.elapsed())
+                .max(Duration::from_millis(500));
             tokio::select! {
                 () = stop.cancelled() => {
                     // What is being written ends first: the caller stops the work, then comes back here by `release`.
@@ -203,7 +222,8 @@ impl Lease {
             if let Some(spec) = &mut lease.spec {
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
             }
-            let renewal = self.api.replace(&self.name, &PostParams::default(), &lease);
+            let parameters = PostParams::default();
+            let renewal = self.api.replace(&self.name, &parameters, &lease);
             match tokio::time::timeout(RENEW_EVERY, renewal).await {
                 Ok(Ok(renewed)) => {
                     lease = renewed;
@@ -254,7 +274,11 @@ impl Lease {
             spec.holder_identity = None;
             spec.renew_time = None;
         }
-        if let Err(error) = self.api.replace(&self.name, &PostParams::default(), &lease).await {
+        if let Err(error) = self
+            .api
+            .replace(&self.name, &PostParams::default(), &lease)
+            .await
+        {
             tracing::debug!(%error, "cannot give the lease back");
         }
     }

@@ -50,8 +50,12 @@ impl Cluster {
             Some(identity) => self.acting_as(identity),
             None => self.client(),
         };
-        let value: Value = client.request(request).await.map_err(|error| ClusterError::new(action, error))?;
-        Object::from_value(value).ok_or_else(|| ClusterError::unexpected(action, "the answer is not an object"))
+        let value: Value = client
+            .request(request)
+            .await
+            .map_err(|error| ClusterError::new(action, error))?;
+        Object::from_value(value)
+            .ok_or_else(|| ClusterError::unexpected(action, "the answer is not an object"))
     }
 
     /// Reads an object; only its metadata unless `whole`. What is not known to be absent is [`LiveState::Unknown`].
@@ -59,14 +63,25 @@ impl Cluster {
         let Some(path) = path(kinds, id, version) else {
             return LiveState::Unknown(format!("the cluster has no kind {}", id.kind));
         };
-        let request = Request::get(path).header("accept", if whole { "application/json" } else { METADATA_ONLY });
+        let request = Request::get(path).header(
+            "accept",
+            if whole {
+                "application/json"
+            } else {
+                METADATA_ONLY
+            },
+        );
         match self.send(None, &format!("read {id}"), request, None).await {
             Ok(mut object) => {
                 if !whole {
                     // The answer calls itself PartialObjectMetadata.
                     let api_version = api_version(&id.group, version);
-                    object.0.insert("apiVersion".to_owned(), Value::String(api_version));
-                    object.0.insert("kind".to_owned(), Value::String(id.kind.clone()));
+                    object
+                        .0
+                        .insert("apiVersion".to_owned(), Value::String(api_version));
+                    object
+                        .0
+                        .insert("kind".to_owned(), Value::String(id.kind.clone()));
                 }
                 LiveState::Present(object)
             }
@@ -91,28 +106,57 @@ impl Cluster {
             DryRun::No => format!("apply {id}"),
         };
         let path = known(kinds, &id, object.version(), &action)?;
-        let dry_run = if dry_run == DryRun::Yes { "&dryRun=All" } else { "" };
-        let uri = format!("{path}?fieldManager={manager}&force={force}&fieldValidation=Strict{dry_run}");
+        let dry_run = if dry_run == DryRun::Yes {
+            "&dryRun=All"
+        } else {
+            ""
+        };
+        let uri =
+            format!("{path}?fieldManager={manager}&force={force}&fieldValidation=Strict{dry_run}");
         let request = Request::builder()
             .method(Method::PATCH)
             .uri(uri)
             .header("content-type", "application/apply-patch+yaml")
             .header("accept", "application/json");
-        self.send(Some(identity), &action, request, Some(&Value::Object(object.0.clone()))).await
+        let sent = self
+            .send(
+                Some(identity),
+                &action,
+                request,
+                Some(&Value::Object(object.0.clone())),
+            )
+            .await;
+        sent.map_err(|error| discreet(&id, error))
     }
 
     /// Tries to create the object without doing so. That it exists already says that it passed admission and validation.
-    pub async fn try_create(&self, kinds: &Kinds, identity: &Identity, object: &Object) -> Result<(), ClusterError> {
+    pub async fn try_create(
+        &self,
+        kinds: &Kinds,
+        identity: &Identity,
+        object: &Object,
+    ) -> Result<(), ClusterError> {
         let id = object.id();
         let action = format!("create {id} (dry run)");
         let path = known(kinds, &id, object.version(), &action)?;
-        let collection = path.rsplit_once('/').map_or(path.as_str(), |(collection, _)| collection);
-        let uri = format!("{collection}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&dryRun=All");
+        let collection = path
+            .rsplit_once('/')
+            .map_or(path.as_str(), |(collection, _)| collection);
+        let uri =
+            format!("{collection}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&dryRun=All");
         let request = Request::post(uri).header("content-type", "application/json");
-        match self.send(Some(identity), &action, request, Some(&Value::Object(object.0.clone()))).await {
+        match self
+            .send(
+                Some(identity),
+                &action,
+                request,
+                Some(&Value::Object(object.0.clone())),
+            )
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.reason == "AlreadyExists" => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(discreet(&id, error)),
         }
     }
 
@@ -137,7 +181,8 @@ impl Cluster {
             .uri(format!("{path}?fieldManager={FIELD_MANAGER}"))
             .header("content-type", "application/json-patch+json")
             .header("accept", METADATA_ONLY);
-        self.send(Some(identity), &action, request, Some(&patch)).await
+        self.send(Some(identity), &action, request, Some(&patch))
+            .await
     }
 
     /// Deletes the object with this UID and, if given, at this resourceVersion. That it is gone already is success.
@@ -164,7 +209,10 @@ impl Cluster {
             "preconditions": preconditions,
         });
         let request = Request::delete(path).header("content-type", "application/json");
-        match self.send(Some(identity), &action, request, Some(&options)).await {
+        match self
+            .send(Some(identity), &action, request, Some(&options))
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.is_absent(id) => Ok(()),
             Err(error) => Err(error),
@@ -172,9 +220,34 @@ impl Cluster {
     }
 }
 
+/// What the API server says of an invalid Secret can hold its values: only the fields are told.
+fn discreet(id: &Id, error: ClusterError) -> ClusterError {
+    if !id.group.is_empty() || id.kind != "Secret" || !matches!(error.code, 400 | 422 | 500) {
+        return error;
+    }
+    let fields: Vec<String> = error
+        .causes
+        .iter()
+        .map(|cause| cause.field.clone())
+        .collect();
+    let place = if fields.is_empty() {
+        String::new()
+    } else {
+        format!(" at {}", fields.join(", "))
+    };
+    ClusterError {
+        message: format!(
+            "the Secret is not valid{place}; the API server's words are left out, they can hold its values"
+        ),
+        causes: Vec::new(),
+        ..error
+    }
+}
+
 fn known(kinds: &Kinds, id: &Id, version: &str, action: &str) -> Result<String, ClusterError> {
-    path(kinds, id, version)
-        .ok_or_else(|| ClusterError::unexpected(action, format!("the cluster has no kind {}", id.kind)))
+    path(kinds, id, version).ok_or_else(|| {
+        ClusterError::unexpected(action, format!("the cluster has no kind {}", id.kind))
+    })
 }
 
 fn api_version(group: &str, version: &str) -> String {
@@ -193,7 +266,11 @@ fn path(kinds: &Kinds, id: &Id, version: &str) -> Option<String> {
     } else {
         kind.versions.first()?
     };
-    let root = if id.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", id.group) };
+    let root = if id.group.is_empty() {
+        "/api".to_owned()
+    } else {
+        format!("/apis/{}", id.group)
+    };
     let scope = match &id.namespace {
         Some(namespace) if kind.namespaced => format!("/namespaces/{namespace}"),
         _ => String::new(),

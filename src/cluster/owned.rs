@@ -21,8 +21,9 @@ const FRESH: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct List {
+    /// The API server writes an empty list as null.
     #[serde(default)]
-    items: Vec<Item>,
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -56,14 +57,18 @@ impl Cluster {
 
     async fn sweep_all(&self) -> Result<BTreeMap<String, Inventory>, ClusterError> {
         let kinds = self.kinds().await;
-        let lists: Vec<(KindInfo, List)> = stream::iter(kinds.iter().filter(|kind| kind.listable).cloned().collect::<Vec<_>>())
-            .map(|kind| async move { self.list_owned(&kind).await.map(|list| (kind, list)) })
+        let requests: Vec<_> = kinds
+            .iter()
+            .filter(|kind| kind.listable)
+            .map(|kind| async move { self.list_owned(kind).await.map(|list| (kind, list)) })
+            .collect();
+        let lists: Vec<(&KindInfo, List)> = stream::iter(requests)
             .buffer_unordered(8)
             .try_collect()
             .await?;
         let mut found: BTreeMap<String, Inventory> = BTreeMap::new();
         for (kind, list) in lists {
-            for item in list.items {
+            for item in list.items.into_iter().flatten() {
                 let Some(owner) = item.metadata.labels.get(ENVIRONMENT_LABEL) else {
                     continue;
                 };
@@ -78,7 +83,11 @@ impl Cluster {
                     uid: item.metadata.uid,
                     finished: None,
                 };
-                found.entry(owner.clone()).or_default().entries.insert(id, entry);
+                found
+                    .entry(owner.clone())
+                    .or_default()
+                    .entries
+                    .insert(id, entry);
             }
         }
         Ok(found)
@@ -87,11 +96,24 @@ impl Cluster {
     async fn list_owned(&self, kind: &KindInfo) -> Result<List, ClusterError> {
         let action = format!("list the {} that environments own", kind.plural);
         let version = kind.versions.first().map_or("", String::as_str);
-        let root = if kind.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", kind.group) };
-        let request = Request::get(format!("{root}/{version}/{}?labelSelector={ENVIRONMENT_LABEL}", kind.plural))
-            .header("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
-            .body(Vec::new())
-            .map_err(|error| ClusterError::new(&*action, kube::Error::HttpError(error)))?;
-        self.client.request(request).await.map_err(|error| ClusterError::new(&*action, error))
+        let root = if kind.group.is_empty() {
+            "/api".to_owned()
+        } else {
+            format!("/apis/{}", kind.group)
+        };
+        let request = Request::get(format!(
+            "{root}/{version}/{}?labelSelector={ENVIRONMENT_LABEL}",
+            kind.plural
+        ))
+        .header(
+            "accept",
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+        )
+        .body(Vec::new())
+        .map_err(|error| ClusterError::new(&*action, kube::Error::HttpError(error)))?;
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| ClusterError::new(&*action, error))
     }
 }

@@ -40,21 +40,28 @@ impl PodWatches {
     pub fn watch(&self, namespace: &str, wake: &Arc<Notify>) -> Arc<PodWatch> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         watches.retain(|_, watch| watch.strong_count() > 0);
-        let watch = watches.get(namespace).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let watch = Arc::new(PodWatch {
-                pods: Mutex::default(),
-                wakers: Mutex::default(),
-                task: Mutex::default(),
+        let watch = watches
+            .get(namespace)
+            .and_then(Weak::upgrade)
+            .unwrap_or_else(|| {
+                let watch = Arc::new(PodWatch {
+                    pods: Mutex::default(),
+                    wakers: Mutex::default(),
+                    task: Mutex::default(),
+                });
+                let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+                let task = tokio::spawn(follow(api, Arc::downgrade(&watch)));
+                *watch.task.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(task.abort_handle());
+                watches.insert(namespace.to_owned(), Arc::downgrade(&watch));
+                watch
             });
-            let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-            let task = tokio::spawn(follow(api, Arc::downgrade(&watch)));
-            *watch.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
-            watches.insert(namespace.to_owned(), Arc::downgrade(&watch));
-            watch
-        });
         let mut wakers = watch.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         wakers.retain(|known| known.strong_count() > 0);
-        if !wakers.iter().any(|known| known.as_ptr() == Arc::as_ptr(wake)) {
+        if !wakers
+            .iter()
+            .any(|known| known.as_ptr() == Arc::as_ptr(wake))
+        {
             wakers.push(Arc::downgrade(wake));
         }
         drop(wakers);
@@ -70,7 +77,12 @@ impl PodWatch {
     }
 
     fn changed(&self) {
-        for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for waker in self
+            .wakers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             if let Some(waker) = waker.upgrade() {
                 waker.notify_one();
             }
@@ -80,7 +92,12 @@ impl PodWatch {
 
 impl Drop for PodWatch {
     fn drop(&mut self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(task) = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             task.abort();
         }
     }
@@ -107,7 +124,8 @@ async fn follow(api: Api<Pod>, watch: Weak<PodWatch>) {
             Ok(watcher::Event::InitDone) => *pods = Some(std::mem::take(&mut listed)),
             Ok(watcher::Event::Apply(pod)) => pods.get_or_insert_default().extend(entry(pod)),
             Ok(watcher::Event::Delete(pod)) => {
-                pods.get_or_insert_default().remove(pod.metadata.uid.as_deref().unwrap_or_default());
+                pods.get_or_insert_default()
+                    .remove(pod.metadata.uid.as_deref().unwrap_or_default());
             }
             Err(error) => {
                 tracing::debug!(%error, "the watch of the pods was interrupted; it is started again");
@@ -127,7 +145,9 @@ fn entry(pod: Pod) -> Option<(String, Object)> {
 fn as_object(mut pod: Pod) -> Option<Object> {
     pod.metadata.managed_fields = None;
     let mut object = Object::from_value(serde_json::to_value(pod).ok()?)?;
-    object.0.insert("apiVersion".to_owned(), Pod::api_version(&()).into());
+    object
+        .0
+        .insert("apiVersion".to_owned(), Pod::api_version(&()).into());
     object.0.insert("kind".to_owned(), Pod::kind(&()).into());
     Some(object)
 }
@@ -141,7 +161,9 @@ impl Cluster {
         let list = api
             .list(&kube::api::ListParams::default())
             .await
-            .map_err(|error| ClusterError::new(format!("list the ReplicaSets of {namespace}"), error))?;
+            .map_err(|error| {
+                ClusterError::new(format!("list the ReplicaSets of {namespace}"), error)
+            })?;
         Ok(list
             .items
             .into_iter()

@@ -15,7 +15,12 @@ use crate::object::Id;
 
 /// Group, kind and plural of what scales workloads.
 pub const SCALERS: [(&str, &str, &str, &str); 2] = [
-    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    (
+        "autoscaling",
+        "v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+    ),
     ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
 ];
 
@@ -29,14 +34,23 @@ pub struct Scalers {
 impl Scalers {
     /// The workloads that something scales.
     pub fn targets(&self) -> BTreeSet<Id> {
-        self.targets.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Starts the watches of the scaler kinds that the cluster has, once; comes back when the first lists are in.
     pub async fn watch(self: &Arc<Self>, client: &Client, kinds: &Kinds, stop: &CancellationToken) {
         for (group, version, kind, plural) in SCALERS {
             if kinds.get(group, kind).is_none()
-                || !self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(kind)
+                || !self
+                    .watched
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(kind)
             {
                 continue;
             }
@@ -61,7 +75,12 @@ impl Scalers {
         }
     }
 
-    async fn follow(&self, api: Api<DynamicObject>, kind: &str, listed: tokio::sync::oneshot::Sender<()>) {
+    async fn follow(
+        &self,
+        api: Api<DynamicObject>,
+        kind: &str,
+        listed: tokio::sync::oneshot::Sender<()>,
+    ) {
         let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
         pin_mut!(events);
         let mut listed = Some(listed);
@@ -76,7 +95,10 @@ impl Scalers {
                     };
                 }
                 Ok(watcher::Event::Delete(object)) => {
-                    self.targets.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(kind, &object));
+                    self.targets
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&key(kind, &object));
                 }
                 Ok(watcher::Event::Init) => {
                     self.targets
@@ -89,7 +111,9 @@ impl Scalers {
                         let _ = listed.send(());
                     }
                 }
-                Err(error) => tracing::debug!(kind, %error, "a watch was interrupted; it is started again"),
+                Err(error) => {
+                    tracing::debug!(kind, %error, "a watch was interrupted; it is started again")
+                }
             }
         }
     }
@@ -109,7 +133,10 @@ pub fn target(object: &Value, namespace: Option<&str>) -> Option<Id> {
     let text = |key: &str| reference.get(key).and_then(Value::as_str);
     let api_version = text("apiVersion").unwrap_or("apps/v1");
     Some(Id {
-        group: api_version.rsplit_once('/').map_or("", |(group, _)| group).to_owned(),
+        group: api_version
+            .rsplit_once('/')
+            .map_or("", |(group, _)| group)
+            .to_owned(),
         kind: text("kind").unwrap_or("Deployment").to_owned(),
         namespace: namespace.map(str::to_owned),
         name: text("name")?.to_owned(),

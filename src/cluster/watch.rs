@@ -60,7 +60,13 @@ impl Tracker {
 
     /// Gives the environment with this owner id a mailbox; `wake` is notified whenever something lands in it.
     pub fn register(&self, owner: &str, wake: Arc<Notify>) {
-        self.state().mailboxes.insert(owner.into(), Mailbox { wake, seen: HashMap::new() });
+        self.state().mailboxes.insert(
+            owner.into(),
+            Mailbox {
+                wake,
+                seen: HashMap::new(),
+            },
+        );
     }
 
     pub fn unregister(&self, owner: &str) {
@@ -114,11 +120,15 @@ impl Tracker {
             kind: kind.kind.clone(),
             plural: kind.plural.clone(),
         };
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let config = watcher::Config::default().labels(ENVIRONMENT_LABEL).timeout(3600);
-        let events = watcher::metadata_watcher(api, config).default_backoff();
+        let api: Api<PartialObjectMeta<DynamicObject>> =
+            Api::all_with(self.client.clone(), &resource);
+        let config = watcher::Config::default()
+            .labels(ENVIRONMENT_LABEL)
+            .timeout(3600);
+        let events = watcher(api, config).default_backoff();
         pin_mut!(events);
         let mut listed: HashSet<Id> = HashSet::new();
+        let mut well = true;
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(object)) => self.present(kind, &resource, object),
@@ -133,11 +143,14 @@ impl Tracker {
                     self.put(object);
                 }
                 Ok(watcher::Event::InitDone) => {
+                    well = true;
                     let missing: Vec<Id> = self
                         .state()
                         .owners
                         .keys()
-                        .filter(|id| id.group == kind.group && id.kind == kind.kind && !listed.contains(*id))
+                        .filter(|id| {
+                            id.group == kind.group && id.kind == kind.kind && !listed.contains(*id)
+                        })
                         .cloned()
                         .collect();
                     for id in &missing {
@@ -146,13 +159,21 @@ impl Tracker {
                     listed.clear();
                 }
                 Err(error) => {
-                    tracing::debug!(kind = kind.kind, group = kind.group, %error, "a watch was interrupted; it is started again");
+                    // Drift of this kind is not seen meanwhile: told once, until it is well again.
+                    if std::mem::replace(&mut well, false) {
+                        tracing::warn!(kind = kind.kind, group = kind.group, %error, "the watch of a kind was interrupted; it is started again");
+                    }
                 }
             }
         }
     }
 
-    fn present(&self, kind: &KindInfo, resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) {
+    fn present(
+        &self,
+        kind: &KindInfo,
+        resource: &ApiResource,
+        object: PartialObjectMeta<DynamicObject>,
+    ) {
         self.put(metadata(kind, resource, object));
     }
 
@@ -165,7 +186,9 @@ impl Tracker {
             && before != owner
             && let Some(mailbox) = state.mailboxes.get_mut(&before)
         {
-            mailbox.seen.insert(id.clone(), Seen::Present(object.clone()));
+            mailbox
+                .seen
+                .insert(id.clone(), Seen::Present(object.clone()));
             mailbox.wake.notify_one();
         }
         if let Some(mailbox) = state.mailboxes.get_mut(&owner) {
@@ -185,9 +208,16 @@ impl Tracker {
     }
 }
 
-fn metadata(kind: &KindInfo, resource: &ApiResource, object: PartialObjectMeta<DynamicObject>) -> Object {
+fn metadata(
+    kind: &KindInfo,
+    resource: &ApiResource,
+    object: PartialObjectMeta<DynamicObject>,
+) -> Object {
     let mut map = Map::new();
-    map.insert("apiVersion".to_owned(), Value::String(resource.api_version.clone()));
+    map.insert(
+        "apiVersion".to_owned(),
+        Value::String(resource.api_version.clone()),
+    );
     map.insert("kind".to_owned(), Value::String(kind.kind.clone()));
     let metadata = serde_json::to_value(object.metadata).unwrap_or_default();
     map.insert("metadata".to_owned(), metadata);

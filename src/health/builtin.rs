@@ -31,7 +31,7 @@ const GROUPS: &[&str] = &[
 ];
 
 /// Whether the kind is one of Kubernetes' own without a rule. Among them, on purpose: Ingress, whose address many
-/// controllers never report; PodDisruptionBudget, which pods that are still starting violate for a moment; CronJob, whose
+/// controllers never report; `PodDisruptionBudget`, which pods that are still starting violate for a moment; `CronJob`, whose
 /// Jobs are not part of the revision.
 pub(super) fn existence_is_health(group: &str, kind: &str) -> bool {
     GROUPS.contains(&group) && rule(group, kind).is_none()

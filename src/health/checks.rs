@@ -3,19 +3,25 @@
 
 use std::sync::Arc;
 
-use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr};
-use cel::parser::Expression;
-use cel::{Context, Env, ExecutionError, Program, Value};
+use cel::common::ast::{EntryExpr, Expr, MapExpr, StructExpr};
+use cel::parser::{Expression, PrattParser};
+use cel::{Context, Env, ExecutionError, Value};
 use serde_json::Value as Json;
 
+use super::read::cut;
 use super::{Health, Reason};
 use crate::api::HealthCheck;
 use crate::object::Object;
 
-/// How many steps nested comprehensions (`all`, `exists`, `map`…) over the longest list of an object may take.
-const STEPS: u128 = 1_000_000;
-/// Brackets may be nested so deep: the parser recurses.
-const DEPTH: usize = 32;
+/// How many steps nested comprehensions (`all`, `exists`, `map`…) over the longest list of the object, or of the
+/// expression itself, may take: some tenths of a second.
+const STEPS: u128 = 100_000;
+/// How deep the parts of an expression may lie in each other: parsing and evaluating recurse.
+const DEPTH: u16 = 32;
+/// How many parts an expression may have.
+const NODES: usize = 2_000;
+/// How many bytes an expression may have: what the definition of the kind says, too.
+const LENGTH: usize = 4_096;
 
 /// An expression that is not CEL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,10 +49,12 @@ struct Check {
 }
 
 struct Compiled {
-    program: Program,
+    expression: Expression,
     source: String,
     /// How deep its comprehensions are nested.
     nesting: u32,
+    /// The length of its longest list.
+    longest: usize,
 }
 
 /// The checks of one environment.
@@ -72,7 +80,7 @@ impl Checks {
         let mut errors = Vec::new();
         for (index, check) in checks.iter().enumerate() {
             let mut compile = |field: &'static str, source: &str| {
-                compile(&compiled.env, source)
+                compile(source)
                     .map_err(|message| {
                         errors.push(CheckError {
                             index,
@@ -176,13 +184,14 @@ impl Checks {
 impl Compiled {
     /// What cannot be evaluated is not true and not false: it is unclear, and says why.
     fn holds(&self, context: &Context, longest: usize) -> Result<bool, Health> {
-        if (longest as u128).pow(self.nesting) > STEPS {
+        let longest = longest.max(self.longest);
+        if (longest as u128).saturating_pow(self.nesting) > STEPS {
             return Err(unclear(
                 &self.source,
                 &format!("its loops are too deep for a list of {longest} elements"),
             ));
         }
-        match self.program.execute(context) {
+        match Value::resolve(&self.expression, context) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(other) => Err(unclear(
                 &self.source,
@@ -220,68 +229,96 @@ fn describe(error: &ExecutionError, source: &str) -> String {
     }
 }
 
-fn compile(env: &Env, source: &str) -> Result<Compiled, String> {
-    if brackets(source) > DEPTH {
-        return Err(format!(
-            "it has more than {DEPTH} brackets within each other"
-        ));
+/// The Pratt parser counts its recursion; the crate's other one overflows the stack at sixteen brackets.
+fn compile(source: &str) -> Result<Compiled, String> {
+    if source.len() > LENGTH {
+        return Err(format!("it has more than {LENGTH} bytes"));
     }
-    let program = env.compile(source).map_err(|errors| {
-        let words = errors.errors.iter().map(|error| error.msg.as_str());
-        super::read::cut(&words.collect::<Vec<_>>().join("; "))
-    })?;
-    let nesting = nesting(program.expression());
+    let expression = PrattParser::new()
+        .max_recursion_depth(DEPTH)
+        .max_expression_node_count(NODES)
+        .enable_optional_syntax(true)
+        .parse(source)
+        .map_err(|errors| {
+            let words = errors.errors.iter().map(|error| error.msg.as_str());
+            cut(&words.collect::<Vec<_>>().join("; "))
+        })?;
+    if depth(&expression) > usize::from(DEPTH) {
+        return Err(format!("it has more than {DEPTH} parts within each other"));
+    }
     Ok(Compiled {
-        program,
+        nesting: nesting(&expression),
+        longest: longest_literal(&expression),
+        expression,
         source: source.to_owned(),
-        nesting,
     })
 }
 
-/// How deep brackets are nested, counting those in texts too: an upper bound is enough.
-fn brackets(source: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut deepest = 0;
-    for character in source.chars() {
-        match character {
-            '(' | '[' | '{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
+/// Calls `visit` with the parts of an expression.
+fn parts<'a>(expression: &'a Expression, visit: &mut dyn FnMut(&'a Expression)) {
+    match &expression.expr {
+        Expr::Call(call) => call
+            .target
+            .as_deref()
+            .into_iter()
+            .chain(&call.args)
+            .for_each(visit),
+        Expr::Comprehension(it) => [
+            &it.iter_range,
+            &it.accu_init,
+            &it.loop_cond,
+            &it.loop_step,
+            &it.result,
+        ]
+        .into_iter()
+        .for_each(visit),
+        Expr::List(list) => list.elements.iter().for_each(visit),
+        Expr::Map(MapExpr { entries }) | Expr::Struct(StructExpr { entries, .. }) => {
+            for entry in entries {
+                match &entry.expr {
+                    EntryExpr::MapEntry(entry) => {
+                        visit(&entry.key);
+                        visit(&entry.value);
+                    }
+                    EntryExpr::StructField(field) => visit(&field.value),
+                }
             }
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
         }
+        Expr::Select(select) => visit(&select.operand),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
     }
+}
+
+fn depth(expression: &Expression) -> usize {
+    let mut deepest = 0;
+    parts(expression, &mut |part| deepest = deepest.max(depth(part)));
+    deepest + 1
+}
+
+/// How deep comprehensions are nested: what they range over does not count.
+fn nesting(expression: &Expression) -> u32 {
+    let mut deepest = 0;
+    let range = match &expression.expr {
+        Expr::Comprehension(it) => Some(&it.iter_range),
+        _ => None,
+    };
+    parts(expression, &mut |part| {
+        let is_body = range.is_some_and(|range| !std::ptr::eq(range, part));
+        deepest = deepest.max(nesting(part) + u32::from(is_body));
+    });
     deepest
 }
 
-fn nesting(expression: &Expression) -> u32 {
-    let deepest =
-        |children: &mut dyn Iterator<Item = &Expression>| children.map(nesting).max().unwrap_or(0);
-    match &expression.expr {
-        Expr::Call(call) => deepest(&mut call.target.as_deref().into_iter().chain(&call.args)),
-        Expr::Comprehension(it) => {
-            let body = [&it.accu_init, &it.loop_cond, &it.loop_step, &it.result];
-            let inner = 1 + deepest(&mut body.into_iter());
-            inner.max(nesting(&it.iter_range))
-        }
-        Expr::List(list) => deepest(&mut list.elements.iter()),
-        Expr::Map(map) => entries(&map.entries),
-        Expr::Struct(structure) => entries(&structure.entries),
-        Expr::Select(select) => nesting(&select.operand),
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
-    }
-}
-
-fn entries(entries: &[IdedEntryExpr]) -> u32 {
-    entries
-        .iter()
-        .map(|entry| match &entry.expr {
-            EntryExpr::MapEntry(entry) => nesting(&entry.key).max(nesting(&entry.value)),
-            EntryExpr::StructField(field) => nesting(&field.value),
-        })
-        .max()
-        .unwrap_or(0)
+fn longest_literal(expression: &Expression) -> usize {
+    let mut longest = match &expression.expr {
+        Expr::List(list) => list.elements.len(),
+        Expr::Map(map) => map.entries.len(),
+        _ => 0,
+    };
+    parts(expression, &mut |part| {
+        longest = longest.max(longest_literal(part));
+    });
+    longest
 }
 
 /// The length of the longest list or map in it.

@@ -135,36 +135,47 @@ fn of_pod(pod: &Object, is_job: bool, now: Timestamp, found: &mut Vec<Finding>) 
     }
 }
 
-/// A pod with a node whose containers are not made: what they mount, or the network, is missing. Only Events say which,
-/// so the candidates are named.
+/// A pod that has waited long, and no condition says for what: for a node whose driver makes its volume, or on its node
+/// for what it mounts, or for its network. Only Events say which, so the candidates are named.
 fn slow_start(pod: &Object, now: Timestamp) -> Option<Finding> {
-    let sandbox = condition(pod, "PodReadyToStartContainers")?;
-    let since = sandbox.since.or_else(|| started(pod))?;
-    if text(pod, "/status/phase") != "Pending"
-        || !sandbox.is_false()
-        || now.duration_since(since) < SLOW
-    {
+    if text(pod, "/status/phase") != "Pending" {
         return None;
     }
+    let has_node = !text(pod, "/spec/nodeName").is_empty();
+    let sandbox = condition(pod, "PodReadyToStartContainers");
+    let since = match sandbox {
+        Some(sandbox) if sandbox.is_true() => return None,
+        Some(sandbox) => sandbox.since.or_else(|| started(pod)),
+        None => started(pod),
+    }?;
+    if now.duration_since(since) < SLOW {
+        return None;
+    }
+    let waits = if has_node {
+        "its volumes or its network are not ready"
+    } else {
+        "no node was chosen yet"
+    };
     let mounts = mounts(pod);
     Some(Finding {
         pod: pod.name().to_owned(),
         container: None,
-        reason: Reason::ContainerCreating,
-        message: cut(&if mounts.is_empty() {
-            "its network is not ready".to_owned()
+        reason: if has_node {
+            Reason::ContainerCreating
         } else {
-            format!(
-                "its volumes or network are not ready; it mounts {}",
-                mounts.join(", ")
-            )
+            Reason::Unschedulable
+        },
+        message: cut(&if mounts.is_empty() {
+            waits.to_owned()
+        } else {
+            format!("{waits}; it mounts {}", mounts.join(", "))
         }),
         gravity: Gravity::Waiting,
         since: Some(since),
     })
 }
 
-/// The ConfigMaps, Secrets and claims that a pod cannot start without.
+/// The config maps, secrets and claims that a pod cannot start without.
 fn mounts(pod: &Object) -> Vec<String> {
     let mut named = Vec::new();
     for volume in list(pod.at("/spec/volumes")) {
@@ -195,7 +206,7 @@ fn mounts(pod: &Object) -> Vec<String> {
     named
 }
 
-/// The API server refuses the pods: only ReplicaSets report it in a condition, and Deployments copy it, from an old set
+/// The API server refuses the pods: only replica sets report it in a condition, and Deployments copy it, from an old set
 /// too. So the newest set's word counts where there is one.
 fn refused_creation(workload: &Object, replica_sets: &[Object]) -> Option<Finding> {
     let newest = match workload.kind() {

@@ -47,8 +47,8 @@ reasons! {
         "kubectl get KIND NAME -n NAMESPACE -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"
     }
     RolloutInProgress {
-        "Pods of the newest template are still being created, started or replaced.",
-        "kubectl get pods -n NAMESPACE -o wide"
+        "Pods of the newest template are still being created, started or replaced. If none is made, the workload's Events say who refuses them.",
+        "kubectl describe KIND NAME -n NAMESPACE"
     }
     DeploymentPaused {
         "`spec.paused` is true, so the newest template is not rolled out.",
@@ -63,7 +63,7 @@ reasons! {
         "kubectl describe replicaset -n NAMESPACE"
     }
     ExceededQuota {
-        "The namespace's ResourceQuota leaves no room for the workload's pods.",
+        "The namespace's `ResourceQuota` leaves no room for the workload's pods.",
         "kubectl describe resourcequota -n NAMESPACE"
     }
     CrashLoopBackOff {
@@ -99,7 +99,7 @@ reasons! {
         "kubectl get pod POD -n NAMESPACE -o jsonpath='{.spec.containers[*].image}'"
     }
     CreateContainerConfigError {
-        "A ConfigMap, a Secret or a key that the container refers to is missing, or its security settings contradict its image.",
+        "A `ConfigMap`, a Secret or a key that the container refers to is missing, or its security settings contradict its image.",
         "kubectl get configmap,secret -n NAMESPACE"
     }
     CreateContainerError {
@@ -111,7 +111,7 @@ reasons! {
         "kubectl describe pod POD -n NAMESPACE"
     }
     ContainerCreating {
-        "The pod has a node, but its volumes or its network are not ready: a ConfigMap, Secret or claim that it mounts is missing, or a driver does not answer.",
+        "The pod has a node, but its volumes or its network are not ready: a `ConfigMap`, Secret or claim that it mounts is missing, or a driver does not answer.",
         "kubectl describe pod POD -n NAMESPACE"
     }
     ContainersNotReady {
@@ -151,7 +151,7 @@ reasons! {
         "kubectl describe job NAME -n NAMESPACE"
     }
     LoadBalancerPending {
-        "Nobody has given the Service of type LoadBalancer an address yet.",
+        "Nobody has given the Service of type `LoadBalancer` an address yet.",
         "kubectl describe service NAME -n NAMESPACE"
     }
     ProvisioningPending {
@@ -167,7 +167,7 @@ reasons! {
         "kubectl describe horizontalpodautoscaler NAME -n NAMESPACE"
     }
     NamesNotAccepted {
-        "Another CustomResourceDefinition of the same group has one of these names.",
+        "Another `CustomResourceDefinition` of the same group has one of these names.",
         "kubectl describe customresourcedefinition NAME"
     }
     NotEstablished {

@@ -72,7 +72,7 @@ pub fn settle(
     };
     let own = (reason, message);
     let failed = |after: Option<Duration>| Settled::Failed {
-        failures: failures(object, findings, Some(&own), after),
+        failures: failures(object, findings, &own, after, false),
     };
     let waits: Vec<Timestamp> = findings
         .iter()
@@ -104,7 +104,7 @@ pub fn settle(
         .filter(|time| *time > progress.now)
         .min();
     Settled::Progressing {
-        failures: failures(object, findings, Some(&own), None),
+        failures: failures(object, findings, &own, None, false),
         recheck_at,
     }
 }
@@ -158,13 +158,14 @@ fn next_look(progress: Progress) -> Timestamp {
     progress.started.checked_add(step).unwrap_or(Timestamp::MAX)
 }
 
-/// The findings, alike ones of several pods as one; the object's own word where they say nothing, or as well where it
-/// gave up. `after`: the limit that made it a verdict.
+/// The findings, alike ones of several pods as one. The object's own word is added where they say nothing, and put first
+/// where it gave up (`gave_up`). `after`: the limit that made it a verdict.
 fn failures(
     object: &Object,
     findings: &[Finding],
-    own: Option<&(Reason, String)>,
+    own: &(Reason, String),
     after: Option<Duration>,
+    gave_up: bool,
 ) -> Vec<ObjectFailure> {
     let name = object.id().to_string();
     let suffix = after.map_or_else(String::new, |after| {
@@ -199,13 +200,18 @@ fn failures(
             }
         })
         .collect();
-    if let Some((reason, message)) = own.filter(|_| failures.is_empty()) {
-        failures.push(ObjectFailure {
+    let (reason, message) = own;
+    let says_more = failures
+        .iter()
+        .all(|failure| failure.reason != reason.as_str());
+    if failures.is_empty() || gave_up && says_more {
+        let own = ObjectFailure {
             object: name,
             container: None,
             reason: reason.as_str().to_owned(),
             message: format!("{message}{suffix}"),
-        });
+        };
+        failures.insert(0, own);
     }
     failures
 }

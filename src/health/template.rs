@@ -11,7 +11,7 @@ pub(super) fn owned_by(object: &Object, owner: &Object) -> bool {
     list(object.at("/metadata/ownerReferences")).any(|reference| str_of(reference, "uid") == uid)
 }
 
-/// The ReplicaSet of a Deployment's newest template. None while the Deployment's controller has not seen the newest
+/// The `ReplicaSet` of a Deployment's newest template. None while the Deployment's controller has not seen the newest
 /// generation, or is paused: the revision it names is that of an older template then.
 pub(super) fn newest_replica_set<'a>(
     deployment: &Object,

@@ -138,7 +138,7 @@ pub(super) fn daemon_set(object: &Object) -> Health {
     shortfall(&counts, wanted).unwrap_or(Health::Current)
 }
 
-/// ReplicaSets and ReplicationControllers.
+/// `ReplicaSet` and `ReplicationController`.
 pub(super) fn replica_set(object: &Object) -> Health {
     if let Some(health) = unobserved(object) {
         return health;

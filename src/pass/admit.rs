@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
-
 use super::prepare::{self, Prepared};
 use super::wanted::Wanted;
-use super::{Memory, Pass, Running, observe, prune};
+use super::{Memory, Pass, Running, observe, prune, together};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
 use crate::cluster::{ClusterError, DryRun};
 use crate::desired::Kinds;
 use crate::object::{FIELD_MANAGER, Id};
-use crate::plan::{Action, DryRunOutcome, LiveState, Refusal, Verdict, after_dry_run, classify};
+use crate::plan::{
+    Action, DryRunOutcome, LiveState, Refusal, RefusalReason, Verdict, after_dry_run, classify,
+};
 use crate::status::Problem;
 
 /// A revision that was refused: what was said, and when it is tried again.
@@ -24,7 +24,11 @@ pub(super) struct Refused {
 }
 
 /// What is to be kept now: the wanted revision if it may be taken, else the one before it.
-pub(super) async fn admit(pass: &mut Pass<'_>, memory: &mut Memory, prepared: Prepared) -> Option<Arc<Running>> {
+pub(super) async fn admit(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    prepared: Prepared,
+) -> Option<Arc<Running>> {
     match prepared {
         Prepared::Same => {}
         Prepared::Before(snapshot) => keep(pass, memory, snapshot).await,
@@ -47,7 +51,11 @@ pub(super) async fn admit(pass: &mut Pass<'_>, memory: &mut Memory, prepared: Pr
     Some(running)
 }
 
-async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, snapshot: Option<crate::sources::Snapshot>) {
+async fn keep(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: Option<crate::sources::Snapshot>,
+) {
     if memory.running.is_none()
         && let Some(snapshot) = snapshot
     {
@@ -55,10 +63,21 @@ async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, snapshot: Option<crate::
     }
 }
 
-async fn may_be_taken(pass: &mut Pass<'_>, memory: &mut Memory, candidate: &Running, wanted: &Wanted) -> bool {
+async fn may_be_taken(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Running,
+    wanted: &Wanted,
+) -> bool {
     let rule = usize::try_from(candidate.revision.rule).ok();
-    let diverge = rule.and_then(|rule| pass.environment.spec.follow.get(rule)).is_some_and(|rule| rule.diverge);
-    if wanted.diverged && !diverge && pass.report.revision.is_some() && !approved(pass, memory, candidate).await {
+    let diverge = rule
+        .and_then(|rule| pass.environment.spec.follow.get(rule))
+        .is_some_and(|rule| rule.diverge);
+    if wanted.diverged
+        && !diverge
+        && pass.report.revision.is_some()
+        && !approved(pass, memory, candidate).await
+    {
         return false;
     }
     if let Some(refused) = &memory.refused
@@ -105,11 +124,19 @@ async fn approved(pass: &mut Pass<'_>, memory: &mut Memory, candidate: &Running)
             Err(message) => pass.stop("ApprovalFailed", message),
         },
         None => {
-            let from = pass.report.revision.as_ref().map_or_else(String::new, |revision| revision.short.clone());
+            let from = pass
+                .report
+                .revision
+                .as_ref()
+                .map_or_else(String::new, |revision| revision.short.clone());
             let message = format!(
                 "{} neither contains {from}, which is applied, nor carries a higher version: history was rewritten, or a rule points elsewhere. `driftless approve {}` admits it",
                 candidate.revision.short,
-                pass.environment.metadata.name.as_deref().unwrap_or_default(),
+                pass.environment
+                    .metadata
+                    .name
+                    .as_deref()
+                    .unwrap_or_default(),
             );
             pass.report.next = Some(NextRevision {
                 revision: candidate.revision.clone(),
@@ -142,7 +169,10 @@ fn refuse(pass: &mut Pass<'_>, candidate: &Running, failures: Vec<ObjectFailure>
     };
     pass.problem(Problem {
         reason: "Refused",
-        message: format!("{} was refused before anything was written: {first}{more}", candidate.revision.short),
+        message: format!(
+            "{} was refused before anything was written: {first}{more}",
+            candidate.revision.short
+        ),
         unknown: false,
         held: false,
     });
@@ -154,10 +184,19 @@ fn refuse(pass: &mut Pass<'_>, candidate: &Running, failures: Vec<ObjectFailure>
 }
 
 /// Plans the candidate and tries every write that can be tried now; everything that is refused.
-async fn tried(pass: &mut Pass<'_>, memory: &mut Memory, candidate: &Running) -> Vec<ObjectFailure> {
+async fn tried(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    candidate: &Running,
+) -> Vec<ObjectFailure> {
     let live = observe::observe(pass, memory, candidate).await;
     let plan = pass.plan(memory, candidate, &live);
-    let mut failures: Vec<ObjectFailure> = plan.refusals.iter().map(failure).collect();
+    // What is only on its way out is waited for when its turn comes.
+    let refusals = plan
+        .refusals
+        .iter()
+        .filter(|refusal| refusal.reason != RefusalReason::Terminating);
+    let mut failures: Vec<ObjectFailure> = refusals.map(failure).collect();
     failures.extend(live.unknown());
     let kinds = pass.context.cluster.kinds().await;
     let (actions, later): (Vec<&Action>, Vec<&Action>) = plan
@@ -178,25 +217,40 @@ pub(super) async fn try_all(
     live: &observe::Observed,
     actions: Vec<&Action>,
 ) -> Vec<Refusal> {
-    stream::iter(actions)
+    let tries: Vec<_> = actions
+        .into_iter()
         .map(|action| try_one(pass, kinds, action, live.of(&action.id)))
-        .buffer_unordered(pass.context.parallel)
-        .filter_map(std::future::ready)
-        .collect()
-        .await
+        .collect();
+    let tried: Vec<Option<Refusal>> = together(pass.context.parallel, tries).await;
+    tried.into_iter().flatten().collect()
 }
 
 /// Whether the kind, and the namespace, are there already.
 fn can_be_tried(kinds: &Kinds, live: &observe::Observed, id: &Id) -> bool {
     kinds.get(&id.group, &id.kind).is_some()
-        && id.namespace.as_ref().is_none_or(|namespace| !live.is_absent_namespace(namespace))
+        && id
+            .namespace
+            .as_ref()
+            .is_none_or(|namespace| !live.is_absent_namespace(namespace))
 }
 
-async fn try_one(pass: &Pass<'_>, kinds: &Kinds, action: &Action, live: &LiveState) -> Option<Refusal> {
+async fn try_one(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    action: &Action,
+    live: &LiveState,
+) -> Option<Refusal> {
     let cluster = &pass.context.cluster;
     let force = action.is_forced();
     let result = cluster
-        .apply(kinds, &pass.identity, &action.body, FIELD_MANAGER, force, DryRun::Yes)
+        .apply(
+            kinds,
+            &pass.identity,
+            &action.body,
+            FIELD_MANAGER,
+            force,
+            DryRun::Yes,
+        )
         .await;
     let outcome = match result {
         Ok(_) => return None,
@@ -204,7 +258,10 @@ async fn try_one(pass: &Pass<'_>, kinds: &Kinds, action: &Action, live: &LiveSta
     };
     match after_dry_run(action, &outcome, live) {
         Verdict::Go | Verdict::GoForced | Verdict::WaitForJob => None,
-        Verdict::Replace => match cluster.try_create(kinds, &pass.identity, &action.body).await {
+        Verdict::Replace => match cluster
+            .try_create(kinds, &pass.identity, &action.body)
+            .await
+        {
             Ok(()) => None,
             Err(error) => Some(Refusal::invalid(&action.id, error.to_string())),
         },
@@ -224,7 +281,13 @@ pub(super) fn outcome(error: &ClusterError, namespace: &str, account: &str) -> D
     let causes: Vec<(String, String, String)> = error
         .causes
         .iter()
-        .map(|cause| (cause.field.clone(), cause.reason.clone(), cause.message.clone()))
+        .map(|cause| {
+            (
+                cause.field.clone(),
+                cause.reason.clone(),
+                cause.message.clone(),
+            )
+        })
         .collect();
     classify(error.code, &error.reason, &error.message, &causes)
 }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use super::observe::Observed;
-use super::{Memory, Pass, Running, admit, health, prune};
+use super::{Memory, Pass, Running, admit, health, prune, together};
 use crate::api::{HeldObject, ObjectFailure};
 use crate::cluster::{ClusterError, DryRun};
 use crate::desired::Kinds;
 use crate::fields::fingerprint;
 use crate::health as rules;
 use crate::object::{FIELD_MANAGER, Object};
-use crate::plan::{Action, Applied, LiveState, Plan, PlannedWave, Reason, Verdict, after_dry_run};
+use crate::plan::{
+    Action, Applied, LiveState, Plan, PlannedWave, Reason, RefusalReason, Verdict, after_dry_run,
+};
 use crate::status::Progress;
 
 /// Holds the values of fields that Git no longer decides, until whoever does writes them.
@@ -57,9 +58,15 @@ pub(super) async fn apply(
     observed: &Observed,
     plan: &Plan,
 ) -> Done {
-    let mut done = Done { applied: true, healthy: true };
+    let mut done = Done {
+        applied: true,
+        healthy: true,
+    };
     for refusal in &plan.refusals {
         done.applied = false;
+        if refusal.reason == RefusalReason::Terminating {
+            pass.due(Instant::now() + Duration::from_secs(5));
+        }
         pass.report.failures.push(admit::failure(refusal));
     }
     for failure in observed.unknown() {
@@ -76,7 +83,10 @@ pub(super) async fn apply(
             blocked |= !tried(pass, memory, &kinds, observed, wave, &mut done).await;
         }
         // What drifted is put back whatever else is not well; what is new waits for the wave before.
-        let actions = wave.actions.iter().filter(|action| !blocked || action.reason.is_upkeep());
+        let actions = wave
+            .actions
+            .iter()
+            .filter(|action| !blocked || action.reason.is_upkeep());
         let ended = run(pass, &kinds, observed, actions).await;
         blocked |= record(pass, memory, running, ended, &mut done).await;
         let settled = health::wave(pass, memory, running, observed, wave).await;
@@ -96,8 +106,18 @@ pub(super) async fn apply(
         memory.pods.clear();
     }
     pass.report.progress = match done {
-        Done { applied: true, healthy: true } => Progress::Healthy,
-        _ if failed || !plan.refusals.is_empty() => Progress::Failed,
+        Done {
+            applied: true,
+            healthy: true,
+        } => Progress::Healthy,
+        _ if failed
+            || plan
+                .refusals
+                .iter()
+                .any(|refusal| refusal.reason != RefusalReason::Terminating) =>
+        {
+            Progress::Failed
+        }
         _ => Progress::Progressing,
     };
     done
@@ -106,7 +126,11 @@ pub(super) async fn apply(
 /// The kinds of the cluster; asked for anew where a definition of an earlier wave brought one of this wave's.
 async fn kinds(pass: &mut Pass<'_>, wave: &PlannedWave) -> Arc<Kinds> {
     let known = pass.context.cluster.kinds().await;
-    let missing = |kinds: &Kinds| wave.actions.iter().any(|action| kinds.get(&action.id.group, &action.id.kind).is_none());
+    let missing = |kinds: &Kinds| {
+        wave.actions
+            .iter()
+            .any(|action| kinds.get(&action.id.group, &action.id.kind).is_none())
+    };
     if !missing(&known) {
         return known;
     }
@@ -127,7 +151,11 @@ async fn tried(
     wave: &PlannedWave,
     done: &mut Done,
 ) -> bool {
-    let untried: Vec<&Action> = wave.actions.iter().filter(|action| memory.untried.contains(&action.id)).collect();
+    let untried: Vec<&Action> = wave
+        .actions
+        .iter()
+        .filter(|action| memory.untried.contains(&action.id))
+        .collect();
     let tried: Vec<_> = untried.iter().map(|action| action.id.clone()).collect();
     let refusals = admit::try_all(pass, kinds, observed, untried).await;
     if refusals.is_empty() {
@@ -138,12 +166,16 @@ async fn tried(
     }
     done.applied = false;
     pass.next.retry = true;
-    pass.report.failures.extend(refusals.iter().map(admit::failure));
+    pass.report
+        .failures
+        .extend(refusals.iter().map(admit::failure));
     false
 }
 
 fn all_applied(memory: &Memory, wave: &PlannedWave) -> bool {
-    wave.objects.iter().all(|id| memory.applied.contains_key(id) || memory.is_finished(id))
+    wave.objects
+        .iter()
+        .all(|id| memory.applied.contains_key(id) || memory.is_finished(id))
 }
 
 async fn run<'p>(
@@ -152,11 +184,13 @@ async fn run<'p>(
     observed: &Observed,
     actions: impl Iterator<Item = &'p Action>,
 ) -> Vec<(&'p Action, Ended)> {
-    stream::iter(actions)
-        .map(|action| async move { (action, one(pass, kinds, observed.of(&action.id), action).await) })
-        .buffer_unordered(pass.context.parallel)
-        .collect()
-        .await
+    let writes: Vec<_> = actions
+        .map(|action| async move {
+            let ended = one(pass, kinds, observed.of(&action.id), action).await;
+            (action, ended)
+        })
+        .collect();
+    together(pass.context.parallel, writes).await
 }
 
 /// Takes what came of the actions into memory, inventory and report; whether anything is missing.
@@ -221,14 +255,24 @@ async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, obje
     if let Some(inventory) = &mut memory.inventory {
         inventory.applied(&action.id, object.version(), &uid);
     }
-    if matches!(action.reason, Reason::Create | Reason::Change | Reason::Adopt { .. }) {
+    if matches!(
+        action.reason,
+        Reason::Create | Reason::Change | Reason::Adopt { .. }
+    ) {
         memory.unhealthy_since.remove(&action.id);
         memory.steady.remove(&action.id);
     }
-    memory.health.insert(action.id.clone(), rules::assess(object, &memory.checks));
+    memory
+        .health
+        .insert(action.id.clone(), rules::assess(object, &memory.checks));
     memory.fresh.insert(action.id.clone(), object.clone());
     pass.context.metrics.applied(&memory.owner.name);
-    if let Reason::Drift { fields, managers, deleted } = &action.reason {
+    if let Reason::Drift {
+        fields,
+        managers,
+        deleted,
+    } = &action.reason
+    {
         pass.context.metrics.drift_repaired(&memory.owner.name);
         for field in fields {
             memory.damper.record(&action.id, field, pass.now);
@@ -236,8 +280,16 @@ async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, obje
         let what = if *deleted {
             format!("{} was deleted; it was created again", action.id)
         } else {
-            let by = if managers.is_empty() { String::new() } else { format!(" by {}", managers.join(", ")) };
-            format!("{}: {} changed{by}; restored to what Git says", action.id, fields.join(", "))
+            let by = if managers.is_empty() {
+                String::new()
+            } else {
+                format!(" by {}", managers.join(", "))
+            };
+            format!(
+                "{}: {} changed{by}; restored to what Git says",
+                action.id,
+                fields.join(", ")
+            )
         };
         tracing::info!(environment = memory.owner.name, object = %action.id, fields = fields.join(", "), managers = managers.join(", "), "drift was undone");
         pass.events.push((false, "DriftRepaired", "Apply", what));
@@ -245,16 +297,32 @@ async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, obje
 }
 
 fn tell_drift(pass: &mut Pass<'_>, plan: &Plan) {
-    let repaired = plan.waves.iter().flat_map(|wave| &wave.actions).map(|action| &action.id);
+    let repaired = plan
+        .waves
+        .iter()
+        .flat_map(|wave| &wave.actions)
+        .map(|action| &action.id);
     let repaired: std::collections::BTreeSet<_> = repaired.collect();
-    for drift in plan.drifts.iter().filter(|drift| !repaired.contains(&drift.id)) {
-        if plan.contested.iter().any(|contested| contested.id == drift.id) {
+    for drift in plan
+        .drifts
+        .iter()
+        .filter(|drift| !repaired.contains(&drift.id))
+    {
+        if plan
+            .contested
+            .iter()
+            .any(|contested| contested.id == drift.id)
+        {
             continue;
         }
         let what = if drift.deleted {
             "it was deleted".to_owned()
         } else {
-            format!("{} changed by {}", drift.fields.join(", "), drift.managers.join(", "))
+            format!(
+                "{} changed by {}",
+                drift.fields.join(", "),
+                drift.managers.join(", ")
+            )
         };
         pass.report.held.push(HeldObject {
             object: drift.id.to_string(),
@@ -298,19 +366,53 @@ async fn write(
 ) -> Result<Object, ClusterError> {
     let cluster = &pass.context.cluster;
     if let Some(fields) = &action.hand_over {
-        cluster.apply(kinds, &pass.identity, fields, HANDOVER_MANAGER, true, DryRun::No).await?;
-    }
-    if let (Some(managed_fields), LiveState::Present(object)) = (&action.take_over, live) {
-        let version = object.at("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         cluster
-            .set_managed_fields(kinds, &pass.identity, &action.id, action.body.version(), version, managed_fields)
+            .apply(
+                kinds,
+                &pass.identity,
+                fields,
+                HANDOVER_MANAGER,
+                true,
+                DryRun::No,
+            )
             .await?;
     }
-    cluster.apply(kinds, &pass.identity, &action.body, FIELD_MANAGER, force, DryRun::No).await
+    if let (Some(managed_fields), LiveState::Present(object)) = (&action.take_over, live) {
+        let version = object
+            .at("/metadata/resourceVersion")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        cluster
+            .set_managed_fields(
+                kinds,
+                &pass.identity,
+                &action.id,
+                action.body.version(),
+                version,
+                managed_fields,
+            )
+            .await?;
+    }
+    cluster
+        .apply(
+            kinds,
+            &pass.identity,
+            &action.body,
+            FIELD_MANAGER,
+            force,
+            DryRun::No,
+        )
+        .await
 }
 
 /// What a refused write means, and what follows from it.
-async fn refused(pass: &Pass<'_>, kinds: &Kinds, live: &LiveState, action: &Action, error: ClusterError) -> Ended {
+async fn refused(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    live: &LiveState,
+    action: &Action,
+    error: ClusterError,
+) -> Ended {
     if error.code == 0 || error.code == 429 || error.code >= 500 {
         return failed(action, "ApplyFailed", error.to_string(), Trouble::Retry);
     }
@@ -326,13 +428,18 @@ async fn refused(pass: &Pass<'_>, kinds: &Kinds, live: &LiveState, action: &Acti
             Err(error) => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
         },
         Verdict::WaitForJob => {
-            let message = "its content changed while it runs; it is replaced when it has finished".to_owned();
+            let message =
+                "its content changed while it runs; it is replaced when it has finished".to_owned();
             failed(action, "JobRunning", message, Trouble::Wait)
         }
         Verdict::Replace => match prune::replace(pass, kinds, action).await {
             Ok(()) => Ended::Removed,
-            Err(prune::NotReplaced::Held(message)) => failed(action, "ReplaceHeld", message, Trouble::Held),
-            Err(prune::NotReplaced::Failed(message)) => failed(action, "ReplaceFailed", message, Trouble::Refused),
+            Err(prune::NotReplaced::Held(message)) => {
+                failed(action, "ReplaceHeld", message, Trouble::Held)
+            }
+            Err(prune::NotReplaced::Failed(message)) => {
+                failed(action, "ReplaceFailed", message, Trouble::Refused)
+            }
         },
         Verdict::Refuse(refusal) => Ended::Failed(admit::failure(&refusal), Trouble::Refused),
     }

@@ -24,7 +24,10 @@ pub(super) async fn guard(pass: &Pass<'_>) -> Result<(), kube::Error> {
 }
 
 fn has_finalizer(environment: &Environment) -> bool {
-    environment.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+    environment
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
 }
 
 async fn set_finalizer(pass: &Pass<'_>, wanted: bool) -> Result<(), kube::Error> {
@@ -39,7 +42,11 @@ async fn set_finalizer(pass: &Pass<'_>, wanted: bool) -> Result<(), kube::Error>
     }});
     let api: Api<Environment> = Api::namespaced(pass.context.cluster.client(), pass.namespace());
     let result = api
-        .patch(&pass.environment.name_any(), &PatchParams::default(), &Patch::Merge(&patch))
+        .patch(
+            &pass.environment.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
         .await;
     match result {
         Ok(_) => Ok(()),
@@ -63,18 +70,29 @@ pub(super) async fn run(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
         }
     }
     let departed = prune::everything(&pass, memory).await;
-    let desired = Desired {
-        objects: Vec::new(),
-        hash: pass.report.hash.clone().unwrap_or_default(),
-    };
-    let commit = pass.report.revision.as_ref().map(|revision| revision.commit.clone()).unwrap_or_default();
+    let desired = Desired::new(Vec::new(), pass.report.hash.clone().unwrap_or_default());
+    let commit = pass
+        .report
+        .revision
+        .as_ref()
+        .map(|revision| revision.commit.clone())
+        .unwrap_or_default();
     let evidence = Evidence {
         applied: true,
         healthy: true,
         rewritten: false,
         inventory_trusted: memory.inventory_trusted,
     };
-    let gone = prune::departed(&mut pass, memory, &desired, &departed, evidence, GatePurpose::DeleteEnvironment, &commit).await;
+    let gone = prune::departed(
+        &mut pass,
+        memory,
+        &desired,
+        &departed,
+        evidence,
+        GatePurpose::DeleteEnvironment,
+        &commit,
+    )
+    .await;
     if gone {
         return let_go(pass).await;
     }
@@ -87,7 +105,10 @@ async fn let_go(pass: Pass<'_>) -> Next {
         Ok(()) => Next::default(),
         Err(error) => {
             tracing::warn!(environment = pass.environment.name_any(), %error, "cannot remove the finalizer");
-            Next { retry: true, ..Next::default() }
+            Next {
+                retry: true,
+                ..Next::default()
+            }
         }
     }
 }
@@ -97,9 +118,12 @@ async fn let_go(pass: Pass<'_>) -> Next {
 async fn all_is_going(pass: &Pass<'_>) -> Result<bool, kube::Error> {
     let client = pass.context.cluster.client();
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = definitions.get_metadata_opt(Environment::crd_name()).await?;
+    let definition = definitions
+        .get_metadata_opt(Environment::crd_name())
+        .await?;
     let namespaces: Api<Namespace> = Api::all(client);
-    let mut going = definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some());
+    let mut going =
+        definition.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some());
     for name in [pass.namespace(), &pass.context.namespace] {
         let namespace = namespaces.get_metadata_opt(name).await?;
         going |= namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());

@@ -23,7 +23,10 @@ pub(super) async fn wave(
     observed: &Observed,
     wave: &PlannedWave,
 ) -> Wave {
-    let mut result = Wave { healthy: true, failed: false };
+    let mut result = Wave {
+        healthy: true,
+        failed: false,
+    };
     let mut replica_sets: BTreeMap<String, Vec<Object>> = BTreeMap::new();
     for id in &wave.objects {
         if !memory.applied.contains_key(id) {
@@ -49,7 +52,10 @@ pub(super) async fn wave(
                 memory.steady.insert(id.clone());
                 memory.finish_job(id, &object);
             }
-            Settled::Progressing { failures, recheck_at } => {
+            Settled::Progressing {
+                failures,
+                recheck_at,
+            } => {
                 result.healthy = false;
                 memory.steady.remove(id);
                 pass.report.failures.extend(failures);
@@ -86,12 +92,23 @@ async fn current(
         return None;
     }
     let known = memory.health.get(id);
-    if matches!(known, Some(Health::Current)) && memory.steady.contains(id) && !observed.touched.contains(id) {
+    if matches!(known, Some(Health::Current))
+        && memory.steady.contains(id)
+        && !observed.touched.contains(id)
+    {
         return None;
     }
     let kinds = pass.context.cluster.kinds().await;
-    let version = running.desired.get(id).map_or("", |object| object.object.version());
-    match pass.context.cluster.observe(&kinds, id, version, true).await {
+    let version = running
+        .desired
+        .get(id)
+        .map_or("", |object| object.object.version());
+    match pass
+        .context
+        .cluster
+        .observe(&kinds, id, version, true)
+        .await
+    {
         LiveState::Present(object) => {
             let health = health::assess(&object, &memory.checks);
             memory.health.insert(id.clone(), health.clone());
@@ -126,7 +143,10 @@ async fn judge(
             .or_insert_with(|| pass.context.pods.watch(namespace, &memory.wake));
         let Some(pods) = watch.pods() else {
             // The watch wakes the next pass when its list is in.
-            return Settled::Progressing { failures: Vec::new(), recheck_at: None };
+            return Settled::Progressing {
+                failures: Vec::new(),
+                recheck_at: None,
+            };
         };
         if id.kind == "Deployment" && !replica_sets.contains_key(namespace) {
             match pass.context.cluster.replica_sets(namespace).await {
@@ -152,9 +172,15 @@ async fn judge(
 /// Since when the object is not healthy; for a revision that never was, since it was applied.
 fn since(memory: &mut Memory, pass: &Pass<'_>, id: &Id) -> Timestamp {
     *memory.unhealthy_since.entry(id.clone()).or_insert_with(|| {
-        let history = pass.environment.status.as_ref().and_then(|status| status.history.first());
+        let history = pass
+            .environment
+            .status
+            .as_ref()
+            .and_then(|status| status.history.first());
         history
-            .filter(|newest| Some(&newest.hash) == pass.report.hash.as_ref() && newest.healthy_at.is_none())
+            .filter(|newest| {
+                Some(&newest.hash) == pass.report.hash.as_ref() && newest.healthy_at.is_none()
+            })
             .and_then(|newest| newest.applied_at.as_ref())
             .map_or(pass.now, |applied| applied.0)
     })

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, stream};
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 
-use super::{Memory, Pass, Running};
+use super::{Memory, Pass, Running, together};
 use crate::api::{Environment, ObjectFailure};
 use crate::cluster::Seen;
 use crate::cluster::scalers::{SCALERS, target};
@@ -14,6 +13,7 @@ use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::object::{ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 use crate::plan::{LiveState, Plan, PlanInput, plan};
+use crate::status::{Progress, Report};
 
 /// The live state of everything that is desired or was.
 pub(super) struct Observed {
@@ -74,8 +74,14 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
             observed.touched.insert(id.clone());
         }
         // The values of fields that Git does not decide are handed over before they are left out.
-        let whole = observed.autoscaled.contains(id) || object.object.annotation(IGNORE_ANNOTATION).is_some();
-        let known = memory.applied.get(id).is_some_and(|applied| applied.digest == object.digest);
+        // Whether a Job has finished decides what becomes of it.
+        let whole = observed.autoscaled.contains(id)
+            || object.object.annotation(IGNORE_ANNOTATION).is_some()
+            || id.kind == "Job";
+        let known = memory
+            .applied
+            .get(id)
+            .is_some_and(|applied| applied.digest == object.digest);
         match seen {
             Some(Seen::Present(live)) if !whole => {
                 observed.live.insert(id.clone(), LiveState::Present(live));
@@ -99,14 +105,14 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
         }
     }
     let (context, kinds) = (pass.context, &kinds);
-    let read: Vec<(Id, LiveState)> = stream::iter(to_read)
+    let reads: Vec<_> = to_read
+        .into_iter()
         .map(|(id, version, whole)| async move {
             let live = context.cluster.observe(kinds, &id, &version, whole).await;
             (id, live)
         })
-        .buffer_unordered(context.parallel)
-        .collect()
-        .await;
+        .collect();
+    let read: Vec<(Id, LiveState)> = together(context.parallel, reads).await;
     observed.live.extend(read);
     for live in observed.live.values_mut() {
         if let LiveState::Present(object) = live {
@@ -123,9 +129,18 @@ fn forget_dead_owner(pass: &Pass<'_>, object: &mut Object) {
     };
     let lives = pass.context.environments.state().iter().any(|environment| {
         let namespace = environment.namespace().unwrap_or_default();
-        crate::inventory::owner_id(&pass.context.cluster.uid, &namespace, &environment.name_any()) == owner
+        crate::inventory::owner_id(
+            &pass.context.cluster.uid,
+            &namespace,
+            &environment.name_any(),
+        ) == owner
     });
-    if !lives && let Some(labels) = object.0.get_mut("metadata").and_then(|metadata| metadata.get_mut("labels")) {
+    if !lives
+        && let Some(labels) = object
+            .0
+            .get_mut("metadata")
+            .and_then(|metadata| metadata.get_mut("labels"))
+    {
         if let Some(labels) = labels.as_object_mut() {
             labels.remove(ENVIRONMENT_LABEL);
         }
@@ -133,8 +148,14 @@ fn forget_dead_owner(pass: &Pass<'_>, object: &mut Object) {
 }
 
 fn watch(pass: &Pass<'_>, desired: &Desired, inventory: &Inventory, kinds: &crate::desired::Kinds) {
-    let ids = desired.objects.iter().map(|object| &object.id).chain(inventory.entries.keys());
-    let watched: BTreeSet<(&str, &str)> = ids.map(|id| (id.group.as_str(), id.kind.as_str())).collect();
+    let ids = desired
+        .objects
+        .iter()
+        .map(|object| &object.id)
+        .chain(inventory.entries.keys());
+    let watched: BTreeSet<(&str, &str)> = ids
+        .map(|id| (id.group.as_str(), id.kind.as_str()))
+        .collect();
     for (group, kind) in watched {
         if let Some(kind) = kinds.get(group, kind) {
             pass.context.tracker.watch(kind);
@@ -145,7 +166,10 @@ fn watch(pass: &Pass<'_>, desired: &Desired, inventory: &Inventory, kinds: &crat
 fn autoscaled(pass: &Pass<'_>, desired: &Desired) -> BTreeSet<Id> {
     let mut targets = pass.context.scalers.targets();
     for object in &desired.objects {
-        if SCALERS.iter().any(|(group, _, kind, _)| object.id.group == *group && object.id.kind == *kind) {
+        if SCALERS
+            .iter()
+            .any(|(group, _, kind, _)| object.id.group == *group && object.id.kind == *kind)
+        {
             let value = serde_json::Value::Object(object.object.0.clone());
             targets.extend(target(&value, object.id.namespace.as_deref()));
         }
@@ -169,6 +193,21 @@ impl Pass<'_> {
             hand_tools: &self.context.hand_tools,
             now: self.now,
             reapply: memory.reapply,
+            recorded: self.was_applied(running),
+        })
+    }
+}
+
+impl Pass<'_> {
+    /// Whether the status says that this very content was applied, and healthy, before.
+    fn was_applied(&self, running: &Running) -> bool {
+        let history = self
+            .environment
+            .status
+            .as_ref()
+            .and_then(|status| status.history.first());
+        history.is_some_and(|newest| {
+            newest.hash == running.desired.hash && newest.healthy_at.is_some()
         })
     }
 }
@@ -177,9 +216,22 @@ impl Pass<'_> {
 pub(super) async fn inventory(pass: &mut Pass<'_>, memory: &mut Memory) -> Result<(), String> {
     if memory.inventory.is_none() {
         let inventory = match &pass.environment.status {
-            Some(status) => Inventory::from_status(&status.inventory).map_err(|error| error.to_string())?,
+            Some(status) => {
+                let context = pass.context;
+                let recorded = context
+                    .cluster
+                    .load_inventory(&context.namespace, status.inventory.clone())
+                    .await;
+                let recorded = recorded.map_err(|error| error.to_string())?;
+                Inventory::from_status(&recorded).map_err(|error| error.to_string())?
+            }
             None => {
-                let owned = pass.context.cluster.owned(&memory.owner.id).await.map_err(|error| error.to_string())?;
+                let owned = pass
+                    .context
+                    .cluster
+                    .owned(&memory.owner.id)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 // What is only known by its label is not deleted before one healthy pass.
                 memory.inventory_trusted = owned.entries.is_empty();
                 owned
@@ -192,28 +244,47 @@ pub(super) async fn inventory(pass: &mut Pass<'_>, memory: &mut Memory) -> Resul
 }
 
 /// Records what is about to be written, beside what was, before the first write.
-pub(super) async fn write_ahead(pass: &mut Pass<'_>, memory: &mut Memory, running: &Running) -> Result<(), String> {
+pub(super) async fn write_ahead(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    running: &Running,
+) -> Result<(), String> {
     let before = memory.inventory.clone().unwrap_or_default();
     let union = before.union(&running.desired);
     let status = pass.environment.status.clone().unwrap_or_default();
-    let recorded = status.hash.as_deref() == Some(running.desired.hash.as_str()) && union.covers_no_more_than(&before);
+    let recorded = status.hash.as_deref() == Some(running.desired.hash.as_str())
+        && union.covers_no_more_than(&before);
     memory.inventory = Some(union.clone());
     pass.report.inventory = union.clone();
     if recorded && pass.environment.status.is_some() {
         return Ok(());
     }
+    if !pass.context.leadership.is_valid() {
+        return Err("this replica may no longer lead".to_owned());
+    }
     let mut object = pass.environment.clone();
-    let mut after = status;
-    after.inventory = union.to_status();
-    after.hash = Some(running.desired.hash.clone());
-    after.revision = Some(running.revision.clone());
-    after.observed_generation = pass.environment.metadata.generation;
+    // Nobody reads of the new revision that it is ready before it is.
+    let report = Report {
+        progress: Progress::Progressing,
+        failures: Vec::new(),
+        ..pass.report.clone()
+    };
+    let mut after = crate::status::status(&status, &report, pass.now);
+    let (context, owner) = (pass.context, &memory.owner.id);
+    let stored = context
+        .cluster
+        .store_inventory(&context.namespace, owner, union.to_status())
+        .await;
+    after.inventory = stored.map_err(|error| error.to_string())?;
     object.metadata.managed_fields = None;
     object.status = Some(after);
     let api: Api<Environment> = Api::namespaced(pass.context.cluster.client(), pass.namespace());
     let mut attempts = 0;
     loop {
-        match api.replace_status(&object.name_any(), &PostParams::default(), &object).await {
+        match api
+            .replace_status(&object.name_any(), &PostParams::default(), &object)
+            .await
+        {
             Ok(written) => {
                 pass.written = Some(written);
                 return Ok(());
@@ -221,7 +292,10 @@ pub(super) async fn write_ahead(pass: &mut Pass<'_>, memory: &mut Memory, runnin
             // Somebody changed the object (an annotation, the spec) since it was read: what is recorded stays right.
             Err(kube::Error::Api(status)) if status.code == 409 && attempts < 3 => {
                 attempts += 1;
-                let current = api.get(&object.name_any()).await.map_err(|error| error.to_string())?;
+                let current = api
+                    .get(&object.name_any())
+                    .await
+                    .map_err(|error| error.to_string())?;
                 if current.metadata.uid != object.metadata.uid {
                     return Err("the Environment was deleted and made anew".to_owned());
                 }

@@ -7,7 +7,8 @@ use super::{Memory, Pass, Running};
 use crate::api::{ObjectFailure, RevisionStatus};
 use crate::cluster::ClusterError;
 use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
-use crate::git::{Choice, Mirror, resolve, substitute};
+use crate::git::{Choice, Mirror};
+use crate::images::{resolve, substitute};
 use crate::render::{RenderOptions, render};
 use crate::sources::Snapshot;
 use crate::status::Problem;
@@ -48,8 +49,20 @@ pub(super) async fn prepare(
         count(pass, memory, &wanted, false);
         return Prepared::Same;
     }
-    let result = objects(pass, memory, &wanted.snapshot.mirror, &revision, &wanted.choice).await;
-    count(pass, memory, &wanted, matches!(result, Ok((_, true)) | Err(_)));
+    let result = objects(
+        pass,
+        memory,
+        &wanted.snapshot.mirror,
+        &revision,
+        &wanted.choice,
+    )
+    .await;
+    count(
+        pass,
+        memory,
+        &wanted,
+        matches!(result, Ok((_, true)) | Err(_)),
+    );
     match result {
         Ok((desired, _)) => Prepared::Wanted(Running { revision, desired }, wanted),
         Err(failure) => {
@@ -65,17 +78,26 @@ fn count(pass: &Pass<'_>, memory: &mut Memory, wanted: &Wanted, rendered: bool) 
     if memory.counted != serial {
         memory.counted = serial;
         let reference = pass.repository();
-        pass.context.sources.count_render(&reference, serial, &wanted.choice.commit, rendered);
+        pass.context
+            .sources
+            .count_render(&reference, serial, &wanted.choice.commit, rendered);
     }
 }
 
 /// The revision that the status says was applied, rendered anew: after a restart, while the wanted one is not to be had.
-pub(super) async fn before(pass: &mut Pass<'_>, memory: &mut Memory, snapshot: &Snapshot) -> Option<Running> {
+pub(super) async fn before(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: &Snapshot,
+) -> Option<Running> {
     let revision = pass.report.revision.clone()?;
     let choice = Choice {
         rule: usize::try_from(revision.rule).unwrap_or_default(),
         reference: revision.reference.clone(),
-        version: revision.version.as_deref().and_then(|version| version.parse().ok()),
+        version: revision
+            .version
+            .as_deref()
+            .and_then(|version| version.parse().ok()),
         commit: revision.commit.clone(),
     };
     match objects(pass, memory, &snapshot.mirror, &revision, &choice).await {
@@ -110,13 +132,17 @@ async fn objects(
     let (sources, rendered) = sources(pass, memory, mirror, revision, &path).await?;
     let mut sources: Vec<Source> = sources.as_ref().clone();
     if !images.is_empty() {
-        substitute(sources.iter_mut().map(|source| &mut source.object), &images);
+        for source in &mut sources {
+            substitute(std::slice::from_mut(&mut source.object), &images);
+        }
     }
     let mut kinds = pass.context.cluster.kinds().await;
     let mut result = scoped(pass, memory, &kinds, sources.clone());
     if matches!(&result, Err(problems) if problems.iter().any(|problem| problem.unknown_kind)) {
         // A definition may have come since they were asked for.
-        kinds = refreshed(pass).await.map_err(|error| Failure::Once(error.to_string()))?;
+        kinds = refreshed(pass)
+            .await
+            .map_err(|error| Failure::Once(error.to_string()))?;
         result = scoped(pass, memory, &kinds, sources);
     }
     match result {
@@ -129,7 +155,12 @@ async fn refreshed(pass: &Pass<'_>) -> Result<Arc<Kinds>, ClusterError> {
     pass.context.cluster.refresh_kinds().await
 }
 
-fn scoped(pass: &Pass<'_>, memory: &Memory, kinds: &Kinds, sources: Vec<Source>) -> Result<Desired, Vec<DesiredProblem>> {
+fn scoped(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    kinds: &Kinds,
+    sources: Vec<Source>,
+) -> Result<Desired, Vec<DesiredProblem>> {
     let spec = &pass.environment.spec;
     let kinds = kinds.with_definitions(&sources);
     desired(
@@ -166,13 +197,20 @@ async fn sources(
         });
         return Ok((sources, false));
     }
-    let _turn = pass.context.renders.acquire().await.map_err(|error| Failure::Once(error.to_string()))?;
+    let _turn = pass
+        .context
+        .renders
+        .acquire()
+        .await
+        .map_err(|error| Failure::Once(error.to_string()))?;
     let work = {
         let (mirror, commit, path) = (mirror.clone(), revision.commit.clone(), path.to_owned());
         let file_limit = pass.context.file_limit;
         tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit))
     };
-    let (rendered, fresh) = work.await.map_err(|error| Failure::Once(format!("the render ended abnormally: {error}")))??;
+    let (rendered, fresh) = work
+        .await
+        .map_err(|error| Failure::Once(format!("the render ended abnormally: {error}")))??;
     if fresh {
         memory.renders += 1;
         pass.report.renders = memory.renders;
@@ -190,7 +228,9 @@ fn work(
     known: Option<Rendered>,
     file_limit: usize,
 ) -> Result<(Rendered, bool), Failure> {
-    let files = mirror.commit(&commit).map_err(|error| Failure::Once(error.to_string()))?;
+    let files = mirror
+        .commit(&commit)
+        .map_err(|error| Failure::Once(error.to_string()))?;
     if let Some(known) = known
         && known.reads.unchanged_in(&files).unwrap_or(false)
     {
@@ -250,7 +290,10 @@ fn tell(pass: &mut Pass<'_>, revision: &RevisionStatus, failure: Failure) {
             });
         }
         Failure::Render(problems) => {
-            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            let first = problems
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let more = match problems.len() {
                 0 | 1 => String::new(),
                 several => format!(" (and {} more)", several - 1),
@@ -261,16 +304,18 @@ fn tell(pass: &mut Pass<'_>, revision: &RevisionStatus, failure: Failure) {
                 unknown: false,
                 held: false,
             });
-            pass.report.failures.extend(problems.into_iter().map(|problem| ObjectFailure {
-                object: problem.object.clone(),
-                container: None,
-                reason: "RenderFailed".to_owned(),
-                message: if problem.origin.is_empty() {
-                    problem.message
-                } else {
-                    format!("{}: {}", problem.origin, problem.message)
-                },
-            }));
+            pass.report
+                .failures
+                .extend(problems.into_iter().map(|problem| ObjectFailure {
+                    object: problem.object.clone(),
+                    container: None,
+                    reason: "RenderFailed".to_owned(),
+                    message: if problem.origin.is_empty() {
+                        problem.message
+                    } else {
+                        format!("{}: {}", problem.origin, problem.message)
+                    },
+                }));
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
@@ -12,14 +14,19 @@ use super::apply::Done;
 use super::{Memory, Pass, Running};
 use crate::api::{Approval, ApprovalSpec, ApprovalStatus, HeldObject};
 use crate::desired::{Desired, Kinds};
-use crate::object::Id;
 use crate::plan::{Action, Departed, LiveState, Plan};
 use crate::prune::{Evidence, Gate, GatePurpose, gate, is_protected};
 
 /// The name of the ValidatingAdmissionPolicy that pins who approves, and of its binding.
 const POLICY: &str = "driftless-approvals";
 
-pub(super) async fn prune(pass: &mut Pass<'_>, memory: &mut Memory, running: &Running, plan: &Plan, done: Done) {
+pub(super) async fn prune(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    running: &Running,
+    plan: &Plan,
+    done: Done,
+) {
     if done.healthy && done.applied {
         memory.inventory_trusted = true;
     }
@@ -32,7 +39,16 @@ pub(super) async fn prune(pass: &mut Pass<'_>, memory: &mut Memory, running: &Ru
         rewritten: running.revision.diverged,
         inventory_trusted: memory.inventory_trusted,
     };
-    departed(pass, memory, &running.desired, &plan.departed, evidence, GatePurpose::Prune, &running.revision.commit).await;
+    departed(
+        pass,
+        memory,
+        &running.desired,
+        &plan.departed,
+        evidence,
+        GatePurpose::Prune,
+        &running.revision.commit,
+    )
+    .await;
 }
 
 /// Deletes of `departed` what the gate lets through; whether everything is gone.
@@ -47,16 +63,24 @@ pub(super) async fn departed(
 ) -> bool {
     let inventory = memory.inventory.clone().unwrap_or_default();
     let policy = pass.environment.spec.prune.clone();
-    let decide = |approved: Option<&str>| gate(departed, desired, &inventory, &policy, evidence, approved, purpose);
+    let decide = |approved: Option<&str>| {
+        gate(
+            departed, desired, &inventory, &policy, evidence, approved, purpose,
+        )
+    };
     let mut decided = decide(None);
     if let Some(deletions) = decided.deletions.clone() {
         let hash = desired.hash.clone();
         let all_approved = departed.iter().all(|one| {
-            one.uid.as_ref().is_none_or(|uid| memory.approved.contains(&(one.id.clone(), uid.clone())))
+            one.uid
+                .as_ref()
+                .is_none_or(|uid| memory.approved.contains(&(one.id.clone(), uid.clone())))
         });
         if all_approved {
             decided = decide(Some(&deletions));
-        } else if let Some(approval) = approval(pass, commit, |spec| spec.deletions == deletions && spec.hash == hash) {
+        } else if let Some(approval) = approval(pass, commit, |spec| {
+            spec.deletions == deletions && spec.hash == hash
+        }) {
             match use_approval(pass, &approval, &deletions).await {
                 Ok(()) => {
                     memory.approved_by = Some(approval.spec.by.clone());
@@ -70,27 +94,42 @@ pub(super) async fn departed(
             }
         }
     }
-    let Gate { delete, held, deletions, forget, .. } = decided;
+    let Gate {
+        delete,
+        held,
+        deletions,
+        forget,
+        ..
+    } = decided;
     pass.report.deletions = deletions;
-    pass.report.held.extend(held.into_iter().map(|held| HeldObject {
-        object: held.id.to_string(),
-        action: "delete".to_owned(),
-        reason: held.reason,
-    }));
+    pass.report
+        .held
+        .extend(held.into_iter().map(|held| HeldObject {
+            object: held.id.to_string(),
+            action: "delete".to_owned(),
+            reason: held.reason,
+        }));
     if let Some(inventory) = &mut memory.inventory {
         for id in &forget {
             inventory.entries.remove(id);
         }
     }
     delete_all(pass, memory, &delete).await;
-    memory.inventory.as_ref().is_none_or(|inventory| departed.iter().all(|one| !inventory.entries.contains_key(&one.id)))
+    memory.inventory.as_ref().is_none_or(|inventory| {
+        departed
+            .iter()
+            .all(|one| !inventory.entries.contains_key(&one.id))
+    })
 }
 
 async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed]) {
     let kinds = pass.context.cluster.kinds().await;
     for one in delete {
         if !pass.context.leadership.is_valid() {
-            pass.stop("NotLeading", "this replica may no longer lead; nothing more is deleted");
+            pass.stop(
+                "NotLeading",
+                "this replica may no longer lead; nothing more is deleted",
+            );
             return;
         }
         let (LiveState::Present(object), Some(uid)) = (&one.live, &one.uid) else {
@@ -101,11 +140,21 @@ async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed
             pass.due(std::time::Instant::now() + std::time::Duration::from_secs(5));
             continue;
         }
-        let resource_version = object.at("/metadata/resourceVersion").and_then(serde_json::Value::as_str);
+        let resource_version = object
+            .at("/metadata/resourceVersion")
+            .and_then(serde_json::Value::as_str);
         let deleted = pass
             .context
             .cluster
-            .delete(&kinds, &pass.identity, &one.id, &one.version, uid, resource_version, "Background")
+            .delete(
+                &kinds,
+                &pass.identity,
+                &one.id,
+                &one.version,
+                uid,
+                resource_version,
+                "Background",
+            )
             .await;
         if let Err(error) = deleted {
             // One unexpected answer stops the rest: the next pass looks again.
@@ -114,8 +163,18 @@ async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed
         }
         tracing::info!(environment = memory.owner.name, object = %one.id, "deleted: Git no longer has it");
         pass.context.metrics.deleted(&memory.owner.name);
-        pass.events.push((false, "Pruned", "Delete", format!("{} was deleted: Git no longer has it", one.id)));
-        match pass.context.cluster.observe(&kinds, &one.id, &one.version, false).await {
+        pass.events.push((
+            false,
+            "Pruned",
+            "Delete",
+            format!("{} was deleted: Git no longer has it", one.id),
+        ));
+        match pass
+            .context
+            .cluster
+            .observe(&kinds, &one.id, &one.version, false)
+            .await
+        {
             LiveState::Absent => {
                 if let Some(inventory) = &mut memory.inventory {
                     inventory.entries.remove(&one.id);
@@ -129,7 +188,11 @@ async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed
 }
 
 /// A valid, unused Approval of this commit that fits.
-pub(super) fn approval(pass: &Pass<'_>, commit: &str, fits: impl Fn(&ApprovalSpec) -> bool) -> Option<Arc<Approval>> {
+pub(super) fn approval(
+    pass: &Pass<'_>,
+    commit: &str,
+    fits: impl Fn(&ApprovalSpec) -> bool,
+) -> Option<Arc<Approval>> {
     let uid = pass.environment.metadata.uid.as_deref();
     let name = pass.environment.name_any();
     pass.context.approvals.state().into_iter().find(|approval| {
@@ -140,13 +203,20 @@ pub(super) fn approval(pass: &Pass<'_>, commit: &str, fits: impl Fn(&ApprovalSpe
             && spec.commit == commit
             && spec.expires.0 > pass.now
             && approval.metadata.deletion_timestamp.is_none()
-            && approval.status.as_ref().is_none_or(|status| status.used_at.is_none())
+            && approval
+                .status
+                .as_ref()
+                .is_none_or(|status| status.used_at.is_none())
             && fits(spec)
     })
 }
 
 /// Writes the use of an approval before what it admits is done. Without the policy that pins who approves, none counts.
-pub(super) async fn use_approval(pass: &mut Pass<'_>, approval: &Approval, admitted: &str) -> Result<(), String> {
+pub(super) async fn use_approval(
+    pass: &mut Pass<'_>,
+    approval: &Approval,
+    admitted: &str,
+) -> Result<(), String> {
     let client = pass.context.cluster.client();
     policy_is_there(&client).await?;
     let mut used = approval.clone();
@@ -159,14 +229,21 @@ pub(super) async fn use_approval(pass: &mut Pass<'_>, approval: &Approval, admit
     api.replace_status(&approval.name_any(), &PostParams::default(), &used)
         .await
         .map_err(|error| format!("cannot use the Approval {}: {error}", approval.name_any()))?;
-    let what = format!("{} by {} admits {admitted} of {}", approval.name_any(), approval.spec.by, approval.spec.commit);
+    let what = format!(
+        "{} by {} admits {admitted} of {}",
+        approval.name_any(),
+        approval.spec.by,
+        approval.spec.commit
+    );
     pass.events.push((false, "Approved", "Approve", what));
     Ok(())
 }
 
 async fn policy_is_there(client: &Client) -> Result<(), String> {
     let missing = |what: &str, error: kube::Error| {
-        format!("no Approval is accepted while the {what} {POLICY} is not there, which pins who approves: {error}")
+        format!(
+            "no Approval is accepted while the {what} {POLICY} is not there, which pins who approves: {error}"
+        )
     };
     Api::<ValidatingAdmissionPolicy>::all(client.clone())
         .get(POLICY)
@@ -186,24 +263,40 @@ pub(super) enum NotReplaced {
 }
 
 /// Deletes an object whose immutable fields changed, once its replacement has passed admission; the next pass creates it.
-pub(super) async fn replace(pass: &Pass<'_>, kinds: &Kinds, action: &Action) -> Result<(), NotReplaced> {
+pub(super) async fn replace(
+    pass: &Pass<'_>,
+    kinds: &Kinds,
+    action: &Action,
+) -> Result<(), NotReplaced> {
     let failed = |error: crate::cluster::ClusterError| NotReplaced::Failed(error.to_string());
     let cluster = &pass.context.cluster;
-    cluster.try_create(kinds, &pass.identity, &action.body).await.map_err(failed)?;
-    let object = match cluster.observe(kinds, &action.id, action.body.version(), false).await {
+    cluster
+        .try_create(kinds, &pass.identity, &action.body)
+        .await
+        .map_err(failed)?;
+    let object = match cluster
+        .observe(kinds, &action.id, action.body.version(), false)
+        .await
+    {
         LiveState::Present(object) => object,
         LiveState::Absent => return Ok(()),
         LiveState::Unknown(message) => return Err(NotReplaced::Failed(message)),
         LiveState::AsApplied => return Err(NotReplaced::Failed("it was not read".to_owned())),
     };
-    if is_protected(&action.id, &pass.environment.spec.prune.protect) && action.id.kind != "StatefulSet" {
+    if is_protected(&action.id, &pass.environment.spec.prune.protect)
+        && action.id.kind != "StatefulSet"
+    {
         return Err(NotReplaced::Held(format!(
             "an immutable field changed, and a {} is not deleted without a person's word",
             action.id.kind
         )));
     }
     // The pods, and with them the volumes, of a StatefulSet stay; its successor takes them over.
-    let propagation = if action.id.kind == "StatefulSet" { "Orphan" } else { "Background" };
+    let propagation = if action.id.kind == "StatefulSet" {
+        "Orphan"
+    } else {
+        "Background"
+    };
     cluster
         .delete(
             kinds,
@@ -222,19 +315,17 @@ pub(super) async fn replace(pass: &Pass<'_>, kinds: &Kinds, action: &Action) -> 
 pub(super) async fn everything(pass: &Pass<'_>, memory: &Memory) -> Vec<Departed> {
     let kinds = pass.context.cluster.kinds().await;
     let mut all = Vec::new();
-    for (id, entry) in memory.inventory.iter().flat_map(|inventory| &inventory.entries) {
-        let live = pass.context.cluster.observe(&kinds, id, &entry.version, false).await;
+    for (id, entry) in memory
+        .inventory
+        .iter()
+        .flat_map(|inventory| &inventory.entries)
+    {
+        let live = pass
+            .context
+            .cluster
+            .observe(&kinds, id, &entry.version, false)
+            .await;
         all.push(Departed::new(id, entry, live, &memory.owner));
     }
     all
-}
-
-/// The id of a namespace.
-pub(super) fn namespace_id(name: &str) -> Id {
-    Id {
-        group: String::new(),
-        kind: "Namespace".to_owned(),
-        namespace: None,
-        name: name.to_owned(),
-    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::api::{Api, PostParams};
 use kube::ResourceExt;
+use kube::api::{Api, PostParams};
 
 use super::{Memory, Next, Pass};
 use crate::api::{Environment, EnvironmentStatus};
@@ -21,13 +21,45 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
     let current = written.as_ref().unwrap_or(pass.environment);
     // What the last full status said: the one written ahead is part of this pass.
     let before = pass.environment.status.clone().unwrap_or_default();
-    let after = status(&before, &pass.report, Timestamp::now());
+    let mut after = status(&before, &pass.report, Timestamp::now());
+    let (context, owner) = (pass.context, memory.owner.id.clone());
+    match context
+        .cluster
+        .store_inventory(&context.namespace, &owner, after.inventory.clone())
+        .await
+    {
+        Ok(inventory) => after.inventory = inventory,
+        Err(error) => {
+            tracing::warn!(environment = memory.owner.name, %error, "cannot record the inventory");
+            pass.next.retry = true;
+            return pass.next;
+        }
+    }
     pass.context.metrics.environment(&memory.owner.name, &after);
+    if !pass.context.leadership.is_valid() {
+        pass.next.retry = true;
+        return pass.next;
+    }
     if current.status.as_ref() == Some(&after) {
         memory.latest = written.map(Arc::new).or(memory.latest.take());
     } else {
         match replace(&pass, current, &after).await {
-            Ok(newest) => memory.latest = newest.map(Arc::new),
+            Ok(newest) => {
+                memory.latest = newest.map(Arc::new);
+                // The old ones go when nothing names them any more.
+                if !before.inventory.secrets.is_empty()
+                    && before.inventory.secrets != after.inventory.secrets
+                {
+                    let keep = &after.inventory.secrets;
+                    if let Err(error) = context
+                        .cluster
+                        .clean_inventories(&context.namespace, &owner, keep)
+                        .await
+                    {
+                        tracing::warn!(environment = memory.owner.name, %error, "an old inventory stays");
+                    }
+                }
+            }
             Err(error) => {
                 tracing::warn!(environment = memory.owner.name, %error, "cannot write the status");
                 pass.next.retry = true;
@@ -40,7 +72,11 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
 
 /// A pass that came not as far as its objects leaves their health as it was told last.
 fn kept_progress(pass: &Pass<'_>) -> Progress {
-    let conditions = pass.environment.status.as_ref().map(|status| status.conditions.as_slice());
+    let conditions = pass
+        .environment
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice());
     let healthy = conditions.and_then(|conditions| find_condition(conditions, "Healthy"));
     match healthy.map(|condition| (condition.status.as_str(), condition.reason.as_str())) {
         Some(("True", _)) => Progress::Healthy,
@@ -51,14 +87,21 @@ fn kept_progress(pass: &Pass<'_>) -> Progress {
 }
 
 /// Writes the status, whatever else was changed of the object meanwhile; `None` if it is gone.
-async fn replace(pass: &Pass<'_>, current: &Environment, after: &EnvironmentStatus) -> Result<Option<Environment>, kube::Error> {
+async fn replace(
+    pass: &Pass<'_>,
+    current: &Environment,
+    after: &EnvironmentStatus,
+) -> Result<Option<Environment>, kube::Error> {
     let api: Api<Environment> = Api::namespaced(pass.context.cluster.client(), pass.namespace());
     let mut object = current.clone();
     object.metadata.managed_fields = None;
     object.status = Some(after.clone());
     let mut attempts = 0;
     loop {
-        match api.replace_status(&object.name_any(), &PostParams::default(), &object).await {
+        match api
+            .replace_status(&object.name_any(), &PostParams::default(), &object)
+            .await
+        {
             Ok(written) => return Ok(Some(written)),
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
             Err(kube::Error::Api(status)) if status.code == 409 && attempts < 3 => {
@@ -79,7 +122,12 @@ async fn replace(pass: &Pass<'_>, current: &Environment, after: &EnvironmentStat
 }
 
 /// Events: once for each change of what is told.
-async fn tell(pass: &Pass<'_>, memory: &mut Memory, before: &EnvironmentStatus, after: &EnvironmentStatus) {
+async fn tell(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    before: &EnvironmentStatus,
+    after: &EnvironmentStatus,
+) {
     let events = &pass.context.events;
     for (warning, reason, action, note) in &pass.events {
         if *warning {
@@ -89,22 +137,52 @@ async fn tell(pass: &Pass<'_>, memory: &mut Memory, before: &EnvironmentStatus, 
         }
     }
     let changed = |type_: &str| {
-        let (old, new) = (find_condition(&before.conditions, type_), find_condition(&after.conditions, type_));
-        new.filter(|new| old.is_none_or(|old| (&old.status, &old.reason, &old.message) != (&new.status, &new.reason, &new.message)))
+        let (old, new) = (
+            find_condition(&before.conditions, type_),
+            find_condition(&after.conditions, type_),
+        );
+        new.filter(|new| {
+            old.is_none_or(|old| {
+                (&old.status, &old.reason, &old.message) != (&new.status, &new.reason, &new.message)
+            })
+        })
     };
     if let Some(ready) = changed("Ready") {
-        let (commit, status) = (after.revision.as_ref().map_or("", |revision| &revision.short), &ready.status);
-        tracing::info!(environment = memory.owner.name, revision = commit, ready = status, reason = ready.reason, message = ready.message, "state");
+        let (commit, status) = (
+            after
+                .revision
+                .as_ref()
+                .map_or("", |revision| &revision.short),
+            &ready.status,
+        );
+        tracing::info!(
+            environment = memory.owner.name,
+            revision = commit,
+            ready = status,
+            reason = ready.reason,
+            message = ready.message,
+            "state"
+        );
         match (ready.status.as_str(), ready.reason.as_str()) {
-            ("True", _) => events.normal(pass.environment, &ready.reason, "Reconcile", &ready.message).await,
+            ("True", _) => {
+                events
+                    .normal(pass.environment, &ready.reason, "Reconcile", &ready.message)
+                    .await
+            }
             (_, "Progressing" | "RepositoryPending" | "Suspended") => {}
-            _ => events.warning(pass.environment, &ready.reason, "Reconcile", &ready.message).await,
+            _ => {
+                events
+                    .warning(pass.environment, &ready.reason, "Reconcile", &ready.message)
+                    .await
+            }
         }
     }
     if let Some(held) = changed("Held")
         && held.status == "True"
     {
-        events.warning(pass.environment, "Held", "Hold", &held.message).await;
+        events
+            .warning(pass.environment, "Held", "Hold", &held.message)
+            .await;
     }
     // What is named while it is waited for is told when it is first seen.
     for failure in &after.failures {
@@ -112,10 +190,15 @@ async fn tell(pass: &Pass<'_>, memory: &mut Memory, before: &EnvironmentStatus, 
         let key = format!("{} {container} {}", failure.object, failure.reason);
         if !memory.told.contains(&key) {
             let note = match &failure.container {
-                Some(container) => format!("{}, container {container}: {}", failure.object, failure.message),
+                Some(container) => format!(
+                    "{}, container {container}: {}",
+                    failure.object, failure.message
+                ),
                 None => format!("{}: {}", failure.object, failure.message),
             };
-            events.warning(pass.environment, &failure.reason, "Observe", &note).await;
+            events
+                .warning(pass.environment, &failure.reason, "Observe", &note)
+                .await;
             memory.told.push_back(key);
         }
     }

@@ -30,17 +30,29 @@ impl Wanted {
 }
 
 /// `None`, with the problem told, where it is not known; the mirror may still hold the running one.
-pub(super) async fn choose(pass: &mut Pass<'_>, memory: &Memory) -> Result<Wanted, Option<Snapshot>> {
+pub(super) async fn choose(
+    pass: &mut Pass<'_>,
+    memory: &Memory,
+) -> Result<Wanted, Option<Snapshot>> {
     let reference = pass.repository();
     let Some((repository, view)) = pass.context.sources.view(&reference, &memory.wake) else {
         pass.problem(unknown(
             "RepositoryNotFound",
-            format!("there is no Repository {}", pass.environment.spec.repository),
+            format!(
+                "there is no Repository {}",
+                pass.environment.spec.repository
+            ),
         ));
         return Err(None);
     };
     let foreign = reference.namespace.as_deref() != Some(pass.namespace());
-    if foreign && !repository.spec.allow.iter().any(|namespace| namespace == pass.namespace()) {
+    if foreign
+        && !repository
+            .spec
+            .allow
+            .iter()
+            .any(|namespace| namespace == pass.namespace())
+    {
         pass.problem(Problem {
             unknown: false,
             ..unknown(
@@ -57,7 +69,10 @@ pub(super) async fn choose(pass: &mut Pass<'_>, memory: &Memory) -> Result<Wante
     if let Some(problem) = view.problem {
         pass.problem(unknown("RepositoryFailed", problem));
     } else if view.snapshot.is_none() {
-        pass.problem(unknown("RepositoryPending", "the repository was not fetched yet".to_owned()));
+        pass.problem(unknown(
+            "RepositoryPending",
+            "the repository was not fetched yet".to_owned(),
+        ));
     }
     let Some(snapshot) = view.snapshot else {
         return Err(None);
@@ -69,13 +84,20 @@ pub(super) async fn choose(pass: &mut Pass<'_>, memory: &Memory) -> Result<Wante
         tokio::task::spawn_blocking(move || decide(&rules, running.as_ref(), &snapshot)).await
     };
     match chosen {
-        Ok(Ok((choice, diverged))) => Ok(Wanted { choice, snapshot, diverged }),
+        Ok(Ok((choice, diverged))) => Ok(Wanted {
+            choice,
+            snapshot,
+            diverged,
+        }),
         Ok(Err(message)) => {
             pass.problem(unknown("RevisionNotFound", message));
             Err(Some(snapshot))
         }
         Err(error) => {
-            pass.problem(unknown("RevisionNotFound", format!("the choice ended abnormally: {error}")));
+            pass.problem(unknown(
+                "RevisionNotFound",
+                format!("the choice ended abnormally: {error}"),
+            ));
             Err(Some(snapshot))
         }
     }
@@ -88,21 +110,21 @@ fn decide(
 ) -> Result<(Choice, bool), String> {
     let mirror: &Arc<Mirror> = &snapshot.mirror;
     let mut contains = |descendant: &str, ancestor: &str| mirror.contains(descendant, ancestor);
-    let choice = choose_revision(rules, &snapshot.refs, &mut contains).map_err(|error| error.to_string())?;
+    let choice =
+        choose_revision(rules, &snapshot.refs, &mut contains).map_err(|error| error.to_string())?;
     let Some(running) = running else {
         return Ok((choice, false));
     };
     if running.commit == choice.commit {
         return Ok((choice, running.diverged));
     }
-    let version = running.version.as_deref().and_then(|version| version.parse().ok());
-    let before = Choice {
-        rule: 0,
-        reference: running.reference.clone(),
-        version,
-        commit: running.commit.clone(),
-    };
-    let movement = movement(Some(&before), &choice, &mut contains).map_err(|error| error.to_string())?;
+    let version = running
+        .version
+        .as_deref()
+        .and_then(|version| version.parse().ok());
+    let before = (running.commit.as_str(), version.as_ref());
+    let movement =
+        movement(Some(before), &choice, &mut contains).map_err(|error| error.to_string())?;
     Ok((choice, movement == Movement::Diverged))
 }
 

@@ -50,7 +50,11 @@ pub(super) async fn run(
         let Some(repository) = current(&sources, &reference) else {
             return;
         };
-        let name = repository.spec.credentials.as_ref().map(|credentials| credentials.secret.clone());
+        let name = repository
+            .spec
+            .credentials
+            .as_ref()
+            .map(|credentials| credentials.secret.clone());
         if name != watched {
             secret = None;
             events = match &name {
@@ -96,7 +100,10 @@ pub(super) async fn run(
 }
 
 fn current(sources: &Sources, reference: &ObjectRef<Repository>) -> Option<Arc<Repository>> {
-    sources.state().get(reference).map(|source| source.repository.clone())
+    sources
+        .state()
+        .get(reference)
+        .map(|source| source.repository.clone())
 }
 
 /// The interval; after failures at first less, for what was only a moment's trouble.
@@ -110,7 +117,9 @@ fn pause(interval: Duration, failures: u32) -> Duration {
 fn watch_secret(sources: &Sources, repository: &Repository, name: &str) -> SecretEvents {
     let namespace = repository.namespace().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(sources.cluster.watching(), &namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}")).timeout(3600);
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(3600);
     watcher(api, config).default_backoff().boxed()
 }
 
@@ -169,15 +178,29 @@ async fn look(
     if stop.is_cancelled() {
         return false;
     }
-    let label = format!("{}/{}", repository.namespace().unwrap_or_default(), repository.name_any());
-    sources.metrics.looked(&label, result.is_ok(), started.elapsed());
+    let label = format!(
+        "{}/{}",
+        repository.namespace().unwrap_or_default(),
+        repository.name_any()
+    );
+    sources
+        .metrics
+        .looked(&label, result.is_ok(), started.elapsed());
     match result {
         Ok(new_refs) => {
             memory.failures = 0;
             let recovered = memory.problem.take().is_some();
             if recovered {
                 tracing::info!(repository = label, "the repository answers again");
-                sources.events.normal(repository, "Fetched", "Fetch", "the repository answers again").await;
+                sources
+                    .events
+                    .normal(
+                        repository,
+                        "Fetched",
+                        "Fetch",
+                        "the repository answers again",
+                    )
+                    .await;
             }
             new_refs || recovered
         }
@@ -186,7 +209,10 @@ async fn look(
             let changed = memory.problem.as_deref() != Some(problem.as_str());
             if changed {
                 tracing::warn!(repository = label, problem, "cannot look at the repository");
-                sources.events.warning(repository, "FetchFailed", "Fetch", &problem).await;
+                sources
+                    .events
+                    .warning(repository, "FetchFailed", "Fetch", &problem)
+                    .await;
             }
             memory.problem = Some(problem);
             changed
@@ -200,23 +226,30 @@ fn remote(
     repository: &Repository,
     secret: Option<&BTreeMap<String, Vec<u8>>>,
 ) -> Result<Remote, String> {
-    let url: RemoteUrl = repository.spec.url.parse().map_err(|error| format!("spec.url: {error}"))?;
+    let url: RemoteUrl = repository
+        .spec
+        .url
+        .parse()
+        .map_err(|error| format!("spec.url: {error}"))?;
     if url.is_file() && !sources.config.allow_file {
         return Err("spec.url: file:// repositories are not allowed; start the agent with --allow-file-repositories".to_owned());
     }
     let access = match (&repository.spec.credentials, secret) {
-        (None, _) => Access::default(),
+        (None, _) => Access::anonymous(&url).map_err(|error| error.to_string())?,
         (Some(name), None) => {
-            return Err(format!("spec.credentials: there is no Secret {} in this namespace", name.secret));
+            return Err(format!(
+                "spec.credentials: there is no Secret {} in this namespace",
+                name.secret
+            ));
         }
-        (Some(name), Some(data)) => {
-            Access::from_secret(&url, data).map_err(|error| format!("Secret {}: {error}", name.secret))?
-        }
+        (Some(name), Some(data)) => Access::from_secret(&url, data)
+            .map_err(|error| format!("Secret {}: {error}", name.secret))?,
     };
     Ok(Remote {
         url,
         access,
-        limits: sources.config.limits.clone(),
+        allow_file: sources.config.allow_file,
+        limits: sources.config.limits,
     })
 }
 
@@ -228,7 +261,11 @@ async fn fetch(
     stop: &CancellationToken,
 ) -> Result<bool, String> {
     let url = remote.url.to_string();
-    let known = memory.mirror.as_ref().filter(|(of, _)| *of == url).map(|(_, mirror)| mirror.clone());
+    let known = memory
+        .mirror
+        .as_ref()
+        .filter(|(of, _)| *of == url)
+        .map(|(_, mirror)| mirror.clone());
     if known.is_none() {
         // Another server: what was seen of the old one says nothing.
         memory.seen = None;
@@ -267,13 +304,17 @@ async fn fetch(
     let Some(refs) = refs else {
         return Ok(false);
     };
-    let serial = memory.snapshot.as_ref().map_or(1, |snapshot| snapshot.serial + 1);
+    let serial = memory
+        .snapshot
+        .as_ref()
+        .map_or(1, |snapshot| snapshot.serial + 1);
     memory.snapshot = Some(Snapshot {
-        refs: Arc::new(refs),
+        refs,
         mirror,
         serial,
     });
-    memory.fetched_at = Some(Timestamp::now());
+    // As the API server keeps it: in whole seconds.
+    memory.fetched_at = Timestamp::from_second(Timestamp::now().as_second()).ok();
     Ok(true)
 }
 
@@ -290,10 +331,13 @@ fn describe(error: &dyn std::error::Error) -> String {
 
 /// The folder of a mirror, named by the URL's hash: nothing of a URL becomes a path.
 fn folder(url: &str) -> String {
-    Sha256::digest(url.as_bytes()).iter().take(16).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(url.as_bytes())
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Writes the status where it changed.
@@ -309,26 +353,55 @@ async fn write_status(sources: &Sources, reference: &ObjectRef<Repository>, memo
     let generation = repository.metadata.generation;
     let ready = match &memory.problem {
         Some(problem) => condition("Ready", "False", "FetchFailed", problem, generation),
-        None if memory.snapshot.is_some() => condition("Ready", "True", "Fetched", "the refs are known and fetched", generation),
-        None => condition("Ready", "Unknown", "Pending", "the server was not asked yet", generation),
+        None if memory.snapshot.is_some() => condition(
+            "Ready",
+            "True",
+            "Fetched",
+            "the refs are known and fetched",
+            generation,
+        ),
+        None => condition(
+            "Ready",
+            "Unknown",
+            "Pending",
+            "the server was not asked yet",
+            generation,
+        ),
     };
     let mut conditions = before.conditions.clone();
     set_condition(&mut conditions, ready, Timestamp::now());
     let after = RepositoryStatus {
         observed_generation: generation,
         conditions,
-        refs: memory.seen.as_ref().map(|seen| i64::try_from(seen.len()).unwrap_or(i64::MAX)).or(before.refs),
-        fetched_at: memory.fetched_at.map(Time).or_else(|| before.fetched_at.clone()),
-        renders: if renders.serial == 0 { before.renders.clone() } else { Some(renders.count) },
+        refs: memory
+            .seen
+            .as_ref()
+            .map(|seen| i64::try_from(seen.len()).unwrap_or(i64::MAX))
+            .or(before.refs),
+        fetched_at: memory
+            .fetched_at
+            .map(Time)
+            .or_else(|| before.fetched_at.clone()),
+        renders: if renders.serial == 0 {
+            before.renders.clone()
+        } else {
+            Some(renders.count)
+        },
     };
     if after == before {
         return;
     }
-    let api: Api<Repository> = Api::namespaced(sources.cluster.client(), &repository.namespace().unwrap_or_default());
+    let api: Api<Repository> = Api::namespaced(
+        sources.cluster.client(),
+        &repository.namespace().unwrap_or_default(),
+    );
     let mut object = (*repository).clone();
     object.metadata.managed_fields = None;
     object.status = Some(after);
-    match api.replace_status(&repository.name_any(), &PostParams::default(), &object).await {
+    match api
+        .replace_status(&repository.name_any(), &PostParams::default(), &object)
+        .await
+    {
         Ok(written) => {
             if let Some(source) = sources.state().get_mut(reference) {
                 source.repository = Arc::new(written);

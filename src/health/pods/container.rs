@@ -36,7 +36,7 @@ impl Container<'_> {
         self.running(state.get("running")?, now)
     }
 
-    fn new(&self, reason: Reason, message: &str, gravity: Gravity) -> Finding {
+    fn found(&self, reason: Reason, message: &str, gravity: Gravity) -> Finding {
         Finding {
             pod: self.pod.name().to_owned(),
             container: Some(str_of(self.status, "name").to_owned()),
@@ -98,38 +98,38 @@ impl Container<'_> {
             "PodInitializing" | "ContainerCreating" | "" => return None,
             "CrashLoopBackOff" => match self.last_run() {
                 Some(run) => self.crash(run, true),
-                None => self.new(
+                None => self.found(
                     Reason::CrashLoopBackOff,
-                    &format!("{} restarts", self.restarts()),
+                    &times(self.restarts()),
                     Gravity::Named,
                 ),
             },
-            "ErrImagePull" => self.new(
+            "ErrImagePull" => self.found(
                 Reason::ErrImagePull,
-                &format!("{}: {said}", image()),
+                &pull_failure(image(), said),
                 Gravity::Waiting,
             ),
             "ImagePullBackOff"
             | "RegistryUnavailable"
             | "ImageInspectError"
-            | "SignatureValidationFailed" => self.new(
+            | "SignatureValidationFailed" => self.found(
                 Reason::ImagePullBackOff,
-                &format!("{}: {said}", image()),
+                &pull_failure(image(), said),
                 Gravity::Waiting,
             ),
-            "ErrImageNeverPull" => self.new(
+            "ErrImageNeverPull" => self.found(
                 Reason::ErrImageNeverPull,
-                &format!("{} is not on the node", image()),
+                &format!("image {} is not on the node", image()),
                 Gravity::Waiting,
             ),
-            "InvalidImageName" => self.new(Reason::InvalidImageName, said, Gravity::Verdict),
+            "InvalidImageName" => self.found(Reason::InvalidImageName, said, Gravity::Verdict),
             "CreateContainerConfigError" => {
                 let gravity = if said.contains("runAsNonRoot") {
                     Gravity::Verdict
                 } else {
                     Gravity::Waiting
                 };
-                self.new(Reason::CreateContainerConfigError, said, gravity)
+                self.found(Reason::CreateContainerConfigError, said, gravity)
             }
             "CreateContainerError" => {
                 let gravity = if said.contains("no command specified") {
@@ -137,10 +137,10 @@ impl Container<'_> {
                 } else {
                     Gravity::Waiting
                 };
-                self.new(Reason::CreateContainerError, said, gravity)
+                self.found(Reason::CreateContainerError, said, gravity)
             }
             "RunContainerError" | "StartError" | "ContainerCannotRun" => self.no_start(said),
-            other => self.new(
+            other => self.found(
                 Reason::ContainerCreating,
                 &format!("{other}: {said}"),
                 Gravity::Waiting,
@@ -175,7 +175,7 @@ impl Container<'_> {
         } else {
             Gravity::Named
         };
-        self.new(Reason::RunContainerError, program.unwrap_or(said), gravity)
+        self.found(Reason::RunContainerError, program.unwrap_or(said), gravity)
     }
 
     /// A container that ended. A Job's own limit decides over its retries; elsewhere what ends again and again, and what
@@ -214,12 +214,11 @@ impl Container<'_> {
         } else {
             self.exit(code)
         };
-        match restarts {
-            0 => {}
-            1 => message.push_str(", 1 restart"),
-            _ => message.push_str(&format!(", {restarts} restarts")),
+        if restarts > 0 {
+            message.push_str(", ");
+            message.push_str(&times(restarts));
         }
-        let mut finding = self.new(reason, &message, gravity);
+        let mut finding = self.found(reason, &message, gravity);
         finding.since = time(run.get("finishedAt")).or(finding.since);
         finding
     }
@@ -278,7 +277,7 @@ impl Container<'_> {
                 ),
                 None => "it is not ready".to_owned(),
             };
-            return at(self.new(
+            return at(self.found(
                 Reason::ContainersNotReady,
                 &format!("runs, but {probe}"),
                 Gravity::Named,
@@ -289,15 +288,15 @@ impl Container<'_> {
             return None;
         }
         let message = format!(
-            "restarted {} times; the last run {}",
-            self.restarts(),
+            "{}; the last run {}",
+            times(self.restarts()),
             if str_of(last, "reason") == "OOMKilled" {
                 "was killed for its memory".to_owned()
             } else {
                 self.exit(exit_code(last))
             }
         );
-        at(self.new(Reason::Restarted, &message, Gravity::Named))
+        at(self.found(Reason::Restarted, &message, Gravity::Named))
     }
 }
 
@@ -322,6 +321,28 @@ fn describe(probe: &Value) -> String {
     } else {
         let program = probe.pointer("/exec/command/0").and_then(Value::as_str);
         format!("exec {}", program.unwrap_or_default())
+    }
+}
+
+fn times(restarts: i64) -> String {
+    match restarts {
+        1 => "restarted once".to_owned(),
+        _ => format!("restarted {restarts} times"),
+    }
+}
+
+/// What a pull failed with, without the layers of the runtime that pass it on.
+fn pull_failure(image: &str, said: &str) -> String {
+    let said = said
+        .rsplit_once(" desc = ")
+        .map_or(said, |(_, cause)| cause);
+    let cause = match said.rfind(image).filter(|_| !image.is_empty()) {
+        Some(place) => said[place + image.len()..].trim_start_matches(['"', ':', ' ']),
+        None => said,
+    };
+    match cause {
+        "" => format!("image {image} cannot be pulled"),
+        _ => format!("image {image}: {cause}"),
     }
 }
 

@@ -3,12 +3,12 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::{
     node::Node,
@@ -18,9 +18,43 @@ use super::{
 /// The agent's own namespace, as `driftless install` names it.
 pub const NAMESPACE: &str = "driftless-system";
 
-/// A running agent. It sees the whole cluster, so there is one at a time: the next test's waits for this one to be dropped.
+/// Who uses the agent: many tests share one, or one test has its own. An agent sees the whole cluster, so there is one at
+/// a time.
+fn turns() -> Arc<RwLock<()>> {
+    static TURNS: OnceLock<Arc<RwLock<()>>> = OnceLock::new();
+    TURNS.get_or_init(Arc::default).clone()
+}
+
+/// The agent that tests share; it runs from the first use on.
+static SHARED: Mutex<Option<Replica>> = Mutex::new(None);
+
+/// The agent that tests share which do nothing to it.
+pub struct SharedAgent {
+    _turn: OwnedRwLockReadGuard<()>,
+    url: String,
+}
+
+impl SharedAgent {
+    /// Waits for tests that have an agent of their own.
+    pub async fn get(node: &'static Node) -> Self {
+        let turn = turns().read_owned().await;
+        install(node);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let url = shared
+            .get_or_insert_with(|| Replica::start(node, &[]))
+            .url();
+        Self { _turn: turn, url }
+    }
+
+    /// `http://127.0.0.1:PORT`: probes, metrics and webhooks.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// An agent of one test, which may kill it, or start it with flags of its own.
 pub struct Agent {
-    _turn: OwnedMutexGuard<()>,
+    _turn: OwnedRwLockWriteGuard<()>,
     replica: Replica,
     node: &'static Node,
 }
@@ -33,8 +67,8 @@ impl Agent {
 
     /// With flags after `run`.
     pub async fn start_with(node: &'static Node, flags: &[&str]) -> Self {
-        static TURN: OnceLock<Arc<Mutex<()>>> = OnceLock::new();
-        let turn = TURN.get_or_init(Arc::default).clone().lock_owned().await;
+        let turn = turns().write_owned().await;
+        drop(SHARED.lock().unwrap_or_else(PoisonError::into_inner).take());
         install(node);
         Self {
             _turn: turn,
@@ -137,8 +171,21 @@ impl Replica {
     }
 }
 
+impl Drop for Replica {
+    /// Asks it to end, so that it gives its lease back to the next one.
+    fn drop(&mut self) {
+        if self.process.is_running() {
+            self.process.signal("TERM");
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while self.process.is_running() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
 /// Everything that `driftless install` prints but the Deployment: the tests start the program themselves.
-fn install(node: &Node) {
+pub fn install(node: &Node) {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
         let output = Command::new(env!("CARGO_BIN_EXE_driftless"))

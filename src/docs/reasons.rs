@@ -1,0 +1,367 @@
+//! `docs/reasons.md`: every word that a status, a condition or an Event gives as its reason, with its cause and the first
+//! command to run.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use regex::Regex;
+
+use super::{cell, check};
+use crate::health::Reason;
+
+struct Word {
+    word: &'static str,
+    cause: &'static str,
+    command: &'static str,
+}
+
+const fn word(word: &'static str, cause: &'static str, command: &'static str) -> Word {
+    Word {
+        word,
+        cause,
+        command,
+    }
+}
+
+const STATUS: &str = "driftless status NAME -n NAMESPACE";
+const REPOSITORY: &str = "kubectl describe repository NAME -n NAMESPACE";
+const OBJECT: &str = "kubectl get KIND NAME -n NAMESPACE -o yaml --show-managed-fields";
+
+/// Of the conditions of Environments and Repositories.
+const CONDITIONS: &[Word] = &[
+    word(
+        "Applied",
+        "Everything that Git says is applied and healthy.",
+        STATUS,
+    ),
+    word("Healthy", "Every object is healthy.", STATUS),
+    word(
+        "Progressing",
+        "The revision is being applied, or its objects are not healthy yet.",
+        STATUS,
+    ),
+    word("Settled", "Nothing is under way.", STATUS),
+    word(
+        "Failed",
+        "An object will not become healthy. The revision stays applied; the next commit replaces it.",
+        STATUS,
+    ),
+    word("Pending", "Nothing was applied, or fetched, yet.", STATUS),
+    word(
+        "Held",
+        "The revision is applied, and something beside it waits for a person.",
+        STATUS,
+    ),
+    word(
+        "WaitsForApproval",
+        "A deletion, a replacement or a revision waits for a person: `status.held` says which and why.",
+        "driftless approve NAME -n NAMESPACE",
+    ),
+    word("Nothing", "Nothing is held back.", STATUS),
+    word(
+        "Suspended",
+        "`spec.suspend` is true: nothing is applied, repaired or deleted.",
+        "driftless resume NAME -n NAMESPACE",
+    ),
+    word("Running", "The environment is kept.", STATUS),
+    word(
+        "Fetched",
+        "The server's refs are known and fetched.",
+        REPOSITORY,
+    ),
+];
+
+/// Why a revision is not taken, or not all of it.
+const REVISIONS: &[Word] = &[
+    word(
+        "FetchFailed",
+        "The Git server cannot be reached, refuses the credentials, or has another host key. What is applied stays.",
+        REPOSITORY,
+    ),
+    word(
+        "RepositoryNotFound",
+        "There is no Repository of the name in `spec.repository`.",
+        "kubectl get repositories -A",
+    ),
+    word(
+        "RepositoryNotAllowed",
+        "The Repository lies in another namespace and does not list this one in `spec.allow`.",
+        "kubectl get repositories -A",
+    ),
+    word(
+        "RepositoryFailed",
+        "The Repository cannot be fetched; its own status says why.",
+        REPOSITORY,
+    ),
+    word(
+        "RepositoryPending",
+        "The Repository was not fetched yet.",
+        REPOSITORY,
+    ),
+    word(
+        "RevisionNotFound",
+        "No rule of `spec.follow` yields a revision: a branch, tag or commit is missing, or no version is in the range.",
+        "git ls-remote URL",
+    ),
+    word(
+        "Diverged",
+        "The revision neither contains the running one nor has a higher version: the history was rewritten, or the ref moved back.",
+        "driftless approve NAME -n NAMESPACE",
+    ),
+    word(
+        "RenderFailed",
+        "The path does not render; the message names the file and the field.",
+        "driftless render PATH",
+    ),
+    word(
+        "Refused",
+        "The dry run refused objects of the revision; nothing of it was written. `status.failures` names them all.",
+        STATUS,
+    ),
+    word(
+        "InvalidCheck",
+        "An expression in `spec.health.checks` is not CEL.",
+        "kubectl get environment NAME -n NAMESPACE -o jsonpath='{.spec.health.checks}'",
+    ),
+    word(
+        "ApprovalFailed",
+        "An Approval could not be marked as used, or the ValidatingAdmissionPolicy that guards Approvals is missing.",
+        "kubectl get approvals -n NAMESPACE",
+    ),
+];
+
+/// Why an object is not applied.
+const OBJECTS: &[Word] = &[
+    word(
+        "OwnedElsewhere",
+        "Another Environment owns the object. Objects are not stolen: remove it from one of the two.",
+        OBJECT,
+    ),
+    word(
+        "ForeignOwner",
+        "Helm, Argo CD or Flux manages the object. `driftless.dev/adopt: \"true\"` takes it over.",
+        OBJECT,
+    ),
+    word(
+        "Conflict",
+        "Other field managers own fields that Git wants to set. `driftless.dev/adopt: \"true\"` takes them over.",
+        OBJECT,
+    ),
+    word(
+        "Immutable",
+        "A field that cannot change did. `driftless.dev/replace: \"true\"` deletes the object and makes it again.",
+        OBJECT,
+    ),
+    word(
+        "Invalid",
+        "The API server does not accept the manifest.",
+        "driftless check PATH",
+    ),
+    word(
+        "Denied",
+        "An admission webhook or policy refused the object.",
+        "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies",
+    ),
+    word(
+        "Forbidden",
+        "The Environment's service account may not write the object, or the agent may not impersonate it.",
+        "kubectl auth can-i --list --as system:serviceaccount:NAMESPACE:ACCOUNT",
+    ),
+    word(
+        "NotFound",
+        "The kind, or the namespace, does not exist.",
+        "kubectl api-resources",
+    ),
+    word(
+        "ApplyFailed",
+        "The API server did not answer, or answered with a failure of its own. It is tried again.",
+        "kubectl get --raw /readyz?verbose",
+    ),
+    word(
+        "ReplaceHeld",
+        "The replacement deletes an object of a protected kind, and waits for approval.",
+        "driftless approve NAME -n NAMESPACE",
+    ),
+    word(
+        "ReplaceFailed",
+        "The replacement did not pass the dry run, or the old object could not be deleted.",
+        OBJECT,
+    ),
+    word(
+        "NotLeading",
+        "The replica stopped leading in the middle of its work; the other goes on.",
+        "kubectl get lease -n driftless-system",
+    ),
+    word(
+        "Contested",
+        "Somebody changes the same fields again and again; they are restored every five minutes only. The message says who.",
+        OBJECT,
+    ),
+    word(
+        "DriftRepaired",
+        "Somebody changed what Git decides, and it was put back. The Event says who and which fields.",
+        "kubectl get events -n NAMESPACE --field-selector reason=DriftRepaired",
+    ),
+    word(
+        "PruneFailed",
+        "An object that left Git could not be deleted; the next pass tries again.",
+        STATUS,
+    ),
+    word("Pruned", "An object that left Git was deleted.", STATUS),
+    word(
+        "Approved",
+        "An Approval was used.",
+        "kubectl get approvals -n NAMESPACE",
+    ),
+];
+
+/// What the agent could not find out, so that it left everything as it was.
+const UNKNOWN: &[Word] = &[
+    word("Unknown", "The object could not be read.", OBJECT),
+    word(
+        "HealthUnknown",
+        "The object, or its pods, could not be read, or it vanished while it was looked at.",
+        OBJECT,
+    ),
+    word(
+        "InventoryUnknown",
+        "What the environment owns could not be read. Nothing is deleted until it can.",
+        STATUS,
+    ),
+    word(
+        "DeletionUnknown",
+        "Whether the whole installation is being removed could not be found out; the objects stay.",
+        STATUS,
+    ),
+    word(
+        "FinalizerFailed",
+        "The finalizer that `deletion: prune` needs could not be written.",
+        "kubectl get environment NAME -n NAMESPACE -o yaml",
+    ),
+    word(
+        "StatusNotWritten",
+        "The status could not be written; nothing is applied without it.",
+        "kubectl get environment NAME -n NAMESPACE -o yaml",
+    ),
+];
+
+const SECTIONS: &[(&str, &[Word])] = &[
+    ("Conditions", CONDITIONS),
+    ("Why a revision is not taken", REVISIONS),
+    ("Why an object is not applied, or was changed", OBJECTS),
+    ("What could not be found out", UNKNOWN),
+];
+
+const HEAD: &str = "\
+# Reasons
+
+Every word that a condition, `status.failures` or an Event gives as its reason, what it usually means, and the first
+command to run. `KIND`, `NAME`, `NAMESPACE`, `POD` and `CONTAINER` stand for what the failure names.
+
+An error never changes the cluster: where something could not be fetched, rendered or read, what is applied stays.
+
+## What is wrong with an object
+
+What can heal by itself (an image that is still being built, a node that is being added, a Secret that another tool is
+about to make, quota) is waited for during `spec.health.grace`. What cannot is a verdict at once; everything else has until
+`spec.health.timeout`. Only pods of the newest template count.
+";
+
+fn document() -> String {
+    let mut text = HEAD.to_owned();
+    let mut table = |title: Option<&str>, rows: &mut dyn Iterator<Item = (&str, &str, &str)>| {
+        if let Some(title) = title {
+            write!(text, "\n## {title}\n").unwrap();
+        }
+        text.push_str("\n| reason | cause | first command |\n|---|---|---|\n");
+        for (word, cause, command) in rows {
+            writeln!(text, "| `{word}` | {} | `{}` |", cell(cause), cell(command)).unwrap();
+        }
+    };
+    table(
+        None,
+        &mut Reason::ALL
+            .iter()
+            .map(|row| (row.reason.as_str(), row.cause, row.command)),
+    );
+    for (title, words) in SECTIONS {
+        table(
+            Some(title),
+            &mut words
+                .iter()
+                .map(|word| (word.word, word.cause, word.command)),
+        );
+    }
+    text
+}
+
+#[test]
+fn the_reasons_are_documented() {
+    check("reasons.md", &document());
+}
+
+/// Reasons are written as texts where they arise: each of them is in a table above, and each of the tables' arises.
+#[test]
+fn the_list_is_closed() {
+    let listed: BTreeSet<&str> = SECTIONS
+        .iter()
+        .flat_map(|(_, words)| *words)
+        .map(|word| word.word)
+        .chain(Reason::ALL.iter().map(|row| row.reason.as_str()))
+        .collect();
+    let source = sources();
+    let given = Regex::new(
+        r#"(?x)
+        \b(?:stop|unknown|push)\(\s*\(?\s*(?:true|false)?,?\s*"([A-Z][A-Za-z]+)" # pass.stop("Reason", ..)
+        | \breason:\s*"([A-Z][A-Za-z]+)"
+        | \bfailed\(\s*action,\s*"([A-Z][A-Za-z]+)"
+        | \bcondition\(\s*"[A-Za-z]+",\s*(?:"[A-Za-z]+"|status),\s*"([A-Z][A-Za-z]+)"
+        | Progress::[A-Za-z]+\ =>\ \(\s*"[A-Za-z]+",\s*"([A-Z][A-Za-z]+)"
+        | Self::[A-Za-z]+\ =>\ "([A-Z][A-Za-z]+)",
+        | \.warning\([a-z.]+,\s*"([A-Z][A-Za-z]+)"
+        "#,
+    )
+    .unwrap();
+    let unknown: BTreeSet<&str> = given
+        .captures_iter(&source)
+        .filter_map(|found| found.iter().skip(1).flatten().next())
+        .map(|found| found.as_str())
+        .filter(|word| !listed.contains(word))
+        .collect();
+    assert_eq!(
+        unknown,
+        BTreeSet::new(),
+        "src/docs/reasons.rs does not list these"
+    );
+    for (_, words) in SECTIONS {
+        for word in *words {
+            let quoted = format!("\"{}\"", word.word);
+            assert!(
+                source.contains(&quoted),
+                "nothing gives the reason {quoted}"
+            );
+        }
+    }
+}
+
+/// The code that gives reasons, without its tests.
+fn sources() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut text = String::new();
+    let mut folders: Vec<_> = ["pass", "sources", "status"]
+        .map(|name| root.join(name))
+        .into();
+    let files = ["pass.rs", "status.rs", "plan.rs", "sources.rs", "agent.rs"];
+    let mut paths: Vec<_> = files.map(|name| root.join(name)).into();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            paths.push(entry.path());
+        }
+    }
+    for path in paths {
+        let file = std::fs::read_to_string(path).unwrap_or_default();
+        text.push_str(file.split("#[cfg(test)]").next().unwrap_or_default());
+    }
+    text
+}

@@ -1,0 +1,39 @@
+//! Paths of FieldsV1 (`f:spec`, `k:{"name":"api"}`, `v:"x"`, `i:0`), and how people read them.
+
+use serde_json::Value;
+
+/// `spec.template.spec.containers[name="api"].image`.
+pub fn human(path: &[String]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step.split_once(':') {
+            Some(("f", name)) => {
+                let plain = name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                if plain {
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    text.push_str(name);
+                } else {
+                    text.push_str(&format!("[{name:?}]"));
+                }
+            }
+            Some(("k", keys)) => {
+                let keys: Value = serde_json::from_str(keys).unwrap_or_default();
+                let keys: Vec<String> = keys
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect();
+                text.push_str(&format!("[{}]", keys.join(",")));
+            }
+            Some(("v", value)) => text.push_str(&format!("[={value}]")),
+            Some(("i", index)) => text.push_str(&format!("[{index}]")),
+            _ => {}
+        }
+    }
+    text
+}

@@ -1,0 +1,487 @@
+//! A server that speaks Git's smart protocol over https. Credentials go to the URL's own host only, inside TLS.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use git2::Oid;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::credentials::Credentials;
+use super::deadline::Deadline;
+use super::error::{GitError, TlsProblem};
+use super::protocol::{Advertisement, Answer, Packets, ProtocolError};
+use super::refs::RemoteRefs;
+use super::remote::Remote;
+
+const MAX_REDIRECTS: usize = 3;
+const LIST: &str = "/info/refs?service=git-upload-pack";
+/// Some servers take only a client that calls itself git for one.
+const USER_AGENT: &str = concat!("git/2.0 (driftless ", env!("CARGO_PKG_VERSION"), ")");
+
+pub(super) fn list(remote: &Remote, cancel: &AtomicBool) -> Result<RemoteRefs, GitError> {
+    let deadline = Deadline::new(remote, cancel);
+    runtime(remote)?.block_on(async {
+        let (_, advertisement) = Connection::advertised(&deadline).await?;
+        Ok(advertisement.refs)
+    })
+}
+
+pub(super) fn fetch(
+    remote: &Remote,
+    wants: &[Oid],
+    haves: &[Oid],
+    cancel: &AtomicBool,
+    sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
+) -> Result<(), GitError> {
+    let deadline = Deadline::new(remote, cancel);
+    runtime(remote)?.block_on(async {
+        let (mut connection, advertisement) = Connection::advertised(&deadline).await?;
+        check_wants(remote, &advertisement.refs, wants)?;
+        let request = advertisement
+            .request(wants, haves)
+            .map_err(|error| protocol(remote, error))?;
+        connection.receive(request, sink).await
+    })
+}
+
+/// A conversation is one thread's: it blocks, and nothing of it outlives it.
+fn runtime(remote: &Remote) -> Result<Runtime, GitError> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| connect_failed(remote, &error))
+}
+
+/// That the server still has what was listed before.
+pub(super) fn check_wants(
+    remote: &Remote,
+    refs: &RemoteRefs,
+    wants: &[Oid],
+) -> Result<(), GitError> {
+    for want in wants {
+        let want = want.to_string();
+        if !refs.0.values().any(|reference| reference.oid == want) {
+            return Err(GitError::Moved {
+                url: remote.url.clone(),
+                reference: want,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// An error of the protocol, with the remote's name.
+pub(super) fn protocol(remote: &Remote, error: ProtocolError) -> GitError {
+    let url = remote.url.clone();
+    match error {
+        ProtocolError::Malformed(message) => GitError::Protocol { url, message },
+        ProtocolError::Server(message) => GitError::Server { url, message },
+    }
+}
+
+fn connect_failed(remote: &Remote, error: &dyn Error) -> GitError {
+    GitError::Connect {
+        url: remote.url.clone(),
+        message: chain(error),
+    }
+}
+
+/// An error and its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// One connection, and the path under which the repository answered.
+struct Connection<'a> {
+    deadline: &'a Deadline<'a>,
+    sender: SendRequest<Full<Bytes>>,
+    path: String,
+}
+
+impl<'a> Connection<'a> {
+    /// Connects and reads the refs, following redirects that stay on the host.
+    async fn advertised(
+        deadline: &'a Deadline<'a>,
+    ) -> Result<(Connection<'a>, Advertisement), GitError> {
+        let mut path = deadline.remote.url.request_path().to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut connection = Self::open(deadline, path).await?;
+            let response = connection.send(Method::GET, LIST, Bytes::new()).await?;
+            if response.status().is_redirection() {
+                path = connection.redirected(&response)?;
+                continue;
+            }
+            connection.check(&response, "application/x-git-upload-pack-advertisement")?;
+            let advertisement = connection.read_advertisement(response).await?;
+            return Ok((connection, advertisement));
+        }
+        Err(GitError::Redirect {
+            url: deadline.remote.url.clone(),
+            target: "itself again and again".to_owned(),
+        })
+    }
+
+    async fn open(deadline: &'a Deadline<'a>, path: String) -> Result<Self, GitError> {
+        let remote = deadline.remote;
+        let stream = deadline
+            .wait("connecting", remote.limits.connect, connect(remote))
+            .await??;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| connect_failed(remote, &error))?;
+        tokio::spawn(async move {
+            // Its errors reach the request that is under way.
+            let _ = connection.await;
+        });
+        Ok(Self {
+            deadline,
+            sender,
+            path,
+        })
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        action: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, GitError> {
+        let remote = self.deadline.remote;
+        let request = request(remote, method, &format!("{}{action}", self.path), body)?;
+        self.deadline
+            .wait(
+                "waiting for an answer",
+                remote.limits.idle,
+                self.sender.send_request(request),
+            )
+            .await?
+            .map_err(|error| self.broken(&error))
+    }
+
+    fn broken(&self, error: &dyn Error) -> GitError {
+        GitError::Connection {
+            url: self.deadline.remote.url.clone(),
+            message: chain(error),
+        }
+    }
+
+    /// The path that a redirect leads to. Another host, port or scheme is refused: it would get the credentials.
+    fn redirected(&self, response: &Response<Incoming>) -> Result<String, GitError> {
+        let url = &self.deadline.remote.url;
+        let refused = |target: String| GitError::Redirect {
+            url: url.clone(),
+            target,
+        };
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|location| location.to_str().ok())
+            .ok_or_else(|| refused("nowhere".to_owned()))?;
+        let here = url::Url::parse(&url.to_string())
+            .and_then(|base| base.join(&format!("{}{LIST}", self.path)))
+            .map_err(|error| self.broken(&error))?;
+        let target = here
+            .join(location)
+            .map_err(|_| refused("what is no URL".to_owned()))?;
+        let shown = format!(
+            "{}://{}{}",
+            target.scheme(),
+            target.host_str().unwrap_or_default(),
+            target
+                .port()
+                .map(|port| format!(":{port}"))
+                .unwrap_or_default()
+        );
+        if target.origin() != here.origin() || !target.username().is_empty() {
+            return Err(refused(shown));
+        }
+        let same = target.query() == here.query();
+        match target.path().strip_suffix("/info/refs") {
+            Some(path) if same => Ok(path.to_owned()),
+            _ => Err(GitError::NotGit {
+                url: url.clone(),
+                message: format!("the server redirects to {shown}{}", target.path()),
+            }),
+        }
+    }
+
+    /// That a Git server answers, and yes.
+    fn check(&self, response: &Response<Incoming>, expected: &str) -> Result<(), GitError> {
+        let remote = self.deadline.remote;
+        let url = remote.url.clone();
+        let status = response.status();
+        let text = format!("HTTP {status}");
+        let anonymous = remote.access.credentials == Credentials::None;
+        match status {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if anonymous => {
+                return Err(GitError::AuthNeeded { url, status: text });
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                return Err(GitError::AuthRefused { url, status: text });
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                return Err(GitError::NotFound { url, status: text });
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                return Err(GitError::Unavailable { url, status: text });
+            }
+            _ if status.is_server_error() => {
+                return Err(GitError::Unavailable { url, status: text });
+            }
+            _ => return Err(GitError::NotGit { url, message: text }),
+        }
+        let kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .and_then(|kind| kind.split(';').next())
+            .map(str::trim)
+            .unwrap_or_default();
+        if kind == expected {
+            return Ok(());
+        }
+        let message = if kind == "text/html" {
+            "the server answers with a web page, perhaps a login page".to_owned()
+        } else {
+            format!("the server answers with {kind:?}")
+        };
+        Err(GitError::NotGit { url, message })
+    }
+
+    /// The next bytes of a body; `None` at its end.
+    async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>, GitError> {
+        let idle = self.deadline.remote.limits.idle;
+        loop {
+            let frame = self
+                .deadline
+                .wait("waiting for data", idle, body.frame())
+                .await?;
+            let Some(frame) = frame else {
+                return Ok(None);
+            };
+            if let Ok(data) = frame.map_err(|error| self.broken(&error))?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    async fn read_advertisement(
+        &self,
+        response: Response<Incoming>,
+    ) -> Result<Advertisement, GitError> {
+        let remote = self.deadline.remote;
+        let mut body = response.into_body();
+        let mut advertisement = Advertisement::default();
+        let mut packets = Packets::default();
+        let mut received = 0;
+        while let Some(bytes) = self.next(&mut body).await? {
+            received += bytes.len() as u64;
+            if received > remote.limits.refs {
+                return Err(GitError::Limit {
+                    url: remote.url.clone(),
+                    what: "bytes in the list of refs",
+                    limit: remote.limits.refs,
+                });
+            }
+            packets.push(&bytes);
+            while let Some(packet) = packets.next().map_err(|error| protocol(remote, error))? {
+                advertisement
+                    .feed(&packet)
+                    .map_err(|error| protocol(remote, error))?;
+            }
+        }
+        if !advertisement.complete || !packets.is_empty() {
+            return Err(cut(remote));
+        }
+        Ok(advertisement)
+    }
+
+    async fn receive(
+        &mut self,
+        request: Vec<u8>,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        let remote = self.deadline.remote;
+        let response = self
+            .send(Method::POST, "/git-upload-pack", request.into())
+            .await?;
+        if response.status().is_redirection() {
+            return Err(GitError::Redirect {
+                url: remote.url.clone(),
+                target: "another place in the middle of a fetch".to_owned(),
+            });
+        }
+        self.check(&response, "application/x-git-upload-pack-result")?;
+        let mut body = response.into_body();
+        let mut packets = Packets::default();
+        let mut answer = Answer::default();
+        while let Some(bytes) = self.next(&mut body).await? {
+            packets.push(&bytes);
+            while let Some(packet) = packets.next().map_err(|error| protocol(remote, error))? {
+                let pack = answer
+                    .feed(&packet)
+                    .map_err(|error| protocol(remote, error))?;
+                if let Some(pack) = pack {
+                    sink(pack)?;
+                }
+            }
+        }
+        if !answer.complete {
+            return Err(cut(remote));
+        }
+        Ok(())
+    }
+}
+
+/// An answer that ends too early.
+pub(super) fn cut(remote: &Remote) -> GitError {
+    GitError::Connection {
+        url: remote.url.clone(),
+        message: "it ended in the middle of the answer".to_owned(),
+    }
+}
+
+async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
+    let host = remote.url.host().unwrap_or_default();
+    let tls = |problem| GitError::Tls {
+        url: remote.url.clone(),
+        problem,
+    };
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|error| connect_failed(remote, &error))?;
+    let config = tls_config(remote).map_err(tls)?;
+    let stream = TcpStream::connect((host, remote.url.port()))
+        .await
+        .map_err(|error| connect_failed(remote, &error))?;
+    // Without it the request of a fetch waits for the answer to its first packet.
+    stream
+        .set_nodelay(true)
+        .map_err(|error| connect_failed(remote, &error))?;
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .map_err(|error| tls(tls_problem(&error)))
+}
+
+/// Trusts the authorities of the Secret, and only those; without them the system's.
+fn tls_config(remote: &Remote) -> Result<ClientConfig, TlsProblem> {
+    let authority = |message: String| TlsProblem::Authority { message };
+    let mut roots = RootCertStore::empty();
+    if let Some(pem) = &remote.access.ca {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| authority(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| authority(error.to_string()))?;
+        }
+    } else {
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsProblem::Handshake {
+            message: error.to_string(),
+        })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn tls_problem(error: &std::io::Error) -> TlsProblem {
+    let cause = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(problem)) = cause else {
+        return TlsProblem::Handshake {
+            message: chain(error),
+        };
+    };
+    let message = problem.to_string();
+    match problem {
+        CertificateError::UnknownIssuer => TlsProblem::UnknownAuthority,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TlsProblem::WrongName { message }
+        }
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => TlsProblem::Expired { message },
+        _ => TlsProblem::Invalid { message },
+    }
+}
+
+fn request(
+    remote: &Remote,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, GitError> {
+    let host = remote.url.host().unwrap_or_default();
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let host = match remote.url.port() {
+        443 => host,
+        port => format!("{host}:{port}"),
+    };
+    let mut request = Request::builder()
+        .method(&method)
+        .uri(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "*/*");
+    if method == Method::POST {
+        request = request.header(
+            header::CONTENT_TYPE,
+            "application/x-git-upload-pack-request",
+        );
+    }
+    if let Some(authorization) = authorization(&remote.access.credentials) {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    request
+        .body(Full::new(body))
+        .map_err(|error| connect_failed(remote, &error))
+}
+
+fn authorization(credentials: &Credentials) -> Option<HeaderValue> {
+    let pair = match credentials {
+        Credentials::Basic { username, password } => format!("{username}:{password}"),
+        // GitHub, GitLab, Gitea, Forgejo and Azure look only at the token; the name must not be empty.
+        Credentials::Token(token) => format!("x-access-token:{token}"),
+        Credentials::None | Credentials::Ssh { .. } => return None,
+    };
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,361 @@
+//! The bare mirror of a remote: a cache that can be lost at any time. Only this module, with `odb`, writes to the disk.
+//!
+//! Every object in it is whole: a pack comes in only after all that it refers to was found in it or here. The refs are
+//! one file, replaced at once, so that they are always those of one moment of the server.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use git2::{Oid, Repository, RepositoryInitOptions, Sort};
+
+use super::commit::{CommitFiles, Subject, is_absent, subject};
+use super::error::GitError;
+use super::odb::{PackSink, Quarantine, corrupt, disk, open_bare, peel_tags};
+use super::refs::{Ref, Refs, RemoteRefs};
+use super::remote::Remote;
+use super::{file, https, ssh};
+
+/// How many of our commits a server is told of, so that it sends only newer ones.
+const MAX_HAVES: usize = 256;
+
+/// A bare repository in a directory of its own. Clones are handles of the same one; all calls block.
+#[derive(Clone)]
+pub struct Mirror {
+    dir: Arc<Path>,
+    /// Something was found missing: the next fetch starts anew.
+    damaged: Arc<AtomicBool>,
+    fetching: Arc<Mutex<()>>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    repository: Repository,
+    fetched: RemoteRefs,
+    /// The same, looked up; made when first asked for.
+    refs: Option<Arc<Refs>>,
+}
+
+impl Mirror {
+    /// Opens the mirror in `dir`, or makes an empty one where there is none, or one that cannot be read.
+    pub fn open_or_create(dir: &Path) -> Result<Self, GitError> {
+        fs::create_dir_all(dir).map_err(disk("make its directory"))?;
+        let state = match State::open(dir) {
+            Ok(state) => state,
+            Err(error) => {
+                if dir.join("HEAD").exists() {
+                    tracing::warn!(directory = %dir.display(), %error, "the mirror is made anew");
+                }
+                create(dir)?;
+                State::open(dir)?
+            }
+        };
+        Quarantine::clean(dir)?;
+        Ok(Self {
+            dir: dir.into(),
+            damaged: Arc::default(),
+            fetching: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
+        })
+    }
+
+    /// The server's branches and tags, now (`git ls-remote`).
+    pub fn list_remote(
+        &self,
+        remote: &Remote,
+        cancel: &AtomicBool,
+    ) -> Result<RemoteRefs, GitError> {
+        check_file(remote)?;
+        if remote.url.is_file() {
+            file::list(remote)
+        } else if remote.url.is_ssh() {
+            ssh::list(remote, cancel)
+        } else {
+            https::list(remote, cancel)
+        }
+    }
+
+    /// Whether the mirror is what `wanted` says, so that there is nothing to fetch.
+    pub fn is_current(&self, wanted: &RemoteRefs) -> bool {
+        !self.damaged.load(Ordering::Relaxed) && self.state().fetched == *wanted
+    }
+
+    /// Fetches what is missing of `wanted`, and makes the refs exactly those. On any error the mirror stays as it was;
+    /// history that was rewritten is followed. Returns how many bytes of packs came.
+    pub fn fetch(
+        &self,
+        remote: &Remote,
+        wanted: &RemoteRefs,
+        cancel: &AtomicBool,
+    ) -> Result<u64, GitError> {
+        check_file(remote)?;
+        let _one_at_a_time = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        Quarantine::clean(&self.dir)?;
+        if self.damaged.load(Ordering::Relaxed) {
+            self.make_anew()?;
+        }
+        let repository = open_bare(&self.dir)?;
+        let wants = missing(&repository, wanted)?;
+        let received = if wants.is_empty() {
+            0
+        } else {
+            let haves = self.haves(&repository)?;
+            self.receive(&repository, remote, &wants, &haves, cancel)?
+        };
+        self.check_arrived(remote, wanted)?;
+        self.publish(wanted)?;
+        Ok(received)
+    }
+
+    fn receive(
+        &self,
+        repository: &Repository,
+        remote: &Remote,
+        wants: &[Oid],
+        haves: &[Oid],
+        cancel: &AtomicBool,
+    ) -> Result<u64, GitError> {
+        let odb = repository.odb().map_err(corrupt("open its objects"))?;
+        let mut sink = PackSink::new(remote, &self.dir, &odb)?;
+        let mut write = |bytes: &[u8]| {
+            if cancel.load(Ordering::Relaxed) {
+                let url = remote.url.clone();
+                return Err(GitError::Cancelled { url });
+            }
+            sink.write(bytes)
+        };
+        if remote.url.is_file() {
+            file::fetch(remote, wants, haves, &mut write)?;
+        } else if remote.url.is_ssh() {
+            ssh::fetch(remote, wants, haves, cancel, &mut write)?;
+        } else {
+            https::fetch(remote, wants, haves, cancel, &mut write)?;
+        }
+        sink.finish(&self.dir)
+    }
+
+    /// The newest commits that we have.
+    fn haves(&self, repository: &Repository) -> Result<Vec<Oid>, GitError> {
+        let failed = corrupt("read its commits");
+        let mut walk = repository.revwalk().map_err(&failed)?;
+        walk.set_sorting(Sort::TIME).map_err(&failed)?;
+        for reference in &self.refs()?.0 {
+            walk.push(oid(&reference.commit)?).map_err(&failed)?;
+        }
+        let haves: Result<Vec<Oid>, _> = walk.take(MAX_HAVES).collect();
+        haves.map_err(|error| {
+            self.damaged.store(true, Ordering::Relaxed);
+            failed(error)
+        })
+    }
+
+    /// That the server kept its word.
+    fn check_arrived(&self, remote: &Remote, wanted: &RemoteRefs) -> Result<(), GitError> {
+        // Opened again: the objects that came are surely seen.
+        let repository = open_bare(&self.dir)?;
+        let odb = repository.odb().map_err(corrupt("open its objects"))?;
+        for (name, reference) in &wanted.0 {
+            if !odb.exists(oid(&reference.oid)?) {
+                return Err(GitError::Incomplete {
+                    url: remote.url.clone(),
+                    message: format!("{name} at {} did not come", reference.oid),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces all refs at once.
+    fn publish(&self, wanted: &RemoteRefs) -> Result<(), GitError> {
+        let mut state = self.state();
+        if state.fetched != *wanted {
+            write_refs(&self.dir, wanted)?;
+        }
+        *state = State::open(&self.dir)?;
+        Ok(())
+    }
+
+    /// Throws everything away; the next fetch is a whole one. Until then there are no refs.
+    fn make_anew(&self) -> Result<(), GitError> {
+        tracing::warn!(directory = %self.dir.display(), "the mirror is damaged and made anew");
+        let mut state = self.state();
+        create(&self.dir)?;
+        *state = State::open(&self.dir)?;
+        self.damaged.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The branches and tags that were last fetched.
+    pub fn refs(&self) -> Result<Arc<Refs>, GitError> {
+        let mut state = self.state();
+        if let Some(refs) = &state.refs {
+            return Ok(Arc::clone(refs));
+        }
+        let refs = Arc::new(state.look_up().inspect_err(|_| self.note_damage())?);
+        state.refs = Some(Arc::clone(&refs));
+        Ok(refs)
+    }
+
+    /// Whether `descendant` is `ancestor` or has it among its ancestors. A commit that is not here is in no history.
+    pub fn contains(&self, descendant: &str, ancestor: &str) -> Result<bool, GitError> {
+        let state = self.state();
+        let repository = &state.repository;
+        let (descendant, ancestor) = (oid(descendant)?, oid(ancestor)?);
+        match repository.find_commit(ancestor) {
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => return Ok(false),
+            Err(error) => {
+                self.note_damage();
+                return Err(corrupt("read a commit")(error));
+            }
+        }
+        if descendant == ancestor {
+            return Ok(true);
+        }
+        repository
+            .graph_descendant_of(descendant, ancestor)
+            .map_err(|error| {
+                self.note_damage();
+                corrupt("read its history")(error)
+            })
+    }
+
+    /// The files of a commit.
+    pub fn commit(&self, commit: &str) -> Result<CommitFiles, GitError> {
+        let repository = open_bare(&self.dir)?;
+        let root = repository
+            .find_commit(oid(commit)?)
+            .map(|found| found.tree_id())
+            .map_err(|error| {
+                self.note_damage();
+                corrupt("read a commit")(error)
+            })?;
+        let damaged = Arc::clone(&self.damaged);
+        Ok(CommitFiles::new(repository, commit, root, damaged))
+    }
+
+    /// What a commit is called, and by whom.
+    pub fn subject(&self, commit: &str) -> Result<Subject, GitError> {
+        let state = self.state();
+        let found = state
+            .repository
+            .find_commit(oid(commit)?)
+            .map_err(corrupt("read a commit"))?;
+        Ok(subject(&found))
+    }
+
+    fn note_damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn open(dir: &Path) -> Result<Self, GitError> {
+        let repository = open_bare(dir)?;
+        let path = dir.join("packed-refs");
+        let text = fs::read_to_string(&path).map_err(disk("read its refs"))?;
+        let fetched = RemoteRefs::from_packed(&text).ok_or_else(|| GitError::Corrupt {
+            action: "read its refs",
+            message: "packed-refs is cut or was not written by this program".to_owned(),
+        })?;
+        let mut state = Self {
+            repository,
+            fetched,
+            refs: None,
+        };
+        state.refs = Some(Arc::new(state.look_up()?));
+        Ok(state)
+    }
+
+    fn look_up(&self) -> Result<Refs, GitError> {
+        let mut refs = Vec::with_capacity(self.fetched.len());
+        for (name, reference) in &self.fetched.0 {
+            let object = self
+                .repository
+                .find_object(oid(&reference.oid)?, None)
+                .and_then(peel_tags)
+                .map_err(corrupt("read what a ref points to"))?;
+            let Some(commit) = object.as_commit() else {
+                tracing::debug!(reference = %name, "is of something else than a commit");
+                continue;
+            };
+            refs.push(Ref {
+                name: name.clone(),
+                commit: commit.id().to_string(),
+                time: commit.time().seconds(),
+            });
+        }
+        Ok(Refs(refs))
+    }
+}
+
+/// What `wanted` points to and is not here.
+fn missing(repository: &Repository, wanted: &RemoteRefs) -> Result<Vec<Oid>, GitError> {
+    let odb = repository.odb().map_err(corrupt("open its objects"))?;
+    let mut missing = BTreeSet::new();
+    for reference in wanted.0.values() {
+        let oid = oid(&reference.oid)?;
+        if !odb.exists(oid) {
+            missing.insert(oid);
+        }
+    }
+    Ok(missing.into_iter().collect())
+}
+
+/// An empty mirror, in place of whatever is there.
+fn create(dir: &Path) -> Result<(), GitError> {
+    let failed = "make it anew";
+    for entry in fs::read_dir(dir).map_err(disk(failed))? {
+        let path = entry.map_err(disk(failed))?.path();
+        let is_dir = path.symlink_metadata().map_err(disk(failed))?.is_dir();
+        if is_dir {
+            fs::remove_dir_all(&path).map_err(disk(failed))?;
+        } else {
+            fs::remove_file(&path).map_err(disk(failed))?;
+        }
+    }
+    let mut options = RepositoryInitOptions::new();
+    options
+        .bare(true)
+        .no_reinit(true)
+        .external_template(false)
+        .initial_head("main");
+    Repository::init_opts(dir, &options).map_err(|error| GitError::Disk {
+        action: failed,
+        source: std::io::Error::other(error.message().to_owned()),
+    })?;
+    write_refs(dir, &RemoteRefs::default())
+}
+
+fn write_refs(dir: &Path, refs: &RemoteRefs) -> Result<(), GitError> {
+    let failed = disk("write its refs");
+    let new: PathBuf = dir.join("packed-refs.new");
+    let mut file = fs::File::create(&new).map_err(&failed)?;
+    file.write_all(refs.to_packed().as_bytes())
+        .map_err(&failed)?;
+    file.sync_all().map_err(&failed)?;
+    fs::rename(&new, dir.join("packed-refs")).map_err(failed)
+}
+
+fn check_file(remote: &Remote) -> Result<(), GitError> {
+    if remote.url.is_file() && !remote.allow_file {
+        let url = remote.url.clone();
+        return Err(GitError::FileNotAllowed { url });
+    }
+    Ok(())
+}
+
+/// Text that should be an object's name.
+fn oid(text: &str) -> Result<Oid, GitError> {
+    Oid::from_str(text).map_err(corrupt("read the name of an object"))
+}
+
+#[cfg(test)]
+mod tests;

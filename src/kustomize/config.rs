@@ -1,0 +1,332 @@
+//! Which fields the transformers look at: the defaults, `configurations` and `crds`.
+
+use std::sync::{Arc, OnceLock};
+
+use super::context::Context;
+use super::decode::{Decoder, Mode, decode};
+use super::error::{Result, fail};
+use super::fieldspec::{FieldSpec, merge_all, merge_one};
+use super::id::{Gvk, default_kind_rank};
+use super::loader::Loader;
+use super::types::{back_references, field_specs};
+use crate::yaml::{NodeId, Tree, parse};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    pub name_prefix: Vec<FieldSpec>,
+    pub name_suffix: Vec<FieldSpec>,
+    pub namespace: Vec<FieldSpec>,
+    pub common_labels: Vec<FieldSpec>,
+    pub labels: Vec<FieldSpec>,
+    pub template_labels: Vec<FieldSpec>,
+    pub volume_claim_template_labels: Vec<FieldSpec>,
+    pub common_annotations: Vec<FieldSpec>,
+    /// Kinds with the fields that refer to them by name.
+    pub name_reference: Vec<(Gvk, Vec<FieldSpec>)>,
+    pub var_reference: Vec<FieldSpec>,
+    pub images: Vec<FieldSpec>,
+    pub replicas: Vec<FieldSpec>,
+}
+
+const FIELDS: &[&str] = &[
+    "namePrefix",
+    "nameSuffix",
+    "namespace",
+    "commonLabels",
+    "labels",
+    "templateLabels",
+    "volumeClaimTemplateLabels",
+    "commonAnnotations",
+    "nameReference",
+    "varReference",
+    "images",
+    "replicas",
+];
+
+impl Config {
+    fn lists_mut(&mut self) -> [&mut Vec<FieldSpec>; 11] {
+        [
+            &mut self.name_prefix,
+            &mut self.name_suffix,
+            &mut self.namespace,
+            &mut self.common_labels,
+            &mut self.labels,
+            &mut self.template_labels,
+            &mut self.volume_claim_template_labels,
+            &mut self.common_annotations,
+            &mut self.var_reference,
+            &mut self.images,
+            &mut self.replicas,
+        ]
+    }
+
+    fn lists(&self) -> [&Vec<FieldSpec>; 11] {
+        [
+            &self.name_prefix,
+            &self.name_suffix,
+            &self.namespace,
+            &self.common_labels,
+            &self.labels,
+            &self.template_labels,
+            &self.volume_claim_template_labels,
+            &self.common_annotations,
+            &self.var_reference,
+            &self.images,
+            &self.replicas,
+        ]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.name_reference.is_empty() && self.lists().into_iter().all(Vec::is_empty)
+    }
+
+    fn sort(&mut self) {
+        let rank = |gvk: &Gvk| (default_kind_rank(&gvk.kind), gvk.sort_text());
+        for list in self.lists_mut() {
+            list.sort_by_cached_key(|spec| rank(&spec.gvk));
+        }
+        self.name_reference.sort_by_cached_key(|(gvk, _)| rank(gvk));
+    }
+
+    fn add_name_reference(&mut self, gvk: &Gvk, referrers: &[FieldSpec]) -> Result<()> {
+        match self.name_reference.iter_mut().find(|(there, _)| there == gvk) {
+            Some((_, there)) => merge_all(there, referrers),
+            None => {
+                self.name_reference.push((gvk.clone(), referrers.to_vec()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds what is not there yet.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        for (into, from) in self.lists_mut().into_iter().zip(other.lists()) {
+            merge_all(into, from)?;
+        }
+        for (gvk, referrers) in &other.name_reference {
+            self.add_name_reference(gvk, referrers)?;
+        }
+        self.sort();
+        Ok(())
+    }
+}
+
+/// The sum of two configurations; the same one twice is itself.
+pub fn merged(a: &Arc<Config>, b: &Arc<Config>) -> Result<Arc<Config>> {
+    if Arc::ptr_eq(a, b) || b.is_empty() {
+        return Ok(a.clone());
+    }
+    if a.is_empty() && Arc::ptr_eq(b, &defaults()) {
+        return Ok(b.clone());
+    }
+    let mut sum = Config::clone(a);
+    sum.merge(b)?;
+    Ok(Arc::new(sum))
+}
+
+/// The configuration that is built in.
+pub fn defaults() -> Arc<Config> {
+    static DEFAULTS: OnceLock<Arc<Config>> = OnceLock::new();
+    DEFAULTS
+        .get_or_init(|| {
+            let table = parse_table(include_str!("fieldspecs.txt"));
+            let mut merged = Config::default();
+            // The table is our own; it has no contradictions.
+            let result = merged.merge(&table);
+            debug_assert!(result.is_ok(), "the table of fields contradicts itself");
+            Arc::new(merged)
+        })
+        .clone()
+}
+
+/// Reads the table that `tools/field-specs.py` writes.
+fn parse_table(text: &str) -> Config {
+    let mut config = Config::default();
+    let mut section = "";
+    let part = |word: &str| if word == "-" { String::new() } else { word.to_owned() };
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+            continue;
+        }
+        let (create, rest) = match line.strip_prefix('+') {
+            Some(rest) => (true, rest),
+            None => (false, line),
+        };
+        let rest = rest.strip_prefix("= ");
+        let words: Vec<&str> = rest.unwrap_or(line.trim_start_matches('+')).splitn(4, ' ').collect();
+        let [group, version, kind] = [0, 1, 2].map(|index| words.get(index).map_or_else(String::new, |word| part(word)));
+        let gvk = Gvk { group, version, kind };
+        if rest.is_some() {
+            config.name_reference.push((gvk, Vec::new()));
+            continue;
+        }
+        let spec = FieldSpec {
+            gvk,
+            path: words.get(3).copied().unwrap_or_default().to_owned(),
+            create,
+        };
+        match section {
+            "namePrefix" => config.name_prefix.push(spec),
+            "nameSuffix" => config.name_suffix.push(spec),
+            "namespace" => config.namespace.push(spec),
+            "commonLabels" => config.common_labels.push(spec),
+            "templateLabels" => config.template_labels.push(spec),
+            "volumeClaimTemplateLabels" => config.volume_claim_template_labels.push(spec),
+            "commonAnnotations" => config.common_annotations.push(spec),
+            "varReference" => config.var_reference.push(spec),
+            "images" => config.images.push(spec),
+            "replicas" => config.replicas.push(spec),
+            _ => {
+                if let Some((_, referrers)) = config.name_reference.last_mut() {
+                    referrers.push(spec);
+                }
+            }
+        }
+    }
+    config
+}
+
+fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Config {
+    let Some(fields) = decoder.fields(id, "", FIELDS) else {
+        return Config::default();
+    };
+    let mut config = Config {
+        name_prefix: field_specs(decoder, &fields, "namePrefix"),
+        name_suffix: field_specs(decoder, &fields, "nameSuffix"),
+        namespace: field_specs(decoder, &fields, "namespace"),
+        common_labels: field_specs(decoder, &fields, "commonLabels"),
+        labels: field_specs(decoder, &fields, "labels"),
+        template_labels: field_specs(decoder, &fields, "templateLabels"),
+        volume_claim_template_labels: field_specs(decoder, &fields, "volumeClaimTemplateLabels"),
+        common_annotations: field_specs(decoder, &fields, "commonAnnotations"),
+        name_reference: back_references(decoder, &fields, "nameReference"),
+        var_reference: field_specs(decoder, &fields, "varReference"),
+        images: field_specs(decoder, &fields, "images"),
+        replicas: field_specs(decoder, &fields, "replicas"),
+    };
+    config.sort();
+    config
+}
+
+/// The defaults with what these files add.
+pub fn load(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Result<Arc<Config>> {
+    if paths.is_empty() {
+        return Ok(defaults());
+    }
+    let mut added = Config::default();
+    for path in paths {
+        let (file, text) = loader.load_text(context, path).map_err(|errors| errors.field("configurations"))?;
+        let config = decode(&text, &file, Mode::Known, &context.yaml_limits(), read)?;
+        added.merge(&config).map_err(|errors| errors.in_file(&file))?;
+    }
+    let mut config = Config::clone(&defaults());
+    config.merge(&added)?;
+    Ok(Arc::new(config))
+}
+
+/// What the OpenAPI definitions of custom resources say about their fields.
+pub fn load_crds(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Result<Arc<Config>> {
+    let mut config = Config::default();
+    for path in paths {
+        let (file, text) = loader.load_text(context, path).map_err(|errors| errors.field("crds"))?;
+        let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
+            return fail(format!("`{path}` has no definitions"));
+        };
+        let tree = &document.tree;
+        let mut of_file = Config::default();
+        for (name, definition) in tree.pairs(document.root) {
+            let Some(properties) = tree.at(definition, &["Schema", "properties"]).or_else(|| any_case(tree, definition)) else {
+                continue;
+            };
+            if ["kind", "apiVersion", "metadata"].iter().any(|field| tree.get(properties, field).is_none()) {
+                continue;
+            }
+            let name = tree.text(name);
+            let gvk = Gvk {
+                kind: name.rsplit('.').next().unwrap_or_default().to_owned(),
+                ..Gvk::default()
+            };
+            let mut crd = Crd {
+                tree,
+                root: document.root,
+                gvk,
+                config: &mut of_file,
+                depth: context.options.limits.depth,
+            };
+            crd.properties(properties, &mut Vec::new()).map_err(|errors| errors.in_file(&file))?;
+        }
+        config.merge(&of_file)?;
+    }
+    Ok(Arc::new(config))
+}
+
+fn any_case(tree: &Tree, definition: NodeId) -> Option<NodeId> {
+    let schema = tree.pairs(definition).find(|(key, _)| tree.text(*key).eq_ignore_ascii_case("schema"));
+    tree.get(schema?.1, "properties")
+}
+
+struct Crd<'c> {
+    tree: &'c Tree,
+    root: NodeId,
+    gvk: Gvk,
+    config: &'c mut Config,
+    depth: usize,
+}
+
+impl Crd<'_> {
+    fn spec(&self, path: &[String], last: &str) -> FieldSpec {
+        let mut parts = path.to_vec();
+        parts.push(last.to_owned());
+        FieldSpec {
+            gvk: self.gvk.clone(),
+            path: parts.join("/"),
+            create: false,
+        }
+    }
+
+    fn properties(&mut self, properties: NodeId, path: &mut Vec<String>) -> Result<()> {
+        if path.len() >= self.depth {
+            return fail("the definitions refer to each other without end");
+        }
+        let tree = self.tree;
+        for (name, property) in tree.pairs(properties) {
+            let name = tree.text(name);
+            let extension = |key: &str| tree.get(property, key).map(|id| tree.text(id));
+            let spec = self.spec(path, name);
+            if extension("x-kubernetes-annotation").is_some() {
+                merge_one(&mut self.config.common_annotations, &spec)?;
+            }
+            if extension("x-kubernetes-label-selector").is_some() {
+                merge_one(&mut self.config.common_labels, &spec)?;
+            }
+            if extension("x-kubernetes-identity").is_some() {
+                merge_one(&mut self.config.name_prefix, &spec)?;
+            }
+            if let (Some(version), Some(kind)) = (
+                extension("x-kubernetes-object-ref-api-version"),
+                extension("x-kubernetes-object-ref-kind"),
+            ) {
+                let key = extension("x-kubernetes-object-ref-name-key").unwrap_or("name");
+                let gvk = Gvk {
+                    group: String::new(),
+                    version: version.to_owned(),
+                    kind: kind.to_owned(),
+                };
+                path.push(name.to_owned());
+                let spec = self.spec(path, key);
+                path.pop();
+                self.config.add_name_reference(&gvk, &[spec])?;
+            }
+            if let Some(reference) = extension("$ref")
+                && let Some(definition) = tree.get(self.root, reference)
+                && let Some(below) = tree.at(definition, &["Schema", "properties"]).or_else(|| any_case(tree, definition))
+            {
+                path.push(name.to_owned());
+                self.properties(below, path)?;
+                path.pop();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! From the text of a file to objects: documents checked, lists taken apart, encrypted files refused.
+
+use std::collections::VecDeque;
+
+use super::context::Context;
+use super::error::{BuildError, Problems, Result};
+use super::node;
+use super::resource::{Origin, Resource};
+use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree, read, to_value};
+
+/// The objects in the text of a file.
+pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Result<Vec<Resource>> {
+    let documents = read(text, file, &context.yaml_limits())?;
+    let mut nodes = VecDeque::new();
+    for document in &documents {
+        let line = document.line();
+        let root = context.tree.import(&document.tree, document.root);
+        let tree = &context.tree;
+        let is_list = matches!(node::kind(tree, root), "List" | "ResourceList");
+        if document.alone && is_list && (tree.get(root, "items").is_some() || tree.get(root, "functionConfig").is_some()) {
+            if let Some(items) = tree.get(root, "items") {
+                nodes.extend(tree.elements(items).iter().map(|item| (*item, tree.node(*item).place.line)));
+            }
+        } else {
+            nodes.push_back((root, line));
+        }
+    }
+    let mut problems = Problems::default();
+    let origin = |line: u32| Origin {
+        file: file.to_owned(),
+        line: line as usize,
+    };
+    let mut resources = Vec::new();
+    while let Some((root, line)) = nodes.pop_front() {
+        let checked = check(&context.tree, root).map_err(|error| origin(line).place(error).into());
+        if problems.keep(checked) != Some(true) {
+            continue;
+        }
+        let kind = node::kind(&context.tree, root);
+        if kind.ends_with("List")
+            && let Some(items) = context.tree.get(root, "items")
+        {
+            let expanded = expand(context, items).map_err(|errors| errors.each(|error| origin(line).place(error)));
+            nodes.extend(problems.keep(expanded).unwrap_or_default().into_iter().map(|item| (item, line)));
+            continue;
+        }
+        let mut resource = Resource::new(root, origin(line));
+        problems.keep(resource.absorb_annotations(&mut context.tree).map_err(|errors| errors.in_file(file)));
+        resources.push(resource);
+    }
+    problems.finish()?;
+    context.check_budget()?;
+    Ok(resources)
+}
+
+/// Whether a node is an object; `false` for one without content.
+fn check(tree: &Tree, root: NodeId) -> std::result::Result<bool, BuildError> {
+    if tree.node(root).is_empty() {
+        return Ok(false);
+    }
+    let at = |error: BuildError| error.at(tree.node(root).place);
+    if tree.kind(root) != Kind::Map {
+        return Err(at(BuildError::new("missing Resource metadata: an object is expected")));
+    }
+    if tree.at(root, &["sops", "mac"]).is_some() {
+        return Err(at(BuildError::new(
+            "the file is encrypted with SOPS and cannot be decrypted here; commit it decrypted, or keep the secret outside of Git",
+        )));
+    }
+    let kind = node::kind(tree, root);
+    if kind.is_empty() {
+        return Err(at(BuildError::new("missing kind in object")));
+    }
+    if !kind.ends_with("List") && node::name(tree, root).is_empty() {
+        return Err(at(BuildError::new(format!("missing metadata.name in the object of kind {kind}"))));
+    }
+    Ok(true)
+}
+
+/// The objects in the `items` of a list. They pass through JSON, so all text in them is quoted.
+fn expand(context: &mut Context<'_>, items: NodeId) -> Result<Vec<NodeId>> {
+    let tree = &mut context.tree;
+    if tree.node(items).is_null() {
+        return Ok(Vec::new());
+    }
+    if tree.kind(items) != Kind::Seq {
+        return Err(node::wrong_kind(tree, items, Kind::Seq).field("items").into());
+    }
+    let mut objects = Vec::new();
+    for item in tree.elements(items).to_vec() {
+        let place = tree.node(item).place;
+        let value = to_value(tree, item)?;
+        let object = from_json(tree, &value);
+        tree.node_mut(object).place = place;
+        if check(tree, object)? {
+            objects.push(object);
+        }
+    }
+    Ok(objects)
+}
+
+/// Nodes for JSON as a YAML parser reads it.
+pub fn from_json(tree: &mut Tree, value: &serde_json::Value) -> NodeId {
+    use serde_json::Value;
+    let text = |tree: &mut Tree, text: &str| {
+        tree.add(Node {
+            style: Style::Double,
+            ..Node::scalar(text, Tag::Str)
+        })
+    };
+    match value {
+        Value::Null => tree.scalar("null", Tag::Null),
+        Value::Bool(value) => tree.scalar(&value.to_string(), Tag::Bool),
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|_| number.is_f64());
+            let written = float.map_or_else(|| number.to_string(), crate::yaml::json_float_text);
+            let tag = crate::yaml::resolve(&written).tag();
+            tree.scalar(&written, tag)
+        }
+        Value::String(string) => text(tree, string),
+        Value::Array(list) => {
+            let items = list.iter().map(|item| from_json(tree, item)).collect();
+            tree.add(Node {
+                items,
+                tag: Tag::Seq,
+                ..Node::of(Kind::Seq)
+            })
+        }
+        Value::Object(map) => {
+            let mut items = Vec::with_capacity(map.len() * 2);
+            for (key, item) in map {
+                items.push(text(tree, key));
+                items.push(from_json(tree, item));
+            }
+            tree.add(Node {
+                items,
+                tag: Tag::Map,
+                ..Node::of(Kind::Map)
+            })
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! JSON patches (RFC 6902) with the leniency of the library that kustomize uses.
+
+use serde_json::Value;
+
+use super::error::{BuildError, Result, fail};
+use crate::yaml::{Kind, Limits, Node, NodeId, Scalar, Style, Tag, Tree, float_text, parse, resolve, resolve_1_1};
+
+/// A decoded patch.
+#[derive(Clone, Debug, Default)]
+pub struct JsonPatch(Vec<Operation>);
+
+#[derive(Clone, Debug)]
+struct Operation {
+    op: String,
+    path: Option<String>,
+    from: Option<String>,
+    value: Option<Value>,
+}
+
+impl JsonPatch {
+    /// Reads a patch written as JSON or YAML; `None` if there is nothing in it.
+    pub fn read(text: &str, limits: &Limits) -> Result<Option<Self>> {
+        let value = if text.starts_with('[') {
+            serde_json::from_str(text).map_err(|error| BuildError::new(format!("not a JSON patch: {error}")))?
+        } else {
+            match parse(text, "", limits)? {
+                Some(document) => value_1_1(&document.tree, document.root)?,
+                None => return Ok(None),
+            }
+        };
+        let Value::Array(list) = value else {
+            return fail("a JSON patch is a list of operations");
+        };
+        let mut operations = Vec::new();
+        for (index, item) in list.into_iter().enumerate() {
+            let Value::Object(mut fields) = item else {
+                return fail(format!("operation {index} of the JSON patch is not a map"));
+            };
+            let text = |value: Option<Value>| match value {
+                Some(Value::String(text)) => Some(text),
+                _ => None,
+            };
+            let (op, path, from) = (fields.remove("op"), fields.remove("path"), fields.remove("from"));
+            operations.push(Operation {
+                op: text(op).unwrap_or_else(|| "unknown".to_owned()),
+                path: text(path),
+                from: text(from),
+                value: fields.remove("value"),
+            });
+        }
+        Ok(Some(Self(operations)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Applies every operation, in order.
+    pub fn apply(&self, document: &mut Value) -> Result<()> {
+        for (index, operation) in self.0.iter().enumerate() {
+            operation.apply(document).map_err(|message| {
+                BuildError::new(format!("operation {index} of the JSON patch: {message}"))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+type Outcome<T = ()> = std::result::Result<T, String>;
+
+impl Operation {
+    fn path(&self) -> Outcome<&str> {
+        self.path.as_deref().ok_or_else(|| format!("{}: there is no `path`", self.op))
+    }
+
+    fn from(&self) -> Outcome<&str> {
+        self.from.as_deref().ok_or_else(|| format!("{}: there is no `from`", self.op))
+    }
+
+    fn apply(&self, document: &mut Value) -> Outcome {
+        let value = || self.value.clone().unwrap_or(Value::Null);
+        match self.op.as_str() {
+            "add" => {
+                let path = self.path()?;
+                let (container, key) = container(document, path)?;
+                add(container, &key, value(), path)
+            }
+            "remove" => {
+                let path = self.path()?;
+                let (container, key) = container(document, path)?;
+                remove(container, &key, path).map(|_| ())
+            }
+            "replace" => {
+                let path = self.path()?;
+                if path.is_empty() {
+                    *document = value();
+                    return if document.is_object() || document.is_array() {
+                        Ok(())
+                    } else {
+                        Err("replace: the whole can only become a map or a list".to_owned())
+                    };
+                }
+                let (container, key) = container(document, path)?;
+                match container {
+                    Value::Object(map) => {
+                        map.insert(key, value());
+                    }
+                    Value::Array(list) => {
+                        let index = index(&key, list.len(), path)?;
+                        list[index] = value();
+                    }
+                    _ => return Err(missing("replace", path)),
+                }
+                Ok(())
+            }
+            "move" => {
+                let moved = {
+                    let from = self.from()?;
+                    let (container, key) = container(document, from)?;
+                    remove(container, &key, from)?
+                };
+                let path = self.path()?;
+                let (container, key) = container(document, path)?;
+                add(container, &key, moved, path)
+            }
+            "copy" => {
+                let from = self.from()?;
+                let (source, key) = container(document, from)?;
+                let copy = get(source, &key, from)?.cloned().unwrap_or(Value::Null);
+                let path = self.path()?;
+                let (container, key) = container(document, path)?;
+                add(container, &key, copy, path)
+            }
+            "test" => {
+                let path = self.path()?;
+                let expected = value();
+                let is = if path.is_empty() {
+                    document.clone()
+                } else {
+                    let (container, key) = container(document, path)?;
+                    get(container, &key, path)?.cloned().unwrap_or(Value::Null)
+                };
+                if is == expected {
+                    Ok(())
+                } else {
+                    Err(format!("test: `{path}` has another value"))
+                }
+            }
+            other => Err(format!(
+                "unknown operation `{other}`: `op` is one of add, remove, replace, move, copy, test"
+            )),
+        }
+    }
+}
+
+fn missing(op: &str, path: &str) -> String {
+    format!("{op}: there is nothing at `{path}`")
+}
+
+fn unescape(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
+}
+
+/// The map or list that a path leads into, and the last part of the path.
+fn container<'d>(document: &'d mut Value, path: &str) -> Outcome<(&'d mut Value, String)> {
+    let mut parts = path.split('/');
+    parts.next();
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, parents)) = parts.split_last() else {
+        return Err(format!("`{path}` does not start with a slash"));
+    };
+    let mut at = document;
+    for part in parents {
+        let key = unescape(part);
+        at = match at {
+            Value::Object(map) => map.get_mut(&key),
+            Value::Array(list) => {
+                let length = list.len();
+                index(&key, length, path).ok().and_then(|index| list.get_mut(index))
+            }
+            _ => None,
+        }
+        .filter(|next| next.is_object() || next.is_array())
+        .ok_or_else(|| format!("`{path}`: there is no `{key}` to go through"))?;
+    }
+    if at.is_object() || at.is_array() {
+        Ok((at, unescape(last)))
+    } else {
+        Err(missing("path", path))
+    }
+}
+
+/// The position that a path part means in a list of this length; negative ones count from the end.
+fn index(key: &str, length: usize, path: &str) -> Outcome<usize> {
+    let given: i64 = key.parse().map_err(|_| format!("`{path}`: `{key}` is not a list index"))?;
+    let count = i64::try_from(length).unwrap_or(i64::MAX);
+    let index = if given < 0 { given + count } else { given };
+    usize::try_from(index)
+        .ok()
+        .filter(|index| *index < length)
+        .ok_or_else(|| format!("`{path}`: the list has no index {given}"))
+}
+
+fn get<'v>(container: &'v Value, key: &str, path: &str) -> Outcome<Option<&'v Value>> {
+    match container {
+        Value::Object(map) => Ok(map.get(key)),
+        Value::Array(list) => index(key, list.len(), path).map(|index| list.get(index)),
+        _ => Err(missing("path", path)),
+    }
+}
+
+fn add(container: &mut Value, key: &str, value: Value, path: &str) -> Outcome {
+    match container {
+        Value::Object(map) => {
+            map.insert(key.to_owned(), value);
+        }
+        Value::Array(list) if key == "-" => list.push(value),
+        Value::Array(list) => {
+            let index = index(key, list.len() + 1, path)?;
+            list.insert(index, value);
+        }
+        _ => return Err(missing("add", path)),
+    }
+    Ok(())
+}
+
+fn remove(container: &mut Value, key: &str, path: &str) -> Outcome<Value> {
+    match container {
+        Value::Object(map) => map.remove(key).ok_or_else(|| missing("remove", path)),
+        Value::Array(list) => {
+            let index = index(key, list.len(), path)?;
+            Ok(list.remove(index))
+        }
+        _ => Err(missing("remove", path)),
+    }
+}
+
+/// The JSON value of a node that was read by YAML 1.1 rules.
+pub fn value_1_1(tree: &Tree, id: NodeId) -> Result<Value> {
+    let node = tree.node(id);
+    Ok(match node.kind {
+        Kind::Empty => Value::Null,
+        Kind::Seq => {
+            let mut list = Vec::new();
+            for item in &node.items {
+                list.push(value_1_1(tree, *item)?);
+            }
+            Value::Array(list)
+        }
+        Kind::Map => {
+            let mut map = serde_json::Map::new();
+            for (key, item) in tree.pairs(id) {
+                map.insert(key_1_1(tree, key), value_1_1(tree, item)?);
+            }
+            Value::Object(map)
+        }
+        Kind::Scalar => {
+            let meaning = match node.tag {
+                Tag::Str if node.tagged || node.style.is_quoted() => Scalar::Str,
+                _ if node.style.is_quoted() && !node.tagged => Scalar::Str,
+                Tag::Other(_) | Tag::Binary => Scalar::Str,
+                _ => resolve_1_1(&node.text),
+            };
+            match meaning {
+                Scalar::Null => Value::Null,
+                Scalar::Bool(value) => value.into(),
+                Scalar::Int(value) => value.into(),
+                Scalar::Uint(value) => value.into(),
+                Scalar::Float(value) => serde_json::Number::from_f64(value).map_or_else(
+                    || fail(format!("`{}` has no JSON form", node.text)).map_err(|error| error.at(node.place)),
+                    |number| Ok(Value::Number(number)),
+                )?,
+                Scalar::Timestamp(text) => Value::String(text),
+                Scalar::Merge | Scalar::Str => Value::String(node.text.to_string()),
+            }
+        }
+    })
+}
+
+/// A key as JSON has it.
+pub fn key_1_1(tree: &Tree, key: NodeId) -> String {
+    let node = tree.node(key);
+    if node.style.is_quoted() || node.tagged {
+        return node.text.to_string();
+    }
+    match resolve_1_1(&node.text) {
+        Scalar::Bool(value) => value.to_string(),
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Uint(value) => value.to_string(),
+        Scalar::Float(value) => float_text(value),
+        _ => node.text.to_string(),
+    }
+}
+
+/// Nodes for a JSON value, as they are after kustomize wrote it as YAML and read it again: all numbers are floats.
+pub fn from_value(tree: &mut Tree, value: &Value) -> NodeId {
+    match value {
+        Value::Null => tree.scalar("null", Tag::Null),
+        Value::Bool(value) => tree.scalar(if *value { "true" } else { "false" }, Tag::Bool),
+        Value::Number(number) => {
+            let text = number.as_f64().map_or_else(|| number.to_string(), float_text);
+            let tag = resolve(&text).tag();
+            tree.scalar(&text, tag)
+        }
+        Value::String(text) => string(tree, text),
+        Value::Array(list) => {
+            let items = list.iter().map(|item| from_value(tree, item)).collect();
+            tree.add(Node {
+                tag: Tag::Seq,
+                items,
+                ..Node::of(Kind::Seq)
+            })
+        }
+        Value::Object(map) => {
+            let mut items = Vec::with_capacity(map.len() * 2);
+            for (key, item) in map {
+                items.push(string(tree, key));
+                items.push(from_value(tree, item));
+            }
+            tree.add(Node {
+                tag: Tag::Map,
+                items,
+                ..Node::of(Kind::Map)
+            })
+        }
+    }
+}
+
+fn string(tree: &mut Tree, text: &str) -> NodeId {
+    let style = if text.contains('\n') {
+        Style::Literal
+    } else if resolve(text) != Scalar::Str || resolve_1_1(text) != Scalar::Str {
+        Style::Double
+    } else {
+        Style::Plain
+    };
+    tree.add(Node {
+        style,
+        ..Node::scalar(text, Tag::Str)
+    })
+}

@@ -1,0 +1,235 @@
+//! Strategic-merge and JSON patches: which objects they are for, and what they do to them.
+
+use std::collections::HashSet;
+
+use super::context::Context;
+use super::error::{BuildError, Result, fail};
+use super::factory::resources_from;
+use super::jsonpatch::{JsonPatch, from_value};
+use super::loader::Loader;
+use super::merge::merge;
+use super::node;
+use super::resource::{Resource, Resources};
+use super::selector::Selector;
+use super::types::Patch;
+use crate::yaml::{Kind, Style, Tag, to_value};
+
+/// An entry of `patches`, loaded.
+#[derive(Debug)]
+pub struct PatchTransformer {
+    merges: Vec<Resource>,
+    json: Option<JsonPatch>,
+    target: Option<Selector>,
+    source: String,
+}
+
+impl PatchTransformer {
+    pub fn load(context: &mut Context<'_>, loader: &Loader, patch: &Patch) -> Result<Self> {
+        let inline = patch.patch.trim();
+        let (text, source, file) = match (inline.is_empty(), patch.path.is_empty()) {
+            (true, true) => return fail("must specify one of patch and path"),
+            (false, false) => return fail("patch and path can't be set at the same time"),
+            (false, true) => (inline.to_owned(), "the inline patch".to_owned(), String::new()),
+            (true, false) => {
+                let (file, text) = loader.load_text(context, &patch.path).map_err(|errors| errors.field("path"))?;
+                (text, format!("the patch `{}`", patch.path), file)
+            }
+        };
+        let merges = resources_from(context, text.as_bytes(), &file);
+        let json = JsonPatch::read(&text, &context.yaml_limits());
+        let (merges, json) = match (merges, json) {
+            (Ok(merges), Ok(Some(json))) if !merges.is_empty() && !json.is_empty() => {
+                return fail(format!("{source} illegally qualifies as both a strategic merge and a JSON patch"));
+            }
+            (Ok(merges), _) => (merges, None),
+            (Err(_), Ok(json)) => (Vec::new(), json),
+            (Err(merge), Err(json)) => {
+                let looks_like_list = text.trim_start().starts_with(['[', '-']);
+                let why = if looks_like_list { json } else { merge };
+                return Err(why.context(&format!("unable to parse SM or JSON patch from {source}")));
+            }
+        };
+        let mut transformer = Self {
+            merges,
+            json,
+            target: patch.target.clone(),
+            source,
+        };
+        for merge in &mut transformer.merges {
+            if merge.origin.file.is_empty() {
+                merge.origin.line = 0;
+            }
+            merge.allow_name_change |= patch.allow_name_change;
+            merge.allow_kind_change |= patch.allow_kind_change;
+        }
+        Ok(transformer)
+    }
+
+    pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
+        if let Some(json) = &self.json {
+            let Some(target) = &self.target else {
+                return fail(format!("must specify a target for JSON patch: {}", self.source));
+            };
+            for at in resources.select(context, target)? {
+                let resource = &mut resources.list_mut()[at];
+                resource.store_previous_id(context);
+                apply_json(context, resource, json).map_err(|errors| errors.context(&self.source))?;
+            }
+            return Ok(());
+        }
+        match (&self.target, &self.merges[..]) {
+            (_, []) => Ok(()),
+            (Some(target), [patch]) => {
+                let selected = resources.select(context, target)?;
+                apply_to_selected(context, resources, &selected, patch).map_err(|errors| errors.context(&self.source))
+            }
+            (Some(_), _) => fail(format!(
+                "Multiple Strategic-Merge Patches in one `patches` entry is not allowed to set `patches.target` field: {}",
+                self.source
+            )),
+            (None, patches) => {
+                for patch in patches {
+                    let id = patch.original_id(context);
+                    let at = resources.target_of(context, &id).map_err(|errors| {
+                        let errors = errors.each(|error| patch.origin.place(error));
+                        errors.context(&format!("no resource matches strategic merge patch `{id}`"))
+                    })?;
+                    let patch = patch.copy(&mut context.tree);
+                    let target = &mut resources.list_mut()[at];
+                    apply_merge(context, target, &patch).map_err(|errors| errors.context(&self.source))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The strategic-merge patches of `patchesStrategicMerge` (paths or inline) or of one text.
+pub fn load_merges(context: &mut Context<'_>, loader: &Loader, paths: &[String], text: &str) -> Result<Vec<Resource>> {
+    let mut patches = Vec::new();
+    for path in paths {
+        if let Ok(inline) = resources_from(context, path.as_bytes(), "") {
+            patches.extend(inline);
+            continue;
+        }
+        if path.contains('\n') {
+            resources_from(context, path.as_bytes(), "")?;
+        }
+        let (file, content) = loader.load(context, path)?;
+        patches.extend(resources_from(context, &content, &file)?);
+    }
+    if !text.is_empty() {
+        patches.extend(resources_from(context, text.as_bytes(), "")?);
+    }
+    if patches.is_empty() {
+        return fail(format!("patch appears to be empty; files=[{}]", paths.join(" ")));
+    }
+    Ok(patches)
+}
+
+/// Merges each patch into the one object that it names.
+pub fn apply_merges(context: &mut Context<'_>, resources: &mut Resources, patches: &[Resource]) -> Result<()> {
+    for patch in patches {
+        let id = patch.original_id(context);
+        let at = resources
+            .target_of(context, &id)
+            .map_err(|errors| errors.each(|error| patch.origin.place(error)))?;
+        apply_to_selected(context, resources, &[at], patch)?;
+    }
+    Ok(())
+}
+
+/// Merges a patch into all objects that have the identity of a selected one.
+fn apply_to_selected(context: &mut Context<'_>, resources: &mut Resources, selected: &[usize], patch: &Resource) -> Result<()> {
+    let ids: HashSet<_> = selected.iter().map(|at| resources.list()[*at].id(context)).collect();
+    for at in 0..resources.len() {
+        let resource = &resources.list()[at];
+        if resource.is_gone(&context.tree) || !ids.contains(&resource.id(context)) {
+            continue;
+        }
+        let mut copy = patch.copy(&mut context.tree);
+        copy.copy_metadata_from(&mut context.tree, patch)?;
+        let api_version = node::api_version(&context.tree, resource.root).to_owned();
+        if api_version.is_empty() {
+            context.tree.remove(copy.root, "apiVersion");
+        } else {
+            node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
+        }
+        let resource = &mut resources.list_mut()[at];
+        apply_merge(context, resource, &copy)?;
+    }
+    resources.drop_gone(&context.tree);
+    let list = std::mem::take(resources).into_list();
+    resources.append_all(context, list)
+}
+
+/// Merges a patch into an object. Its kind, name and namespace stay unless the patch may change them.
+fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resource) -> Result<()> {
+    let object = resource.root;
+    let tree = &context.tree;
+    let name = node::name(tree, object).to_owned();
+    let namespace = node::namespace(tree, object).to_owned();
+    let kind = node::kind(tree, object).to_owned();
+    if patch.allow_name_change || patch.allow_kind_change {
+        resource.store_previous_id(context);
+    }
+    let merged = merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
+        let words = format!("merging into {}", node::describe(&context.tree, object));
+        errors.context(&words).each(|error| patch.origin.place(error))
+    })?;
+    let tree = &mut context.tree;
+    if merged.is_none() {
+        resource.delete(tree);
+    }
+    // What replaces the whole object (`$patch: replace` at the top) is let go, as kustomize does.
+    if resource.is_gone(tree) {
+        return Ok(());
+    }
+    if !patch.allow_kind_change {
+        node::set_at(tree, object, &["kind"], &kind)?;
+    }
+    if !patch.allow_name_change {
+        node::set_at(tree, object, &["metadata", "name"], &name)?;
+    }
+    node::set_namespace(tree, object, &namespace)?;
+    context.check_budget()
+}
+
+const MARKER: &str = "internal.config.kubernetes.io/previousNames";
+
+/// Applies a JSON patch to an object.
+pub fn apply_json(context: &mut Context<'_>, resource: &mut Resource, patch: &JsonPatch) -> Result<()> {
+    let tree = &mut context.tree;
+    let object = resource.root;
+    let place = |error: BuildError| resource.origin.place(error);
+    // kustomize keeps notes of its own in the annotations, so there are some for the patch to add to.
+    let marked = resource.has_build_state();
+    if marked
+        && let Some(annotations) = node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
+        && tree.kind(annotations) == Kind::Map
+    {
+        let value = tree.scalar("x", Tag::Str);
+        tree.append_field(annotations, MARKER, Style::Plain, value);
+    }
+    let mut value = to_value(tree, object)?;
+    patch.apply(&mut value).map_err(|errors| {
+        let words = format!("cannot be applied to {}", node::describe(tree, object));
+        errors.context(&words)
+    })?;
+    if !value.is_object() {
+        return Err(place(BuildError::new("the JSON patch leaves no object")).into());
+    }
+    let patched = from_value(tree, &value);
+    let limit = context.options.limits.depth;
+    if tree.depth(patched) > limit + 1 {
+        return Err(place(BuildError::new(format!(
+            "the JSON patch nests deeper than the limit of {limit} levels"
+        )))
+        .into());
+    }
+    tree.assign(object, patched);
+    let mut annotations = node::metadata_map(tree, object, "annotations");
+    annotations.retain(|(key, _)| key != MARKER);
+    node::set_metadata_map(tree, object, "annotations", &annotations)?;
+    context.check_budget()
+}

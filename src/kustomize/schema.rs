@@ -1,0 +1,323 @@
+//! Which lists merge by which keys: of the built-in kinds, and of an OpenAPI document that a kustomization brings.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::id::is_cluster_scoped;
+use crate::yaml::{Kind, NodeId, Tree};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Known, and nothing merges below.
+    Known,
+    /// Anything may stand there, also another object.
+    Anything,
+    Type(usize),
+}
+
+#[derive(Debug, Default)]
+struct Type {
+    fields: HashMap<String, Shape>,
+    other: Option<Shape>,
+    elements: Option<Shape>,
+    merge: Option<Vec<String>>,
+}
+
+/// The types of a set of kinds.
+#[derive(Debug, Default)]
+pub struct Schema {
+    types: Vec<Type>,
+    kinds: HashMap<(String, String), Shape>,
+    /// Whether a kind lives in namespaces, as far as a document's paths tell.
+    namespaced: HashMap<(String, String), bool>,
+    /// Fields that are not listed are known all the same.
+    pruned: bool,
+}
+
+/// The schema of one node.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaAt<'s> {
+    schema: &'s Schema,
+    shape: Shape,
+}
+
+impl<'s> SchemaAt<'s> {
+    fn at(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    fn type_(self) -> Option<&'s Type> {
+        match self.shape {
+            Shape::Type(number) => self.schema.types.get(number),
+            _ => None,
+        }
+    }
+
+    pub fn field(self, name: &str) -> Option<Self> {
+        match self.shape {
+            Shape::Known => Some(self),
+            Shape::Anything => None,
+            Shape::Type(_) => {
+                let type_ = self.type_()?;
+                let listed = type_.fields.get(name).copied().or(type_.other);
+                listed.or(self.schema.pruned.then_some(Shape::Known)).map(|shape| self.at(shape))
+            }
+        }
+    }
+
+    pub fn elements(self) -> Option<Self> {
+        match self.shape {
+            Shape::Known => Some(self),
+            Shape::Anything => None,
+            Shape::Type(_) => self.type_()?.elements.map(|shape| self.at(shape)),
+        }
+    }
+
+    /// The keys that the elements of this list merge by; none for scalars. `None` if the list is replaced.
+    pub fn merge_keys(self) -> Option<&'s [String]> {
+        self.type_()?.merge.as_deref()
+    }
+}
+
+/// The schemas of one build.
+#[derive(Debug, Default)]
+pub struct Schemas {
+    custom: Option<Schema>,
+    /// The built-in schema counts beside the custom one.
+    builtin_too: bool,
+    /// A schema was chosen; those that other kustomizations choose do not count any more.
+    chosen: bool,
+    scope_was_asked: std::cell::Cell<bool>,
+}
+
+impl Schemas {
+    /// Chooses the built-in schema or, if `custom` is given, that one, unless one was chosen before.
+    pub fn choose(&mut self, version: Option<&str>, custom: Option<Schema>) {
+        if self.chosen {
+            return;
+        }
+        self.chosen = custom.is_some() || version.is_some_and(|version| !version.is_empty());
+        if custom.is_some() {
+            self.builtin_too = self.scope_was_asked.get();
+            self.custom = custom;
+        }
+    }
+
+    /// Whether [`Self::choose`] would do anything.
+    pub fn is_chosen(&self) -> bool {
+        self.chosen
+    }
+
+    pub fn of_kind(&self, api_version: &str, kind: &str) -> Option<SchemaAt<'_>> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        let find = |schema: &'_ Schema| schema.kinds.get(&key).copied();
+        if let Some(custom) = &self.custom {
+            if let Some(shape) = find(custom) {
+                return Some(SchemaAt { schema: custom, shape });
+            }
+            if !self.builtin_too {
+                return None;
+            }
+        }
+        let schema = builtin();
+        find(schema).map(|shape| SchemaAt { schema, shape })
+    }
+
+    pub fn is_cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
+        self.scope_was_asked.set(true);
+        if is_cluster_scoped(api_version, kind) {
+            return true;
+        }
+        self.custom.as_ref().is_some_and(|custom| {
+            !custom.namespaced.is_empty()
+                && custom.namespaced.get(&(api_version.to_owned(), kind.to_owned())) == Some(&false)
+        })
+    }
+}
+
+fn builtin() -> &'static Schema {
+    static BUILTIN: OnceLock<Schema> = OnceLock::new();
+    BUILTIN.get_or_init(|| parse_table(include_str!("schema.txt")))
+}
+
+fn shape(text: &str) -> Shape {
+    match text {
+        "x" => Shape::Anything,
+        number => number.parse().map_or(Shape::Known, Shape::Type),
+    }
+}
+
+/// Reads the table that `tools/merge-schema.py` writes.
+fn parse_table(text: &str) -> Schema {
+    let mut schema = Schema {
+        pruned: true,
+        ..Schema::default()
+    };
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        if words[0] == "T" {
+            schema.types.push(Type::default());
+            continue;
+        }
+        if let ["k", api_version, kind, type_] = words[..] {
+            schema.kinds.insert((api_version.to_owned(), kind.to_owned()), shape(type_));
+            continue;
+        }
+        let Some(last) = schema.types.last_mut() else { continue };
+        match words[..] {
+            ["f", name, type_] => {
+                last.fields.insert(name.to_owned(), shape(type_));
+            }
+            ["e", type_] => last.elements = Some(shape(type_)),
+            ["a", type_] => last.other = Some(shape(type_)),
+            ["m"] => last.merge = Some(Vec::new()),
+            ["m", keys] => last.merge = Some(keys.split(',').map(str::to_owned).collect()),
+            _ => {}
+        }
+    }
+    schema
+}
+
+impl Schema {
+    /// The schema of an OpenAPI v2 document.
+    pub fn from_openapi(tree: &Tree, document: NodeId) -> Self {
+        let mut reader = OpenApi {
+            tree,
+            definitions: HashMap::new(),
+            schema: Schema::default(),
+        };
+        if let Some(definitions) = tree.get(document, "definitions") {
+            for (name, definition) in tree.pairs(definitions) {
+                let number = reader.schema.types.len();
+                reader.schema.types.push(Type::default());
+                reader.definitions.insert(tree.text(name), (number, definition));
+            }
+            for (_, definition) in tree.pairs(definitions) {
+                reader.kinds(definition);
+            }
+            let all: Vec<(usize, NodeId)> = reader.definitions.values().copied().collect();
+            for (number, definition) in all {
+                let type_ = reader.type_(definition);
+                reader.schema.types[number] = type_;
+            }
+        }
+        if let Some(paths) = tree.get(document, "paths") {
+            reader.scopes(paths);
+        }
+        reader.schema
+    }
+}
+
+struct OpenApi<'t> {
+    tree: &'t Tree,
+    definitions: HashMap<&'t str, (usize, NodeId)>,
+    schema: Schema,
+}
+
+const GVK: &str = "x-kubernetes-group-version-kind";
+
+impl OpenApi<'_> {
+    fn type_meta(&self, gvk: NodeId) -> (String, String) {
+        let text = |name| self.tree.get(gvk, name).map_or("", |id| self.tree.text(id));
+        let (group, version) = (text("group"), text("version"));
+        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        (api_version, text("kind").to_owned())
+    }
+
+    fn kinds(&mut self, definition: NodeId) {
+        let Some(list) = self.tree.get(definition, GVK) else { return };
+        let number = self.definitions.values().find(|(_, id)| *id == definition).map(|(number, _)| *number);
+        for gvk in self.tree.elements(list).to_vec() {
+            if let Some(number) = number {
+                let key = self.type_meta(gvk);
+                self.schema.kinds.insert(key, Shape::Type(number));
+            }
+        }
+    }
+
+    fn shape(&mut self, schema: NodeId) -> Option<Shape> {
+        if let Some(reference) = self.tree.get(schema, "$ref") {
+            let name = self.tree.text(reference).rsplit('/').next().unwrap_or_default();
+            return self.definitions.get(name).map(|(number, _)| Shape::Type(*number));
+        }
+        let type_ = self.type_(schema);
+        self.schema.types.push(type_);
+        Some(Shape::Type(self.schema.types.len() - 1))
+    }
+
+    fn type_(&mut self, schema: NodeId) -> Type {
+        let tree = self.tree;
+        let mut type_ = Type::default();
+        if let Some(reference) = tree.get(schema, "$ref") {
+            let name = tree.text(reference).rsplit('/').next().unwrap_or_default();
+            // A definition that is nothing but a reference; one step is enough to read it.
+            if let Some(&(_, target)) = self.definitions.get(name)
+                && tree.get(target, "$ref").is_none()
+            {
+                return self.type_(target);
+            }
+            return type_;
+        }
+        if let Some(properties) = tree.get(schema, "properties") {
+            for (name, property) in tree.pairs(properties).collect::<Vec<_>>() {
+                if let Some(shape) = self.shape(property) {
+                    type_.fields.insert(tree.text(name).to_owned(), shape);
+                }
+            }
+        }
+        if let Some(other) = tree.get(schema, "additionalProperties").filter(|id| tree.kind(*id) == Kind::Map) {
+            type_.other = self.shape(other);
+        }
+        if tree.get(schema, "type").is_some_and(|kind| tree.text(kind) == "array")
+            && let Some(items) = tree.get(schema, "items")
+        {
+            type_.elements = self.shape(items);
+        }
+        let text = |name| tree.get(schema, name).map(|id| tree.text(id).to_owned());
+        if text("x-kubernetes-patch-strategy").is_some_and(|strategy| strategy.split(',').any(|one| one == "merge")) {
+            let listed = tree.get(schema, "x-kubernetes-list-map-keys").map(|keys| {
+                let keys = tree.elements(keys).iter();
+                keys.map(|key| tree.text(*key).to_owned()).collect::<Vec<_>>()
+            });
+            let key = text("x-kubernetes-patch-merge-key").map(|key| vec![key]);
+            type_.merge = Some(listed.or(key).unwrap_or_default());
+        }
+        type_
+    }
+
+    fn scopes(&mut self, paths: NodeId) {
+        for (path, item) in self.tree.pairs(paths).collect::<Vec<_>>() {
+            let Some(gvk) = self.tree.at(item, &["get", GVK]) else { continue };
+            let key = self.type_meta(gvk);
+            if self.tree.text(path).contains("namespaces/{namespace}") {
+                self.schema.namespaced.insert(key, true);
+            } else {
+                self.schema.namespaced.entry(key).or_insert(false);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_lists_of_pods() {
+        let schemas = Schemas::default();
+        let deployment = schemas.of_kind("apps/v1", "Deployment").expect("a built-in kind");
+        let at = |path: &[&str]| {
+            path.iter().try_fold(deployment, |at, part| match *part {
+                "[]" => at.elements(),
+                name => at.field(name),
+            })
+        };
+        let containers = at(&["spec", "template", "spec", "containers"]).expect("known");
+        assert_eq!(containers.merge_keys(), Some(&["name".to_owned()][..]));
+        let ports = at(&["spec", "template", "spec", "containers", "[]", "ports"]).expect("known");
+        assert_eq!(ports.merge_keys(), Some(&["containerPort".to_owned(), "protocol".to_owned()][..]));
+        let args = at(&["spec", "template", "spec", "containers", "[]", "args"]).expect("known");
+        assert_eq!(args.merge_keys(), None);
+        assert!(schemas.of_kind("example.com/v1", "Thing").is_none());
+    }
+}

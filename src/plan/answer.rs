@@ -1,0 +1,161 @@
+//! What the API server's refusals mean. "Invalid" is not "immutable": an invalid manifest never deletes anything.
+
+use serde_json::Value;
+
+use super::{Action, LiveState, Reason, Refusal, RefusalReason};
+use crate::object::{Object, REPLACE_ANNOTATION};
+
+/// How a dry run, or an apply, ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DryRunOutcome {
+    Ok,
+    /// Other managers own fields that the object sets.
+    Conflict {
+        message: String,
+    },
+    /// A field changed that can never change.
+    Immutable {
+        message: String,
+    },
+    Invalid {
+        message: String,
+    },
+    /// Admission refused it.
+    Denied {
+        message: String,
+    },
+    /// The identity may not.
+    Forbidden {
+        message: String,
+    },
+    NotFound {
+        message: String,
+    },
+    Other {
+        message: String,
+    },
+}
+
+/// What follows for the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Go,
+    /// Fields of others are taken.
+    GoForced,
+    /// It is deleted and created again.
+    Replace,
+    /// It is replaced when it has finished.
+    WaitForJob,
+    Refuse(Refusal),
+}
+
+/// What an answer means, by its code and machine-readable parts first, by its words where those do not tell.
+pub fn classify(
+    code: u16,
+    reason: &str,
+    message: &str,
+    causes: &[(String, String, String)],
+) -> DryRunOutcome {
+    let message = message.to_owned();
+    let words = message.to_lowercase();
+    match (code, reason) {
+        (409, "Conflict")
+            if causes
+                .iter()
+                .any(|(_, reason, _)| reason == "FieldManagerConflict") =>
+        {
+            DryRunOutcome::Conflict { message }
+        }
+        (409, _) => DryRunOutcome::Other { message },
+        (422, _) if is_immutable(&words) => DryRunOutcome::Immutable { message },
+        // Validating admission policies answer 422 with their own text, webhooks with any code.
+        _ if words.contains("admission webhook") || words.contains("validatingadmissionpolicy") => {
+            DryRunOutcome::Denied { message }
+        }
+        (403, _) if is_immutable(&words) => DryRunOutcome::Immutable { message },
+        (403, _) if words.contains("exceeded quota") || words.contains("violates podsecurity") => {
+            DryRunOutcome::Denied { message }
+        }
+        (401 | 403, _) => DryRunOutcome::Forbidden { message },
+        (404, _) => DryRunOutcome::NotFound { message },
+        (400 | 422, _) => DryRunOutcome::Invalid { message },
+        _ => DryRunOutcome::Other { message },
+    }
+}
+
+/// What the API server says of fields that can never change.
+fn is_immutable(words: &str) -> bool {
+    [
+        "field is immutable",
+        "is immutable after creation",
+        "updates to statefulset spec for fields other than",
+        "may not change once set",
+        "may not be changed once set",
+        "cannot change roleref",
+        "updates to provisioner are forbidden",
+        "updates to parameters are forbidden",
+        "pod updates may not change fields other than",
+        "immutable when `immutable` is set",
+        "field is immutable when",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
+}
+
+pub fn after_dry_run(action: &Action, outcome: &DryRunOutcome, live: &LiveState) -> Verdict {
+    let refuse = |reason: RefusalReason, message: &String| {
+        Verdict::Refuse(Refusal::new(&action.id, reason, message.clone()))
+    };
+    match outcome {
+        DryRunOutcome::Ok => Verdict::Go,
+        DryRunOutcome::Conflict { .. } if action.force => Verdict::GoForced,
+        DryRunOutcome::Conflict { message } => {
+            debug_assert!(
+                action.reason == Reason::Adopt,
+                "every other apply is forced"
+            );
+            let hint = "annotate it in Git with driftless.dev/adopt: \"true\" to take these fields";
+            Verdict::Refuse(Refusal::new(
+                &action.id,
+                RefusalReason::Conflict,
+                format!("{message}; {hint}"),
+            ))
+        }
+        DryRunOutcome::Immutable { message } => immutable(action, message, live),
+        DryRunOutcome::Invalid { message } => refuse(RefusalReason::Invalid, message),
+        DryRunOutcome::Denied { message } => refuse(RefusalReason::Denied, message),
+        DryRunOutcome::Forbidden { message } => refuse(RefusalReason::Forbidden, message),
+        DryRunOutcome::NotFound { message } => refuse(RefusalReason::NotFound, message),
+        DryRunOutcome::Other { message } => refuse(RefusalReason::Failed, message),
+    }
+}
+
+fn immutable(action: &Action, message: &str, live: &LiveState) -> Verdict {
+    let replace = action.body.annotation(REPLACE_ANNOTATION) == Some("true");
+    if action.id.group == "batch" && action.id.kind == "Job" {
+        // A Job runs once for each content: one that has finished makes room for the next.
+        return match live {
+            LiveState::Present(job) if is_finished(job) || replace => Verdict::Replace,
+            _ => Verdict::WaitForJob,
+        };
+    }
+    if replace {
+        return Verdict::Replace;
+    }
+    let hint = format!(
+        "annotate it in Git with {REPLACE_ANNOTATION}: \"true\" to delete and create it again"
+    );
+    Verdict::Refuse(Refusal::new(
+        &action.id,
+        RefusalReason::Immutable,
+        format!("{message}; {hint}"),
+    ))
+}
+
+fn is_finished(job: &Object) -> bool {
+    let conditions = job.at("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
+            && condition["status"] == "True"
+    })
+}

@@ -1,0 +1,242 @@
+//! What is to be done to one object.
+
+use super::adoption::{self, Adoption};
+use super::{
+    Action, Applied, Contested, DriftReport, ForeignFields, LiveState, Plan, PlanInput, Reason,
+    Refusal, RefusalReason, body,
+};
+use crate::api::Drift;
+use crate::desired::DesiredObject;
+use crate::fields::{
+    Additions, additions, fingerprint, human, missing, own_fields, take_over, who,
+};
+use crate::object::{ENVIRONMENT_LABEL, Object};
+
+pub(super) fn decide(
+    input: &PlanInput,
+    desired: &DesiredObject,
+    plan: &mut Plan,
+) -> Option<Action> {
+    let id = &desired.id;
+    let entry = input.inventory.entries.get(id);
+    if entry.is_some_and(|entry| entry.finished.as_ref() == Some(&desired.digest)) {
+        // A Job that has run under this content does not run again, whatever became of it.
+        return None;
+    }
+    let known = input.memory.get(id);
+    let same = known.is_some_and(|known| known.digest == desired.digest);
+    match input.live.get(id) {
+        Some(LiveState::AsApplied) if same && !input.reapply => None,
+        // Held, and told by whoever read it.
+        Some(LiveState::Unknown(_)) | None => None,
+        Some(LiveState::AsApplied) => Some(action(
+            input,
+            desired,
+            None,
+            if same {
+                Reason::Reapply
+            } else {
+                Reason::Change
+            },
+        )),
+        Some(LiveState::Absent) => absent(input, desired, known, plan),
+        Some(LiveState::Present(live)) => present(input, desired, live, plan),
+    }
+}
+
+fn absent(
+    input: &PlanInput,
+    desired: &DesiredObject,
+    known: Option<&Applied>,
+    plan: &mut Plan,
+) -> Option<Action> {
+    let was_there = known.is_some()
+        || input.recorded
+            && input
+                .inventory
+                .entries
+                .get(&desired.id)
+                .is_some_and(|entry| entry.uid.is_some());
+    if !was_there {
+        return Some(action(input, desired, None, Reason::Create));
+    }
+    let drift = DriftReport {
+        id: desired.id.clone(),
+        fields: Vec::new(),
+        managers: Vec::new(),
+        deleted: true,
+    };
+    plan.drifts.push(drift);
+    (input.drift == Drift::Repair).then(|| {
+        let reason = Reason::Drift {
+            fields: Vec::new(),
+            managers: Vec::new(),
+            deleted: true,
+        };
+        action(input, desired, None, reason)
+    })
+}
+
+fn present(
+    input: &PlanInput,
+    desired: &DesiredObject,
+    live: &Object,
+    plan: &mut Plan,
+) -> Option<Action> {
+    let id = &desired.id;
+    if live.at("/metadata/deletionTimestamp").is_some() {
+        plan.refusals.push(Refusal::new(
+            id,
+            RefusalReason::Terminating,
+            "it is being deleted; it is created again when it is gone",
+        ));
+        return None;
+    }
+    let known = input
+        .memory
+        .get(id)
+        .filter(|known| Some(known.uid.as_str()) == live.uid());
+    let recorded = input
+        .inventory
+        .entries
+        .get(id)
+        .and_then(|entry| entry.uid.as_deref());
+    let ours = match live.label(ENVIRONMENT_LABEL) {
+        Some(owner) if owner == input.owner.id => true,
+        Some(_) => {
+            plan.refusals.push(Refusal::new(
+                id,
+                RefusalReason::OwnedElsewhere,
+                adoption::elsewhere(live),
+            ));
+            return None;
+        }
+        // Without the label it is ours still if it is the very object that we applied.
+        None => known.is_some() || (recorded.is_some() && recorded == live.uid()),
+    };
+    if !ours {
+        return match adoption::adopt(desired, live, input.hand_tools) {
+            Adoption::Refused(message) => {
+                plan.refusals
+                    .push(Refusal::new(id, RefusalReason::ForeignOwner, message));
+                None
+            }
+            Adoption::Allowed { force } => Some(Action {
+                force,
+                ..action(input, desired, Some(live), Reason::Adopt)
+            }),
+        };
+    }
+    if known.is_some_and(|known| known.digest != desired.digest) {
+        return Some(action(input, desired, Some(live), Reason::Change));
+    }
+    upkeep(input, desired, live, known, plan)
+}
+
+/// An object of ours that should be as it was applied.
+fn upkeep(
+    input: &PlanInput,
+    desired: &DesiredObject,
+    live: &Object,
+    known: Option<&Applied>,
+    plan: &mut Plan,
+) -> Option<Action> {
+    let body = body::body(input, desired);
+    let exempt = body::exempt(input, desired, live);
+    let Additions { taken, foreign } = additions(live, &body, input.hand_tools, &exempt);
+    plan.foreign
+        .extend(foreign.into_iter().map(|(manager, fields)| ForeignFields {
+            id: desired.id.clone(),
+            manager,
+            fields: fields.iter().map(|path| human(path)).collect(),
+        }));
+    let touched = match known {
+        Some(known) => fingerprint(live).as_deref() != Some(known.fingerprint.as_str()),
+        // Without memory only what is missing tells.
+        None => true,
+    };
+    let lost = if touched {
+        own_fields(live).map_or_else(Vec::new, |own| missing(&body.0, own))
+    } else {
+        Vec::new()
+    };
+    let certain = known.is_some() || input.recorded;
+    let drifted =
+        certain && (!taken.is_empty() || !lost.is_empty() || (known.is_some() && touched));
+    if !drifted {
+        return (touched || input.reapply || !taken.is_empty()).then(|| {
+            let reason = if certain {
+                Reason::Reapply
+            } else {
+                Reason::Change
+            };
+            action(input, desired, Some(live), reason)
+        });
+    }
+    let mut managers = if taken.is_empty() || !lost.is_empty() {
+        who(live, &lost)
+    } else {
+        Vec::new()
+    };
+    managers.extend(taken.iter().map(|(manager, _)| manager.clone()));
+    managers.sort();
+    managers.dedup();
+    let paths = lost.iter().chain(taken.iter().flat_map(|(_, paths)| paths));
+    let mut fields: Vec<String> = paths.map(|path| human(path)).collect();
+    fields.sort();
+    fields.dedup();
+    if fields.is_empty() {
+        fields.push("a value".to_owned());
+    }
+    plan.drifts.push(DriftReport {
+        id: desired.id.clone(),
+        fields: fields.clone(),
+        managers: managers.clone(),
+        deleted: false,
+    });
+    if input.drift == Drift::Report {
+        return None;
+    }
+    let contested = fields
+        .iter()
+        .filter_map(|field| input.damper.contested(&desired.id, field, input.now))
+        .max();
+    if let Some(until) = contested {
+        plan.contested.push(Contested {
+            id: desired.id.clone(),
+            fields,
+            managers,
+            until,
+        });
+        return None;
+    }
+    Some(action(
+        input,
+        desired,
+        Some(live),
+        Reason::Drift {
+            fields,
+            managers,
+            deleted: false,
+        },
+    ))
+}
+
+fn action(
+    input: &PlanInput,
+    desired: &DesiredObject,
+    live: Option<&Object>,
+    reason: Reason,
+) -> Action {
+    let take_over = live
+        .and_then(|live| take_over(live, input.hand_tools, &body::exempt(input, desired, live)));
+    Action {
+        id: desired.id.clone(),
+        force: true,
+        body: body::body(input, desired),
+        hand_over: live.and_then(|live| body::hand_over(input, desired, live)),
+        take_over,
+        reason,
+        digest: desired.digest.clone(),
+    }
+}

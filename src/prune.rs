@@ -1,0 +1,205 @@
+//! The gate that every deletion passes. Must not delete anything: it only says what may go, what is held, and why.
+
+use crate::api::PruneSpec;
+use crate::desired::{Desired, stage};
+use crate::inventory::{Inventory, deletions_hash};
+use crate::object::Id;
+use crate::plan::{Departed, LiveState};
+
+/// So many objects may go in one revision whatever share of the inventory they are.
+const ALWAYS: usize = 5;
+
+/// Kinds whose deletion takes more with it than an object.
+const PROTECTED: [(&str, &str); 10] = [
+    ("", "Namespace"),
+    ("", "PersistentVolume"),
+    ("", "PersistentVolumeClaim"),
+    ("apps", "StatefulSet"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("storage.k8s.io", "StorageClass"),
+    ("apiregistration.k8s.io", "APIService"),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingWebhookConfiguration",
+    ),
+    ("driftless.dev", "Environment"),
+];
+
+/// What is known of the revision before anything of it may be deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence {
+    /// Everything of it was applied.
+    pub applied: bool,
+    /// And is healthy.
+    pub healthy: bool,
+    /// It does not contain the revision before it.
+    pub rewritten: bool,
+    /// The inventory was recorded, or has seen a healthy pass since it was rebuilt.
+    pub inventory_trusted: bool,
+}
+
+/// What for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatePurpose {
+    /// Git no longer has the objects.
+    Prune,
+    /// Their Environment is being deleted.
+    DeleteEnvironment,
+}
+
+/// An object that is not deleted, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldDeletion {
+    pub id: Id,
+    pub reason: String,
+}
+
+/// What may go.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    /// In the order in which they are to be deleted.
+    pub delete: Vec<Departed>,
+    pub held: Vec<HeldDeletion>,
+    /// The hash of what is held: an approval that names it opens the gate.
+    pub deletions: Option<String>,
+    /// What leaves the inventory without being deleted: it is gone, somebody else's, or says `driftless.dev/prune: never`.
+    pub forget: Vec<Id>,
+    /// The evidence is not there yet.
+    pub wait: bool,
+}
+
+/// Decides on everything that departed. `approved` is the hash of the deletions that a valid approval names.
+pub fn gate(
+    departed: &[Departed],
+    desired: &Desired,
+    inventory: &Inventory,
+    policy: &PruneSpec,
+    evidence: Evidence,
+    approved: Option<&str>,
+    purpose: GatePurpose,
+) -> Gate {
+    let mut gate = Gate::default();
+    let Evidence {
+        applied,
+        healthy,
+        rewritten,
+        inventory_trusted,
+    } = evidence;
+    if !(applied && healthy && inventory_trusted)
+        || (!policy.enabled && purpose == GatePurpose::Prune)
+    {
+        gate.wait = true;
+        return gate;
+    }
+    let mut candidates: Vec<&Departed> = Vec::new();
+    for one in departed.iter().filter(|one| !desired.contains(&one.id)) {
+        match &one.live {
+            LiveState::Absent => gate.forget.push(one.id.clone()),
+            LiveState::Present(_) if !one.owned || one.prune_never => {
+                gate.forget.push(one.id.clone())
+            }
+            LiveState::Present(_) => candidates.push(one),
+            // What could not be read is not known to be ours any more, nor to be gone.
+            LiveState::Unknown(_) | LiveState::AsApplied => gate.wait = true,
+        }
+    }
+    let whole = whole(&candidates, desired, inventory, policy, rewritten, purpose);
+    let mut held: Vec<(&Departed, String)> = Vec::new();
+    for one in &candidates {
+        let reason = whole
+            .clone()
+            .or_else(|| alone(&one.id, &candidates, policy));
+        match reason {
+            Some(reason) => held.push((one, reason)),
+            None => gate.delete.push((*one).clone()),
+        }
+    }
+    if !held.is_empty() {
+        let hash = deletions_hash(
+            held.iter()
+                .map(|(one, _)| (&one.id, one.uid.as_deref().unwrap_or_default())),
+        );
+        if approved == Some(hash.as_str()) {
+            gate.delete
+                .extend(held.into_iter().map(|(one, _)| one.clone()));
+        } else {
+            gate.held = held
+                .into_iter()
+                .map(|(one, reason)| HeldDeletion {
+                    id: one.id.clone(),
+                    reason,
+                })
+                .collect();
+            gate.deletions = Some(hash);
+        }
+    }
+    gate.delete
+        .sort_by(|one, other| order(&other.id).cmp(&order(&one.id)));
+    gate
+}
+
+fn order(id: &Id) -> (i32, &Id) {
+    (stage(&id.group, &id.kind), id)
+}
+
+/// Why nothing of the set may go.
+fn whole(
+    candidates: &[&Departed],
+    desired: &Desired,
+    inventory: &Inventory,
+    policy: &PruneSpec,
+    rewritten: bool,
+    purpose: GatePurpose,
+) -> Option<String> {
+    let (count, all) = (candidates.len(), inventory.entries.len());
+    if count == 0 {
+        return None;
+    }
+    if purpose == GatePurpose::Prune && desired.is_empty() {
+        return Some(
+            "nothing is desired any more: an empty render deletes nothing without approval"
+                .to_owned(),
+        );
+    }
+    if rewritten {
+        return Some("the revision does not contain the one before it: after a history rewrite nothing is deleted without approval".to_owned());
+    }
+    if count * 2 > all {
+        return Some(format!("{count} of {all} objects would go, more than half"));
+    }
+    let percent: usize = policy.limit.trim_end_matches('%').parse().unwrap_or(0);
+    let limit = (all * percent / 100).max(ALWAYS);
+    (count > limit).then(|| format!("{count} of {all} objects would go, more than {limit} (spec.prune.limit: {}, or {ALWAYS})", policy.limit))
+}
+
+/// Why this one may not go.
+fn alone(id: &Id, candidates: &[&Departed], policy: &PruneSpec) -> Option<String> {
+    if is_protected(id, &policy.protect) {
+        return Some(format!("a {} is not deleted without approval", id.kind));
+    }
+    let definition = candidates.iter().find(|other| {
+        other.id.kind == "CustomResourceDefinition"
+            && other
+                .id
+                .name
+                .split_once('.')
+                .is_some_and(|(_, group)| group == id.group)
+    });
+    definition.map(|definition| format!("its definition {} would go too", definition.id.name))
+}
+
+/// Whether objects of this kind are deleted only on approval; `protect` lists `Kind` or `Kind.group`.
+pub fn is_protected(id: &Id, protect: &[String]) -> bool {
+    PROTECTED.contains(&(id.group.as_str(), id.kind.as_str()))
+        || protect.iter().any(|listed| match listed.split_once('.') {
+            Some((kind, group)) => kind == id.kind && group == id.group,
+            None => *listed == id.kind,
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn values(text: &str) -> Vec<Value> {
+    read(text.as_bytes(), "test.yaml", &Limits::default())
+        .expect("it reads")
+        .iter()
+        .map(|document| to_value(&document.tree, document.root).expect("it has a value"))
+        .collect()
+}
+
+#[test]
+fn scalars_mean_what_go_yaml_v3_says() {
+    let text = "a: 0644\nb: 1_000\nc: yes\nd: 1e400\ne: 12345678901234567890123\nf: 12345678901234567890\ng: 08\n\
+                h: ~\ni: 2020-01-01\nj: 1.0\nk: !!str 5\nl: .5\nm: 0x1F\nn: 1:30\no: 2001-12-14 21:59:43.10\n";
+    assert_eq!(
+        values(text),
+        [json!({
+            "a": 420, "b": 1000, "c": "yes", "d": "1e400", "e": 1.234_567_890_123_456_8e22_f64,
+            "f": 12_345_678_901_234_567_890_u64, "g": 8, "h": null, "i": "2020-01-01T00:00:00Z", "j": 1, "k": "5",
+            "l": 0.5, "m": 31, "n": "1:30", "o": "2001-12-14T21:59:43.1Z"
+        })]
+    );
+}
+
+#[test]
+fn documents_split_as_kustomize_splits_them() {
+    assert_eq!(
+        values("---\na: 1\n--- # comment\nb: 2\n---\n# nothing\n---\nnull\n---\nc: 3"),
+        [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]
+    );
+    let error =
+        read(b"a: 1\n--- b\nc: 1\n", "x.yaml", &Limits::default()).expect_err("a bad separator");
+    assert_eq!(
+        error.to_string(),
+        "x.yaml:2:1: invalid document separator: ---b"
+    );
+}
+
+#[test]
+fn merge_keys_and_aliases() {
+    assert_eq!(
+        values("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\nlist: [*b]\n"),
+        [json!({"base": {"x": 1, "y": 2}, "use": {"x": 1, "y": 3}, "list": [{"x": 1, "y": 2}]})]
+    );
+}
+
+#[test]
+fn problems_have_places() {
+    let error = read(
+        b"a: 1\n---\nb: 1\nc:\n  d: 1\n  d: 2\n",
+        "x.yaml",
+        &Limits::default(),
+    )
+    .expect_err("twice");
+    assert_eq!(
+        error.to_string(),
+        "x.yaml:6:3: the key `d` occurs twice in one map"
+    );
+    let error = read(b"a: b: c\n", "x.yaml", &Limits::default()).expect_err("not YAML");
+    assert_eq!(error.0[0].place.line, 1);
+}
+
+#[test]
+fn alias_bombs_meet_the_limit() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let below = format!("*a{}, ", level - 1).repeat(9);
+        text.push_str(&format!("a{level}: &a{level} [{below}x]\n"));
+    }
+    let error = read(text.as_bytes(), "bomb.yaml", &Limits::default()).expect_err("a bomb");
+    assert!(
+        error
+            .to_string()
+            .contains("more than the limit of 4000000 nodes"),
+        "{error}"
+    );
+    let deep = "[".repeat(100_000);
+    assert!(read(deep.as_bytes(), "deep.yaml", &Limits::default()).is_err());
+    let deep = "- ".repeat(100_000);
+    assert!(read(deep.as_bytes(), "deep.yaml", &Limits::default()).is_err());
+}
+
+#[test]
+fn writes_as_go_yaml_v2() {
+    let value = json!({
+        "b": ["x", {"y": 1, "x": []}, [1, [2]]], "a10": "no", "a9": "", "literal": "a\n b\n", "keep": "a\n\n",
+        "strip": "a\nb", "quote": "it's: x", "hash": "# x", "tab": "a\tb", "emoji": "\u{1f600}", "float": 1_234_567.5,
+        "time": "2020-01-01", "base60": "1:30", "null": null, "map": {}, "y": true
+    });
+    assert_eq!(
+        to_yaml(&value),
+        "a9: \"\"\na10: \"no\"\nb:\n- x\n- x: []\n  \"y\": 1\n- - 1\n  - - 2\nbase60: \"1:30\"\nemoji: \"\\U0001F600\"\n\
+         float: 1.2345675e+06\nhash: '# x'\nkeep: |+\n  a\n\nliteral: |\n  a\n   b\nmap: {}\n\"null\": null\n\
+         quote: 'it''s: x'\nstrip: |-\n  a\n  b\ntab: \"a\\tb\"\ntime: \"2020-01-01\"\n\"y\": true\n"
+    );
+}
