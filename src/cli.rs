@@ -1,20 +1,18 @@
-<<<<<<< HEAD
 //! The command line: what a person types becomes one call of the modules below. Must hold no decision of its own.
 
-pub mod crds;
-=======
-//! What the user typed, and which part of the library answers it. Must not decide anything itself.
-
 mod checkout;
+pub mod crds;
 mod render;
+mod run;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// A pull-based GitOps agent for Kubernetes: makes the cluster what Git says.
 #[derive(Parser)]
-#[command(name = "driftless", version, about)]
+#[command(name = "driftless", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -22,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the agent.
+    Run(run::Arguments),
     /// Print the objects of a kustomization, as `kustomize build` does.
     Render(render::Arguments),
 }
@@ -29,6 +29,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let result = match command {
+        Command::Run(arguments) => run::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
     };
     match result {
@@ -40,4 +41,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
->>>>>>> kustomize

@@ -148,8 +148,18 @@ mod tests {
     use super::*;
 
     fn any_id() -> impl Strategy<Value = Id> {
-        ("[a-z.]{0,8}", "[A-Z][a-z]{0,6}", prop::option::of("[a-z]{1,6}"), "[a-z:/.-]{1,12}")
-            .prop_map(|(group, kind, namespace, name)| Id { group, kind, namespace, name })
+        (
+            "[a-z.]{0,8}",
+            "[A-Z][a-z]{0,6}",
+            prop::option::of("[a-z]{1,6}"),
+            "[a-z:/.-]{1,12}",
+        )
+            .prop_map(|(group, kind, namespace, name)| Id {
+                group,
+                kind,
+                namespace,
+                name,
+            })
     }
 
     proptest! {
@@ -176,7 +186,10 @@ mod tests {
     #[test]
     fn an_entry_that_is_no_identity_is_an_error() {
         let status = api::Inventory {
-            entries: vec![api::InventoryEntry { id: "nonsense".to_owned(), ..api::InventoryEntry::default() }],
+            entries: vec![api::InventoryEntry {
+                id: "nonsense".to_owned(),
+                ..api::InventoryEntry::default()
+            }],
             ..api::Inventory::default()
         };
         assert!(Inventory::from_status(&status).is_err());
@@ -186,7 +199,11 @@ mod tests {
     fn owner_ids_differ_by_cluster_namespace_and_name() {
         let id = owner_id("uid", "shop", "dev");
         assert_eq!(id.len(), 16);
-        for (cluster, namespace, name) in [("other", "shop", "dev"), ("uid", "other", "dev"), ("uid", "shop", "other")] {
+        for (cluster, namespace, name) in [
+            ("other", "shop", "dev"),
+            ("uid", "other", "dev"),
+            ("uid", "shop", "other"),
+        ] {
             assert_ne!(id, owner_id(cluster, namespace, name));
         }
     }

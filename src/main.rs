@@ -1,9 +1,7 @@
-//! The command line of Driftless.
-
-mod cli;
+//! The program: everything is in the library.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    driftless::cli::main()
 }

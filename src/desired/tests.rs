@@ -10,8 +10,18 @@ fn kinds() -> Kinds {
         ("", "Secret", "secrets", true),
         ("", "Namespace", "namespaces", false),
         ("apps", "Deployment", "deployments", true),
-        ("rbac.authorization.k8s.io", "ClusterRole", "clusterroles", false),
-        ("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions", false),
+        (
+            "rbac.authorization.k8s.io",
+            "ClusterRole",
+            "clusterroles",
+            false,
+        ),
+        (
+            "apiextensions.k8s.io",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+            false,
+        ),
         ("driftless.dev", "Approval", "approvals", true),
     ] {
         kinds.insert(KindInfo {
@@ -27,15 +37,27 @@ fn kinds() -> Kinds {
 }
 
 fn owner() -> Owner {
-    Owner { id: "0123456789abcdef".to_owned(), name: "shop/dev".to_owned() }
+    Owner {
+        id: "0123456789abcdef".to_owned(),
+        name: "shop/dev".to_owned(),
+    }
 }
 
 fn source(value: Value) -> Source {
-    Source { object: Object::from_value(value).unwrap(), origin: "app/a.yaml:1".to_owned() }
+    Source {
+        object: Object::from_value(value).unwrap(),
+        origin: "app/a.yaml:1".to_owned(),
+    }
 }
 
 fn run(values: Vec<Value>) -> Result<Desired, Vec<Problem>> {
-    run_with(values, Some("shop"), false, "deployer", &PruneSpec::default())
+    run_with(
+        values,
+        Some("shop"),
+        false,
+        "deployer",
+        &PruneSpec::default(),
+    )
 }
 
 fn run_with(
@@ -61,7 +83,12 @@ fn map(name: &str) -> Value {
 }
 
 fn messages(result: Result<Desired, Vec<Problem>>) -> Vec<String> {
-    result.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    result
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -75,12 +102,27 @@ fn objects_get_their_namespace_and_their_owner_but_pod_templates_do_not() {
         "metadata": {"name": "reader", "namespace": "shop"},
     });
     let desired = run(vec![deployment, role]).unwrap();
-    let [role, deployment] = desired.objects.as_slice() else { panic!("two objects") };
-    assert_eq!(role.object.namespace(), None, "cluster-scoped, and in an earlier wave");
+    let [role, deployment] = desired.objects.as_slice() else {
+        panic!("two objects")
+    };
+    assert_eq!(
+        role.object.namespace(),
+        None,
+        "cluster-scoped, and in an earlier wave"
+    );
     assert_eq!(deployment.id.to_string(), "Deployment.apps shop/api");
-    assert_eq!(deployment.object.label(ENVIRONMENT_LABEL), Some("0123456789abcdef"));
-    assert_eq!(deployment.object.annotation(ENVIRONMENT_ANNOTATION), Some("shop/dev"));
-    assert_eq!(deployment.object.at("/spec/template/metadata/labels"), Some(&json!({"app": "api"})));
+    assert_eq!(
+        deployment.object.label(ENVIRONMENT_LABEL),
+        Some("0123456789abcdef")
+    );
+    assert_eq!(
+        deployment.object.annotation(ENVIRONMENT_ANNOTATION),
+        Some("shop/dev")
+    );
+    assert_eq!(
+        deployment.object.at("/spec/template/metadata/labels"),
+        Some(&json!({"app": "api"}))
+    );
 }
 
 #[test]
@@ -92,7 +134,10 @@ fn what_the_server_sets_is_dropped_and_string_data_becomes_data() {
     });
     let desired = run(vec![secret]).unwrap();
     let object = &desired.objects[0].object;
-    assert_eq!(object.at("/data"), Some(&json!({"old": "eA==", "new": "eQ=="})));
+    assert_eq!(
+        object.at("/data"),
+        Some(&json!({"old": "eA==", "new": "eQ=="}))
+    );
     assert_eq!(object.at("/metadata/uid"), None);
     assert_eq!(object.at("/metadata/creationTimestamp"), None);
     assert_eq!(object.at("/metadata/labels/a"), None);
@@ -121,16 +166,36 @@ fn every_problem_is_told_with_its_place() {
 #[test]
 fn the_same_object_twice_names_both_places() {
     let told = messages(run(vec![map("one"), map("one")]));
-    assert_eq!(told, ["app/a.yaml:1: ConfigMap shop/one: is there twice; the first is at app/a.yaml:1"]);
+    assert_eq!(
+        told,
+        ["app/a.yaml:1: ConfigMap shop/one: is there twice; the first is at app/a.yaml:1"]
+    );
 }
 
 #[test]
 fn a_namespace_that_is_asked_for_comes_first_and_is_not_gits() {
-    let desired = run_with(vec![map("one")], Some("shop"), true, "deployer", &PruneSpec::default()).unwrap();
+    let desired = run_with(
+        vec![map("one")],
+        Some("shop"),
+        true,
+        "deployer",
+        &PruneSpec::default(),
+    )
+    .unwrap();
     assert_eq!(desired.objects[0].id.to_string(), "Namespace shop");
-    assert_eq!(desired.objects[0].object.annotation(PRUNE_ANNOTATION), Some("never"));
+    assert_eq!(
+        desired.objects[0].object.annotation(PRUNE_ANNOTATION),
+        Some("never")
+    );
     assert!(!desired.is_empty());
-    let empty = run_with(vec![], Some("shop"), true, "deployer", &PruneSpec::default()).unwrap();
+    let empty = run_with(
+        vec![],
+        Some("shop"),
+        true,
+        "deployer",
+        &PruneSpec::default(),
+    )
+    .unwrap();
     assert!(empty.is_empty());
 }
 
@@ -142,12 +207,20 @@ fn definitions_of_the_same_revision_make_their_kinds_known() {
         "spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget", "plural": "widgets"},
                  "versions": [{"name": "v1", "served": true}]},
     });
-    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    let widget =
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
     let sources: Vec<Source> = [definition, widget].into_iter().map(source).collect();
     let kinds = kinds().with_definitions(&sources);
     let prune = PruneSpec::default();
     let owner = owner();
-    let scope = Scope { owner: &owner, namespace: Some("shop"), create_namespace: false, service_account: "d", prune: &prune, kinds: &kinds };
+    let scope = Scope {
+        owner: &owner,
+        namespace: Some("shop"),
+        create_namespace: false,
+        service_account: "d",
+        prune: &prune,
+        kinds: &kinds,
+    };
     let desired = desired(sources, &scope).unwrap();
     assert!(desired.objects[0].wave < desired.objects[1].wave);
 }
@@ -207,12 +280,46 @@ proptest! {
 
 #[test]
 fn the_hash_changes_with_the_namespace_the_account_and_the_prune_settings() {
-    let hash = |namespace, account, prune: &PruneSpec| run_with(vec![map("one")], Some(namespace), false, account, prune).unwrap().hash;
+    let hash = |namespace, account, prune: &PruneSpec| {
+        run_with(vec![map("one")], Some(namespace), false, account, prune)
+            .unwrap()
+            .hash
+    };
     let plain = PruneSpec::default();
     let base = hash("shop", "deployer", &plain);
     assert_ne!(base, hash("other", "deployer", &plain));
     assert_ne!(base, hash("shop", "other", &plain));
-    assert_ne!(base, hash("shop", "deployer", &PruneSpec { enabled: false, ..plain.clone() }));
-    assert_ne!(base, hash("shop", "deployer", &PruneSpec { limit: "30%".to_owned(), ..plain.clone() }));
-    assert_ne!(base, hash("shop", "deployer", &PruneSpec { protect: vec!["Job".to_owned()], ..plain.clone() }));
+    assert_ne!(
+        base,
+        hash(
+            "shop",
+            "deployer",
+            &PruneSpec {
+                enabled: false,
+                ..plain.clone()
+            }
+        )
+    );
+    assert_ne!(
+        base,
+        hash(
+            "shop",
+            "deployer",
+            &PruneSpec {
+                limit: "30%".to_owned(),
+                ..plain.clone()
+            }
+        )
+    );
+    assert_ne!(
+        base,
+        hash(
+            "shop",
+            "deployer",
+            &PruneSpec {
+                protect: vec!["Job".to_owned()],
+                ..plain.clone()
+            }
+        )
+    );
 }

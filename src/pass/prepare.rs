@@ -9,7 +9,8 @@ use crate::cluster::ClusterError;
 use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
 use crate::git::{Choice, Mirror};
 use crate::images::{resolve, substitute};
-use crate::render::{RenderOptions, render};
+use crate::kustomize::{BuildOptions, LoadRestrictor};
+use crate::render::render;
 use crate::sources::Snapshot;
 use crate::status::Problem;
 use crate::tree::{Reads, Recorded};
@@ -237,9 +238,15 @@ fn work(
         return Ok((Rendered { commit, ..known }, false));
     }
     let recorded = Recorded::new(&files, file_limit);
-    let rendered = render(&recorded, &path, &RenderOptions::default()).map_err(|errors| {
+    // Overlays share bases across the directories of their repository: all of the commit may be read, nothing else can.
+    let options = BuildOptions {
+        load_restrictor: LoadRestrictor::None,
+        ..BuildOptions::default()
+    };
+    let rendered = render(&recorded, &path, &options).map_err(|errors| {
         Failure::Render(
             errors
+                .0
                 .iter()
                 .map(|error| DesiredProblem {
                     object: String::new(),
@@ -254,7 +261,10 @@ fn work(
         .resources
         .into_iter()
         .map(|resource| Source {
-            origin: resource.origin.to_string(),
+            origin: match resource.origin.line {
+                0 => resource.origin.file,
+                line => format!("{}:{line}", resource.origin.file),
+            },
             object: resource.object,
         })
         .collect();

@@ -8,10 +8,18 @@ use crate::desired::{DesiredObject, Owner, Wave};
 use crate::inventory::Entry;
 use crate::object::{ENVIRONMENT_LABEL, Object, PRUNE_ANNOTATION};
 
-const ALL: Evidence = Evidence { applied: true, healthy: true, rewritten: false, inventory_trusted: true };
+const ALL: Evidence = Evidence {
+    applied: true,
+    healthy: true,
+    rewritten: false,
+    inventory_trusted: true,
+};
 
 fn owner() -> Owner {
-    Owner { id: "0123456789abcdef".to_owned(), name: "shop/dev".to_owned() }
+    Owner {
+        id: "0123456789abcdef".to_owned(),
+        name: "shop/dev".to_owned(),
+    }
 }
 
 fn id(kind: &str, name: &str) -> Id {
@@ -21,7 +29,12 @@ fn id(kind: &str, name: &str) -> Id {
         "Widget" => "example.com",
         _ => "",
     };
-    Id { group: group.to_owned(), kind: kind.to_owned(), namespace: Some("shop".to_owned()), name: name.to_owned() }
+    Id {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: name.to_owned(),
+    }
 }
 
 fn live(id: &Id, owner: &str, never: bool) -> LiveState {
@@ -37,7 +50,15 @@ fn live(id: &Id, owner: &str, never: bool) -> LiveState {
 }
 
 fn departed(id: &Id, live: LiveState) -> Departed {
-    Departed::new(id, &Entry { version: "v1".to_owned(), ..Entry::default() }, live, &owner())
+    Departed::new(
+        id,
+        &Entry {
+            version: "v1".to_owned(),
+            ..Entry::default()
+        },
+        live,
+        &owner(),
+    )
 }
 
 fn gone(kind: &str, name: &str) -> Departed {
@@ -48,7 +69,8 @@ fn gone(kind: &str, name: &str) -> Departed {
 fn desired_of(ids: &[Id]) -> Desired {
     let objects = ids.iter().map(|id| DesiredObject {
         id: id.clone(),
-        object: Object::from_value(json!({"kind": id.kind, "metadata": {"name": id.name}})).unwrap(),
+        object: Object::from_value(json!({"kind": id.kind, "metadata": {"name": id.name}}))
+            .unwrap(),
         digest: String::new(),
         wave: Wave::default(),
         origin: String::new(),
@@ -58,7 +80,9 @@ fn desired_of(ids: &[Id]) -> Desired {
 
 /// An inventory of what departed and `stay` ConfigMaps that are desired.
 fn scene(departed: &[Departed], stay: usize) -> (Desired, Inventory) {
-    let staying: Vec<Id> = (0..stay).map(|number| id("ConfigMap", &format!("stay-{number}"))).collect();
+    let staying: Vec<Id> = (0..stay)
+        .map(|number| id("ConfigMap", &format!("stay-{number}")))
+        .collect();
     let mut inventory = Inventory::default();
     for id in staying.iter().chain(departed.iter().map(|one| &one.id)) {
         inventory.entries.insert(id.clone(), Entry::default());
@@ -68,7 +92,15 @@ fn scene(departed: &[Departed], stay: usize) -> (Desired, Inventory) {
 
 fn run(departed: &[Departed], stay: usize, evidence: Evidence, approved: Option<&str>) -> Gate {
     let (desired, inventory) = scene(departed, stay);
-    gate(departed, &desired, &inventory, &PruneSpec::default(), evidence, approved, GatePurpose::Prune)
+    gate(
+        departed,
+        &desired,
+        &inventory,
+        &PruneSpec::default(),
+        evidence,
+        approved,
+        GatePurpose::Prune,
+    )
 }
 
 fn reasons(gate: &Gate) -> Vec<&str> {
@@ -85,9 +117,18 @@ fn what_departed_goes_when_everything_else_is_well() {
 #[test]
 fn without_evidence_nothing_goes() {
     for evidence in [
-        Evidence { applied: false, ..ALL },
-        Evidence { healthy: false, ..ALL },
-        Evidence { inventory_trusted: false, ..ALL },
+        Evidence {
+            applied: false,
+            ..ALL
+        },
+        Evidence {
+            healthy: false,
+            ..ALL
+        },
+        Evidence {
+            inventory_trusted: false,
+            ..ALL
+        },
     ] {
         let gate = run(&[gone("ConfigMap", "old")], 30, evidence, None);
         assert!(gate.wait && gate.delete.is_empty() && gate.forget.is_empty());
@@ -104,30 +145,62 @@ fn an_empty_render_deletes_nothing_even_of_one_object() {
 fn more_than_half_and_more_than_the_limit_are_held_whole() {
     let three: Vec<Departed> = ["a", "b", "c"].map(|name| gone("ConfigMap", name)).into();
     assert!(reasons(&run(&three, 2, ALL, None))[0].contains("more than half"));
-    assert!(run(&three, 3, ALL, None).held.is_empty(), "half is not more than half, and three are at most five");
-    let seven: Vec<Departed> = (0..7).map(|number| gone("ConfigMap", &format!("old-{number}"))).collect();
-    assert_eq!(run(&seven, 25, ALL, None).held.len(), 7, "7 of 32 are more than 20 %");
-    assert_eq!(run(&seven, 29, ALL, None).delete.len(), 7, "7 of 36 are not");
+    assert!(
+        run(&three, 3, ALL, None).held.is_empty(),
+        "half is not more than half, and three are at most five"
+    );
+    let seven: Vec<Departed> = (0..7)
+        .map(|number| gone("ConfigMap", &format!("old-{number}")))
+        .collect();
+    assert_eq!(
+        run(&seven, 25, ALL, None).held.len(),
+        7,
+        "7 of 32 are more than 20 %"
+    );
+    assert_eq!(
+        run(&seven, 29, ALL, None).delete.len(),
+        7,
+        "7 of 36 are not"
+    );
 }
 
 #[test]
 fn protected_kinds_and_custom_resources_whose_definition_goes_hold_themselves() {
     let gate = run(
-        &[gone("ConfigMap", "old"), gone("StatefulSet", "db"), gone("CustomResourceDefinition", "widgets.example.com"), gone("Widget", "w")],
+        &[
+            gone("ConfigMap", "old"),
+            gone("StatefulSet", "db"),
+            gone("CustomResourceDefinition", "widgets.example.com"),
+            gone("Widget", "w"),
+        ],
         30,
         ALL,
         None,
     );
     assert_eq!(gate.delete.len(), 1);
     assert_eq!(gate.held.len(), 3, "{:?}", reasons(&gate));
-    let policy = PruneSpec { protect: vec!["ConfigMap".to_owned()], ..PruneSpec::default() };
+    let policy = PruneSpec {
+        protect: vec!["ConfigMap".to_owned()],
+        ..PruneSpec::default()
+    };
     assert!(is_protected(&id("ConfigMap", "x"), &policy.protect));
-    assert!(!is_protected(&id("ConfigMap", "x"), &["ConfigMap.example.com".to_owned()]));
+    assert!(!is_protected(
+        &id("ConfigMap", "x"),
+        &["ConfigMap.example.com".to_owned()]
+    ));
 }
 
 #[test]
 fn a_rewritten_history_holds_everything() {
-    let gate = run(&[gone("ConfigMap", "old")], 30, Evidence { rewritten: true, ..ALL }, None);
+    let gate = run(
+        &[gone("ConfigMap", "old")],
+        30,
+        Evidence {
+            rewritten: true,
+            ..ALL
+        },
+        None,
+    );
     assert!(reasons(&gate)[0].contains("history"));
 }
 
@@ -138,13 +211,23 @@ fn an_approval_admits_exactly_what_was_held() {
     let hash = held.deletions.unwrap();
     let open = run(&set, 30, ALL, Some(&hash));
     assert!(open.held.is_empty() && open.delete.len() == 2);
-    let other = run(&[gone("StatefulSet", "db"), gone("StatefulSet", "db2")], 30, ALL, Some(&hash));
+    let other = run(
+        &[gone("StatefulSet", "db"), gone("StatefulSet", "db2")],
+        30,
+        ALL,
+        Some(&hash),
+    );
     assert!(other.delete.is_empty() && other.held.len() == 2);
 }
 
 #[test]
 fn what_is_gone_foreign_or_said_to_stay_is_only_forgotten() {
-    let (a, b, c, d) = (id("ConfigMap", "a"), id("ConfigMap", "b"), id("ConfigMap", "c"), id("ConfigMap", "d"));
+    let (a, b, c, d) = (
+        id("ConfigMap", "a"),
+        id("ConfigMap", "b"),
+        id("ConfigMap", "c"),
+        id("ConfigMap", "d"),
+    );
     let gate = run(
         &[
             departed(&a, LiveState::Absent),
@@ -162,15 +245,29 @@ fn what_is_gone_foreign_or_said_to_stay_is_only_forgotten() {
 
 #[test]
 fn definitions_and_namespaces_go_last() {
-    let set = [gone("CustomResourceDefinition", "widgets.example.com"), gone("Deployment", "api"), gone("ConfigMap", "old")];
+    let set = [
+        gone("CustomResourceDefinition", "widgets.example.com"),
+        gone("Deployment", "api"),
+        gone("ConfigMap", "old"),
+    ];
     let hash = run(&set, 30, ALL, None).deletions;
     let gate = run(&set, 30, ALL, hash.as_deref());
     let kinds: Vec<&str> = gate.delete.iter().map(|one| one.id.kind.as_str()).collect();
-    assert_eq!(kinds, ["Deployment", "ConfigMap", "CustomResourceDefinition"]);
+    assert_eq!(
+        kinds,
+        ["Deployment", "ConfigMap", "CustomResourceDefinition"]
+    );
 }
 
 fn any_departed() -> impl Strategy<Value = Departed> {
-    let kind = prop::sample::select(vec!["ConfigMap", "Deployment", "StatefulSet", "Namespace", "CustomResourceDefinition", "Widget"]);
+    let kind = prop::sample::select(vec![
+        "ConfigMap",
+        "Deployment",
+        "StatefulSet",
+        "Namespace",
+        "CustomResourceDefinition",
+        "Widget",
+    ]);
     (kind, 0..40_u8, 0..4_u8, any::<bool>()).prop_map(|(kind, name, state, never)| {
         let id = id(kind, &format!("o{name}"));
         let live = match state {

@@ -636,8 +636,12 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
     };
     let flow_plain = !flow || !text.contains([',', '?', '[', ']', '{', '}', ':']);
     let style = match style {
-        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => Style::Plain,
-        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => Style::Single,
+        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => {
+            Style::Plain
+        }
+        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => {
+            Style::Single
+        }
         Style::Literal | Style::Folded if shape.block => Style::Literal,
         _ => Style::Double,
     };
