@@ -1,6 +1,8 @@
 //! The tasks of the agent and how they end: watches of our kinds, the lease, and while leading one task per Repository and
 //! per Environment. Decides nothing about objects.
 
+pub mod hooks;
+
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -54,6 +56,8 @@ pub struct Handle {
     pub repositories: Store<Repository>,
     pub environments: Store<Environment>,
     pub leads: watch::Receiver<bool>,
+    /// Whether the watches have told what there is.
+    pub ready: watch::Receiver<bool>,
 }
 
 /// Something of ours changed.
@@ -74,6 +78,7 @@ pub struct Agent {
     environments: (Store<Environment>, Writer<Environment>),
     approvals: (Store<Approval>, Writer<Approval>),
     leads: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
 }
 
 impl Agent {
@@ -86,6 +91,7 @@ impl Agent {
             environments: store(),
             approvals: store(),
             leads: watch::Sender::new(false),
+            ready: watch::Sender::new(false),
         }
     }
 
@@ -94,6 +100,7 @@ impl Agent {
             repositories: self.repositories.0.clone(),
             environments: self.environments.0.clone(),
             leads: self.leads.subscribe(),
+            ready: self.ready.subscribe(),
         }
     }
 
@@ -107,6 +114,7 @@ impl Agent {
             environments,
             approvals,
             leads,
+            ready: told,
         } = self;
         // One object may be in the middle of being written: the watches outlive the work.
         let watching = CancellationToken::new();
@@ -156,6 +164,10 @@ impl Agent {
             environments,
             approvals,
         };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = ready(&stores) => { told.send_replace(true); }
+        }
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,

@@ -41,6 +41,7 @@ use target::Target;
 use types::SortOptions;
 
 pub use error::{BuildError, BuildErrors, Problems};
+pub use factory::{SOPS_REFUSAL, is_sops_encrypted};
 pub use loader::FILE_NAMES;
 pub use resource::Origin;
 

@@ -12,6 +12,7 @@ document as protocol buffers. What no list that merges lies below is left out. T
     m KEYS       it is a list that merges by KEYS (comma-separated, none for lists of scalars)
     a TYPE       every other field has TYPE
     k APIVERSION KIND TYPE   objects of this kind have TYPE
+    d NAME TYPE  the definition NAME is TYPE
 
 TYPE is a number, `o` (known, nothing merges below) or `x` (anything may stand there, also another object).
 """
@@ -165,6 +166,8 @@ def main():
         print("T")
         print("\n".join(lines_of_type))
     print("\n".join(out))
+    for name, number in sorted(schemas.numbers.items()):
+        print(f"d {name.rsplit('/', 1)[1]} {number}")
 
 
 sys.setrecursionlimit(10000)

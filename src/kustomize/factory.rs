@@ -71,6 +71,15 @@ pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Res
     Ok(resources)
 }
 
+/// Why an encrypted file is refused.
+pub const SOPS_REFUSAL: &str = "the file is encrypted with SOPS and cannot be decrypted here; commit it decrypted, or \
+                                keep the secret outside of Git";
+
+/// Whether SOPS left its mark on a document.
+pub fn is_sops_encrypted(tree: &Tree, root: NodeId) -> bool {
+    tree.at(root, &["sops", "mac"]).is_some()
+}
+
 /// Whether a node is an object; `false` for one without content.
 fn check(tree: &Tree, root: NodeId) -> std::result::Result<bool, BuildError> {
     if tree.node(root).is_empty() {
@@ -82,10 +91,8 @@ fn check(tree: &Tree, root: NodeId) -> std::result::Result<bool, BuildError> {
             "missing Resource metadata: an object is expected",
         )));
     }
-    if tree.at(root, &["sops", "mac"]).is_some() {
-        return Err(at(BuildError::new(
-            "the file is encrypted with SOPS and cannot be decrypted here; commit it decrypted, or keep the secret outside of Git",
-        )));
+    if is_sops_encrypted(tree, root) {
+        return Err(at(BuildError::new(SOPS_REFUSAL)));
     }
     let kind = node::kind(tree, root);
     if kind.is_empty() {

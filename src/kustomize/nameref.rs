@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::config::Config;
 use super::context::Context;
-use super::error::{Result, fail};
+use super::error::{BuildError, Result, fail};
 use super::fieldspec::{FieldSpec, apply};
 use super::id::{Gvk, NO_NAMESPACE, ResId};
 use super::node;
@@ -63,6 +63,10 @@ pub fn fix_references(
             .entry(candidate.original_namespace.clone())
             .or_default()
             .push(at);
+    }
+    for (resource, candidate) in resources.list().iter().zip(&list) {
+        check_subjects(&context.tree, resource.root, candidate)
+            .map_err(|error| resource.origin.place(error))?;
     }
     if by_previous_name.is_empty() {
         return Ok(());
@@ -127,6 +131,24 @@ pub fn fix_references(
                 let errors = errors.each(|error| resource.origin.place(error));
                 errors.context("updating name reference")
             })?;
+        }
+    }
+    Ok(())
+}
+
+/// A service account in a role binding that has a namespace, but an empty one, is an error.
+fn check_subjects(tree: &Tree, object: NodeId, candidate: &Candidate) -> std::result::Result<(), BuildError> {
+    let Some(subjects) = tree.get(object, "subjects").filter(|_| candidate.current.gvk.kind == "RoleBinding") else {
+        return Ok(());
+    };
+    for subject in tree.elements(subjects) {
+        let is_account = tree.get(*subject, "kind").is_some_and(|kind| tree.text(kind) == "ServiceAccount");
+        let Some(namespace) = tree.get(*subject, "namespace").filter(|_| is_account) else {
+            continue;
+        };
+        let node = tree.node(namespace);
+        if node.kind != Kind::Scalar || crate::yaml::scalar_value(node).is_ok_and(|value| value != crate::yaml::Scalar::Str) {
+            return Err(BuildError::new("the namespace of a subject is blank, or not text").at(node.place));
         }
     }
     Ok(())

@@ -13,6 +13,8 @@ enum Shape {
     /// Anything may stand there, also another object.
     Anything,
     Type(usize),
+    /// A type of the built-in schema.
+    Builtin(usize),
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct Type {
 pub struct Schema {
     types: Vec<Type>,
     kinds: HashMap<(String, String), Shape>,
+    definitions: HashMap<String, Shape>,
     /// Whether a kind lives in namespaces, as far as a document's paths tell.
     namespaced: HashMap<(String, String), bool>,
     /// Fields that are not listed are known all the same.
@@ -43,7 +46,13 @@ pub struct SchemaAt<'s> {
 
 impl<'s> SchemaAt<'s> {
     fn at(self, shape: Shape) -> Self {
-        Self { shape, ..self }
+        match shape {
+            Shape::Builtin(number) => Self {
+                schema: builtin(),
+                shape: Shape::Type(number),
+            },
+            shape => Self { shape, ..self },
+        }
     }
 
     fn type_(self) -> Option<&'s Type> {
@@ -57,12 +66,10 @@ impl<'s> SchemaAt<'s> {
         match self.shape {
             Shape::Known => Some(self),
             Shape::Anything => None,
-            Shape::Type(_) => {
+            Shape::Type(_) | Shape::Builtin(_) => {
                 let type_ = self.type_()?;
                 let listed = type_.fields.get(name).copied().or(type_.other);
-                listed
-                    .or(self.schema.pruned.then_some(Shape::Known))
-                    .map(|shape| self.at(shape))
+                listed.or(self.schema.pruned.then_some(Shape::Known)).map(|shape| self.at(shape))
             }
         }
     }
@@ -71,7 +78,7 @@ impl<'s> SchemaAt<'s> {
         match self.shape {
             Shape::Known => Some(self),
             Shape::Anything => None,
-            Shape::Type(_) => self.type_()?.elements.map(|shape| self.at(shape)),
+            Shape::Type(_) | Shape::Builtin(_) => self.type_()?.elements.map(|shape| self.at(shape)),
         }
     }
 
@@ -100,9 +107,14 @@ impl Schemas {
         }
         self.chosen = custom.is_some() || version.is_some_and(|version| !version.is_empty());
         if custom.is_some() {
-            self.builtin_too = self.scope_was_asked.get();
+            self.builtin_too = self.is_builtin_in_use();
             self.custom = custom;
         }
+    }
+
+    /// Whether objects were looked at before a schema is chosen, so that the built-in one stays.
+    pub fn is_builtin_in_use(&self) -> bool {
+        self.scope_was_asked.get()
     }
 
     /// Whether [`Self::choose`] would do anything.
@@ -115,10 +127,7 @@ impl Schemas {
         let find = |schema: &'_ Schema| schema.kinds.get(&key).copied();
         if let Some(custom) = &self.custom {
             if let Some(shape) = find(custom) {
-                return Some(SchemaAt {
-                    schema: custom,
-                    shape,
-                });
+                return Some(SchemaAt { schema: custom, shape });
             }
             if !self.builtin_too {
                 return None;
@@ -135,10 +144,7 @@ impl Schemas {
         }
         self.custom.as_ref().is_some_and(|custom| {
             !custom.namespaced.is_empty()
-                && custom
-                    .namespaced
-                    .get(&(api_version.to_owned(), kind.to_owned()))
-                    == Some(&false)
+                && custom.namespaced.get(&(api_version.to_owned(), kind.to_owned())) == Some(&false)
         })
     }
 }
@@ -168,14 +174,14 @@ fn parse_table(text: &str) -> Schema {
             continue;
         }
         if let ["k", api_version, kind, type_] = words[..] {
-            schema
-                .kinds
-                .insert((api_version.to_owned(), kind.to_owned()), shape(type_));
+            schema.kinds.insert((api_version.to_owned(), kind.to_owned()), shape(type_));
             continue;
         }
-        let Some(last) = schema.types.last_mut() else {
+        if let ["d", name, type_] = words[..] {
+            schema.definitions.insert(name.to_owned(), shape(type_));
             continue;
-        };
+        }
+        let Some(last) = schema.types.last_mut() else { continue };
         match words[..] {
             ["f", name, type_] => {
                 last.fields.insert(name.to_owned(), shape(type_));
@@ -191,10 +197,11 @@ fn parse_table(text: &str) -> Schema {
 }
 
 impl Schema {
-    /// The schema of an OpenAPI v2 document.
-    pub fn from_openapi(tree: &Tree, document: NodeId) -> Self {
+    /// The schema of an OpenAPI v2 document. It may refer to built-in definitions if those are in use.
+    pub fn from_openapi(tree: &Tree, document: NodeId, with_builtin: bool) -> Self {
         let mut reader = OpenApi {
             tree,
+            with_builtin,
             definitions: HashMap::new(),
             schema: Schema::default(),
         };
@@ -202,9 +209,7 @@ impl Schema {
             for (name, definition) in tree.pairs(definitions) {
                 let number = reader.schema.types.len();
                 reader.schema.types.push(Type::default());
-                reader
-                    .definitions
-                    .insert(tree.text(name), (number, definition));
+                reader.definitions.insert(tree.text(name), (number, definition));
             }
             for (_, definition) in tree.pairs(definitions) {
                 reader.kinds(definition);
@@ -224,6 +229,7 @@ impl Schema {
 
 struct OpenApi<'t> {
     tree: &'t Tree,
+    with_builtin: bool,
     definitions: HashMap<&'t str, (usize, NodeId)>,
     schema: Schema,
 }
@@ -234,23 +240,13 @@ impl OpenApi<'_> {
     fn type_meta(&self, gvk: NodeId) -> (String, String) {
         let text = |name| self.tree.get(gvk, name).map_or("", |id| self.tree.text(id));
         let (group, version) = (text("group"), text("version"));
-        let api_version = if group.is_empty() {
-            version.to_owned()
-        } else {
-            format!("{group}/{version}")
-        };
+        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         (api_version, text("kind").to_owned())
     }
 
     fn kinds(&mut self, definition: NodeId) {
-        let Some(list) = self.tree.get(definition, GVK) else {
-            return;
-        };
-        let number = self
-            .definitions
-            .values()
-            .find(|(_, id)| *id == definition)
-            .map(|(number, _)| *number);
+        let Some(list) = self.tree.get(definition, GVK) else { return };
+        let number = self.definitions.values().find(|(_, id)| *id == definition).map(|(number, _)| *number);
         for gvk in self.tree.elements(list).to_vec() {
             if let Some(number) = number {
                 let key = self.type_meta(gvk);
@@ -261,16 +257,12 @@ impl OpenApi<'_> {
 
     fn shape(&mut self, schema: NodeId) -> Option<Shape> {
         if let Some(reference) = self.tree.get(schema, "$ref") {
-            let name = self
-                .tree
-                .text(reference)
-                .rsplit('/')
-                .next()
-                .unwrap_or_default();
-            return self
-                .definitions
-                .get(name)
-                .map(|(number, _)| Shape::Type(*number));
+            let name = self.tree.text(reference).rsplit('/').next().unwrap_or_default();
+            let own = self.definitions.get(name).map(|(number, _)| Shape::Type(*number));
+            return own.or_else(|| match builtin().definitions.get(name) {
+                Some(Shape::Type(number)) if self.with_builtin => Some(Shape::Builtin(*number)),
+                _ => None,
+            });
         }
         let type_ = self.type_(schema);
         self.schema.types.push(type_);
@@ -297,27 +289,19 @@ impl OpenApi<'_> {
                 }
             }
         }
-        if let Some(other) = tree
-            .get(schema, "additionalProperties")
-            .filter(|id| tree.kind(*id) == Kind::Map)
-        {
+        if let Some(other) = tree.get(schema, "additionalProperties").filter(|id| tree.kind(*id) == Kind::Map) {
             type_.other = self.shape(other);
         }
-        if tree
-            .get(schema, "type")
-            .is_some_and(|kind| tree.text(kind) == "array")
+        if tree.get(schema, "type").is_some_and(|kind| tree.text(kind) == "array")
             && let Some(items) = tree.get(schema, "items")
         {
             type_.elements = self.shape(items);
         }
         let text = |name| tree.get(schema, name).map(|id| tree.text(id).to_owned());
-        if text("x-kubernetes-patch-strategy")
-            .is_some_and(|strategy| strategy.split(',').any(|one| one == "merge"))
-        {
+        if text("x-kubernetes-patch-strategy").is_some_and(|strategy| strategy.split(',').any(|one| one == "merge")) {
             let listed = tree.get(schema, "x-kubernetes-list-map-keys").map(|keys| {
                 let keys = tree.elements(keys).iter();
-                keys.map(|key| tree.text(*key).to_owned())
-                    .collect::<Vec<_>>()
+                keys.map(|key| tree.text(*key).to_owned()).collect::<Vec<_>>()
             });
             let key = text("x-kubernetes-patch-merge-key").map(|key| vec![key]);
             type_.merge = Some(listed.or(key).unwrap_or_default());
@@ -327,9 +311,7 @@ impl OpenApi<'_> {
 
     fn scopes(&mut self, paths: NodeId) {
         for (path, item) in self.tree.pairs(paths).collect::<Vec<_>>() {
-            let Some(gvk) = self.tree.at(item, &["get", GVK]) else {
-                continue;
-            };
+            let Some(gvk) = self.tree.at(item, &["get", GVK]) else { continue };
             let key = self.type_meta(gvk);
             if self.tree.text(path).contains("namespaces/{namespace}") {
                 self.schema.namespaced.insert(key, true);
@@ -347,9 +329,7 @@ mod tests {
     #[test]
     fn knows_the_lists_of_pods() {
         let schemas = Schemas::default();
-        let deployment = schemas
-            .of_kind("apps/v1", "Deployment")
-            .expect("a built-in kind");
+        let deployment = schemas.of_kind("apps/v1", "Deployment").expect("a built-in kind");
         let at = |path: &[&str]| {
             path.iter().try_fold(deployment, |at, part| match *part {
                 "[]" => at.elements(),
@@ -359,10 +339,7 @@ mod tests {
         let containers = at(&["spec", "template", "spec", "containers"]).expect("known");
         assert_eq!(containers.merge_keys(), Some(&["name".to_owned()][..]));
         let ports = at(&["spec", "template", "spec", "containers", "[]", "ports"]).expect("known");
-        assert_eq!(
-            ports.merge_keys(),
-            Some(&["containerPort".to_owned(), "protocol".to_owned()][..])
-        );
+        assert_eq!(ports.merge_keys(), Some(&["containerPort".to_owned(), "protocol".to_owned()][..]));
         let args = at(&["spec", "template", "spec", "containers", "[]", "args"]).expect("known");
         assert_eq!(args.merge_keys(), None);
         assert!(schemas.of_kind("example.com/v1", "Thing").is_none());

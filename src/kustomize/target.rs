@@ -122,11 +122,12 @@ impl Target {
                 "openapi: the specified OpenAPI version is not built in; there is v1.21.2",
             );
         }
+        let with_builtin = context.schemas.is_builtin_in_use();
         let schema = match custom {
             Some((file, text)) => {
                 let document = parse(&text, &file, &context.yaml_limits())?;
                 Some(document.map_or_else(Schema::default, |document| {
-                    Schema::from_openapi(&document.tree, document.root)
+                    Schema::from_openapi(&document.tree, document.root, with_builtin)
                 }))
             }
             None => None,

@@ -1,206 +1,166 @@
-//! A directory of manifests without a kustomization: every YAML and JSON file in and below it.
+//! A directory of manifests without a kustomization: every YAML and JSON file in it and below it. Must not change the
+//! objects.
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Rendered, is_kustomization, one, place};
-use crate::kustomize::{BuildError, BuildErrors, BuildOptions, Origin, Resource};
-use crate::object::Object;
-use crate::tree::{EntryKind, FileError, Files, join};
-use crate::yaml::{Limits, Place, read, to_value};
+use crate::kustomize::{BuildError, BuildErrors, BuildOptions, FILE_NAMES, Origin, Problems, Resource, SOPS_REFUSAL, is_sops_encrypted};
+use crate::object::{Id, Object};
+use crate::tree::{EntryKind, Files};
+use crate::yaml::{self, Place, to_value};
 
-pub(super) fn render(
-    files: &dyn Files,
-    path: &str,
-    options: &BuildOptions,
-) -> Result<Rendered, BuildErrors> {
-    let mut manifests = Vec::new();
-    let mut problems = Vec::new();
-    find(
+/// The objects in a directory, in the order of the files' paths.
+pub fn manifests(files: &dyn Files, directory: &str, options: &BuildOptions) -> Result<Vec<Resource>, BuildErrors> {
+    let mut reader = Reader {
         files,
-        path,
-        options.limits.depth,
-        &mut manifests,
-        &mut problems,
-    );
-    if manifests.is_empty() && problems.is_empty() {
-        let message = "has no manifests (*.yaml, *.yml, *.json) and no kustomization; to want nothing, say so by a kustomization with `resources: []`";
-        return Err(one(BuildError::new(message).in_file(place(path))));
-    }
-    let mut rendered = Rendered::default();
-    let mut limits = Limits {
-        nodes: options.limits.nodes,
-        depth: options.limits.depth,
-        ..Limits::default()
+        options,
+        problems: Problems::default(),
+        resources: Vec::new(),
+        bytes: 0,
+        nodes: 0,
+        count: 0,
     };
-    let mut bytes = options.limits.bytes;
-    for file in manifests {
-        match files.read(&file) {
-            Ok(Some(text)) => {
-                bytes = match bytes.checked_sub(text.len()) {
-                    Some(left) => left,
-                    None => {
-                        let message = format!(
-                            "with it, more than the limit of {} bytes is read",
-                            options.limits.bytes
-                        );
-                        problems.push(BuildError::new(message).in_file(&file));
-                        break;
-                    }
-                };
-                manifest(&text, &file, &mut limits, &mut rendered, &mut problems);
-            }
-            Ok(None) => {
-                problems.push(BuildError::new("was listed, but is not there").in_file(&file))
-            }
-            Err(error) => problems.push(unreadable(&error)),
+    reader.directory(directory, 0)?;
+    let Reader { mut problems, resources, .. } = reader;
+    let mut seen: HashMap<Id, Origin> = HashMap::new();
+    for resource in &resources {
+        let id = resource.object.id();
+        if let Some(first) = seen.get(&id) {
+            problems.add(resource.origin.place(BuildError::new(format!("{id} is also in {first}"))));
+        } else {
+            seen.insert(id, resource.origin.clone());
         }
     }
-    if problems.is_empty() && rendered.resources.is_empty() {
-        let message = "its manifests hold no objects, only comments or empty documents; to want nothing, say so by a kustomization with `resources: []`";
-        problems.push(BuildError::new(message).in_file(place(path)));
+    problems.finish()?;
+    if resources.is_empty() {
+        let shown = if directory.is_empty() { "." } else { directory };
+        return Err(BuildError::new(format!(
+            "the directory `{shown}` has no manifests: no file named *.yaml, *.yml or *.json has an object in it"
+        ))
+        .into());
     }
-    if problems.is_empty() {
-        Ok(rendered)
-    } else {
-        Err(BuildErrors(problems))
-    }
+    Ok(resources)
 }
 
-fn unreadable(error: &FileError) -> BuildError {
-    BuildError::new(error.to_string())
-}
-
-/// The manifests in and below a directory, sorted by path. Names that begin with a dot are no manifests.
-fn find(
-    files: &dyn Files,
-    path: &str,
-    depth: usize,
-    found: &mut Vec<String>,
-    problems: &mut Vec<BuildError>,
-) {
-    if depth == 0 {
-        problems.push(BuildError::new("is nested too deep").in_file(path));
-        return;
-    }
-    let entries = match files.list(path) {
-        Ok(Some(entries)) => entries,
-        Ok(None) => return,
-        Err(error) => {
-            problems.push(unreadable(&error));
-            return;
-        }
-    };
-    for entry in entries
-        .into_iter()
-        .filter(|entry| !entry.name.starts_with('.'))
-    {
-        let Some(below) = join(path, &entry.name) else {
-            continue;
-        };
-        match entry.kind {
-            EntryKind::Directory => match is_kustomization(files, &below) {
-                Ok(false) => find(files, &below, depth - 1, found, problems),
-                Ok(true) => {
-                    let message = "is a kustomization below a directory that is none; add a kustomization.yaml above that names it, or point spec.path at it";
-                    problems.push(BuildError::new(message).in_file(&below));
-                }
-                Err(error) => problems.push(unreadable(&error)),
-            },
-            EntryKind::File if is_manifest(&entry.name) => found.push(below),
-            EntryKind::File => {}
-        }
-    }
+struct Reader<'f> {
+    files: &'f dyn Files,
+    options: &'f BuildOptions,
+    problems: Problems,
+    resources: Vec<Resource>,
+    bytes: usize,
+    nodes: usize,
+    count: usize,
 }
 
 fn is_manifest(name: &str) -> bool {
-    [".yaml", ".yml", ".json"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    ["yaml", "yml", "json"].contains(&extension)
 }
 
-fn manifest(
-    text: &[u8],
-    file: &str,
-    limits: &mut Limits,
-    rendered: &mut Rendered,
-    problems: &mut Vec<BuildError>,
-) {
-    let documents = match read(text, file, limits) {
-        Ok(documents) => documents,
-        Err(errors) => {
-            problems.extend(errors.0.into_iter().map(|problem| {
-                BuildError::new(problem.message)
-                    .in_file(file)
-                    .at(problem.place)
-            }));
-            return;
+impl Reader<'_> {
+    fn directory(&mut self, path: &str, depth: usize) -> Result<(), BuildErrors> {
+        let limits = self.options.limits;
+        if depth > limits.layers {
+            let message = format!("more than the limit of {} directories below each other", limits.layers);
+            return Err(BuildError::new(message).in_file(path).into());
         }
-    };
-    for document in documents {
-        let start = document.tree.node(document.root).place;
-        limits.nodes = limits.nodes.saturating_sub(document.tree.size());
-        match to_value(&document.tree, document.root) {
-            Ok(value) => objects(value, file, start, rendered, problems),
-            Err(error) => {
-                problems.push(BuildError::new(error.message).in_file(file).at(error.place))
+        // What starts with a dot belongs to tools, not to the cluster.
+        let entries = self.files.list(path)?.unwrap_or_default();
+        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
+            let below = if path.is_empty() { entry.name.clone() } else { format!("{path}/{}", entry.name) };
+            match entry.kind {
+                EntryKind::Directory => self.directory(&below, depth + 1)?,
+                EntryKind::File if FILE_NAMES.contains(&entry.name.as_str()) => self.problems.add(
+                    BuildError::new(
+                        "a kustomization below a plain directory: name it in a kustomization of its own, or point an environment at it",
+                    )
+                    .in_file(&below),
+                ),
+                EntryKind::File if is_manifest(&entry.name) => self.file(&below)?,
+                EntryKind::File => {}
             }
         }
+        Ok(())
     }
-}
 
-/// A document is one object, or a List of them.
-fn objects(
-    value: Value,
-    file: &str,
-    start: Place,
-    rendered: &mut Rendered,
-    problems: &mut Vec<BuildError>,
-) {
-    let problem = |message: &str| BuildError::new(message).in_file(file).at(start);
-    let Some(mut object) = Object::from_value(value) else {
-        problems.push(problem(
-            "is not an object with apiVersion, kind and metadata.name",
-        ));
-        return;
-    };
-    if object.at("/sops/mac").is_some() {
-        problems.push(problem("the file is encrypted with SOPS and cannot be decrypted here; it is not applied as text"));
-        return;
+    fn file(&mut self, path: &str) -> Result<(), BuildErrors> {
+        let limits = self.options.limits;
+        let Some(content) = self.files.read(path)? else {
+            return Ok(());
+        };
+        self.count += 1;
+        self.bytes += content.len();
+        let problem = if self.count > limits.files {
+            format!("more than the limit of {} files", limits.files)
+        } else if self.bytes > limits.bytes {
+            format!("more than the limit of {} bytes in all files", limits.bytes)
+        } else {
+            let yaml_limits = yaml::Limits {
+                bytes: limits.bytes,
+                nodes: limits.nodes.saturating_sub(self.nodes),
+                depth: limits.depth,
+            };
+            let documents = yaml::read(&content, path, &yaml_limits).map_err(BuildErrors::from);
+            for document in self.problems.keep(documents).unwrap_or_default() {
+                self.nodes += document.tree.size();
+                self.document(&document, path);
+            }
+            return Ok(());
+        };
+        Err(BuildError::new(problem).in_file(path).into())
     }
-    if object.kind().ends_with("List") && object.name().is_empty() && object.0.contains_key("items")
-    {
-        match object.0.remove("items") {
-            Some(Value::Array(items)) if !items.is_empty() => {
-                for item in items {
-                    objects(item, file, start, rendered, problems);
+
+    fn document(&mut self, document: &yaml::Document, path: &str) {
+        let tree = &document.tree;
+        let place = |line: u32| Place { line, column: 0 };
+        let line = document.line();
+        if is_sops_encrypted(tree, document.root) {
+            self.problems.add(BuildError::new(SOPS_REFUSAL).in_file(path).at(place(line)));
+            return;
+        }
+        let value = to_value(tree, document.root).map_err(|error| BuildErrors::from(error).in_file(path));
+        let Some(value) = self.problems.keep(value) else { return };
+        let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+        match value {
+            Value::Object(mut map) if is_list && map.get("items").is_some_and(|items| items.is_array() || items.is_null()) => {
+                let items = tree.get(document.root, "items").map_or(&[][..], |items| tree.elements(items));
+                let Some(Value::Array(values)) = map.remove("items") else { return };
+                for (value, item) in values.into_iter().zip(items) {
+                    self.object(value, path, tree.node(*item).place.line);
                 }
             }
-            _ => problems.push(problem("is a List whose items are missing or empty")),
+            value => self.object(value, path, line),
         }
-        return;
     }
-    for (field, text) in [
-        ("apiVersion", object.api_version()),
-        ("kind", object.kind()),
-    ] {
-        if text.is_empty() {
-            problems.push(problem(&format!("has no {field}")));
+
+    fn object(&mut self, value: Value, path: &str, line: u32) {
+        let refusal = |why: &str| {
+            BuildError::new(format!("not a Kubernetes object: {why}")).in_file(path).at(Place { line, column: 0 })
+        };
+        let Some(object) = Object::from_value(value) else {
+            self.problems.add(refusal("a map is expected"));
+            return;
+        };
+        let missing: Vec<&str> = [
+            (object.api_version(), "no `apiVersion`"),
+            (object.kind(), "no `kind`"),
+            (object.name(), "no `metadata.name`"),
+        ]
+        .into_iter()
+        .filter(|(text, _)| text.is_empty())
+        .map(|(_, what)| what)
+        .collect();
+        if !missing.is_empty() {
+            self.problems.add(refusal(&format!("there is {}", missing.join(", "))));
             return;
         }
+        self.resources.push(Resource {
+            object,
+            origin: Origin {
+                file: path.to_owned(),
+                line: line as usize,
+            },
+        });
     }
-    if object.name().is_empty() && object.at("/metadata/generateName").is_none() {
-        problems.push(problem(&format!(
-            "is a {} without metadata.name",
-            object.kind()
-        )));
-        return;
-    }
-    let line = usize::try_from(start.line).unwrap_or_default();
-    rendered.resources.push(Resource {
-        object,
-        origin: Origin {
-            file: file.to_owned(),
-            line,
-        },
-    });
 }
