@@ -426,7 +426,10 @@ fn tls_problem(error: &std::io::Error) -> TlsProblem {
     };
     let message = problem.to_string();
     match problem {
-        CertificateError::UnknownIssuer => TlsProblem::UnknownAuthority,
+        // Another authority of the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TlsProblem::UnknownAuthority
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TlsProblem::WrongName { message }
         }

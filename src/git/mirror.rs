@@ -3,12 +3,12 @@
 //! Every object in it is whole: a pack comes in only after all that it refers to was found in it or here. The refs are
 //! one file, replaced at once, so that they are always those of one moment of the server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use git2::{Oid, Repository, RepositoryInitOptions, Sort};
 
@@ -22,14 +22,19 @@ use super::{file, https, ssh};
 /// How many of our commits a server is told of, so that it sends only newer ones.
 const MAX_HAVES: usize = 256;
 
+/// The mirrors that are open, by directory: one that is opened again is the same, and two never write into one.
+static OPEN: Mutex<BTreeMap<PathBuf, Weak<Shared>>> = Mutex::new(BTreeMap::new());
+
 /// A bare repository in a directory of its own. Clones are handles of the same one; all calls block.
 #[derive(Clone)]
-pub struct Mirror {
-    dir: Arc<Path>,
+pub struct Mirror(Arc<Shared>);
+
+struct Shared {
+    dir: PathBuf,
     /// Something was found missing: the next fetch starts anew.
     damaged: Arc<AtomicBool>,
-    fetching: Arc<Mutex<()>>,
-    state: Arc<Mutex<State>>,
+    fetching: Mutex<()>,
+    state: Mutex<State>,
 }
 
 struct State {
@@ -42,24 +47,30 @@ struct State {
 impl Mirror {
     /// Opens the mirror in `dir`, or makes an empty one where there is none, or one that cannot be read.
     pub fn open_or_create(dir: &Path) -> Result<Self, GitError> {
-        fs::create_dir_all(dir).map_err(disk("make its directory"))?;
-        let state = match State::open(dir) {
-            Ok(state) => state,
-            Err(error) => {
-                if dir.join("HEAD").exists() {
-                    tracing::warn!(directory = %dir.display(), %error, "the mirror is made anew");
-                }
-                create(dir)?;
-                State::open(dir)?
+        let failed = disk("make its directory");
+        fs::create_dir_all(dir).map_err(&failed)?;
+        let dir = dir.canonicalize().map_err(failed)?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(&dir).and_then(Weak::upgrade) {
+            return Ok(Self(shared));
+        }
+        open.retain(|_, mirror| mirror.strong_count() > 0);
+        let state = State::open(&dir).or_else(|error| {
+            if dir.join("HEAD").exists() {
+                tracing::warn!(directory = %dir.display(), %error, "the mirror is made anew");
             }
-        };
-        Quarantine::clean(dir)?;
-        Ok(Self {
-            dir: dir.into(),
+            create(&dir)?;
+            State::open(&dir)
+        })?;
+        Quarantine::clean(&dir)?;
+        let shared = Arc::new(Shared {
+            dir: dir.clone(),
             damaged: Arc::default(),
-            fetching: Arc::default(),
-            state: Arc::new(Mutex::new(state)),
-        })
+            fetching: Mutex::default(),
+            state: Mutex::new(state),
+        });
+        open.insert(dir, Arc::downgrade(&shared));
+        Ok(Self(shared))
     }
 
     /// The server's branches and tags, now (`git ls-remote`).
@@ -80,7 +91,7 @@ impl Mirror {
 
     /// Whether the mirror is what `wanted` says, so that there is nothing to fetch.
     pub fn is_current(&self, wanted: &RemoteRefs) -> bool {
-        !self.damaged.load(Ordering::Relaxed) && self.state().fetched == *wanted
+        !self.0.damaged.load(Ordering::Relaxed) && self.state().fetched == *wanted
     }
 
     /// Fetches what is missing of `wanted`, and makes the refs exactly those. On any error the mirror stays as it was;
@@ -92,12 +103,13 @@ impl Mirror {
         cancel: &AtomicBool,
     ) -> Result<u64, GitError> {
         check_file(remote)?;
-        let _one_at_a_time = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        Quarantine::clean(&self.dir)?;
-        if self.damaged.load(Ordering::Relaxed) {
+        let one_at_a_time = self.0.fetching.lock();
+        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
+        Quarantine::clean(&self.0.dir)?;
+        if self.0.damaged.load(Ordering::Relaxed) {
             self.make_anew()?;
         }
-        let repository = open_bare(&self.dir)?;
+        let repository = open_bare(&self.0.dir)?;
         let wants = missing(&repository, wanted)?;
         let received = if wants.is_empty() {
             0
@@ -119,7 +131,7 @@ impl Mirror {
         cancel: &AtomicBool,
     ) -> Result<u64, GitError> {
         let odb = repository.odb().map_err(corrupt("open its objects"))?;
-        let mut sink = PackSink::new(remote, &self.dir, &odb)?;
+        let mut sink = PackSink::new(remote, &self.0.dir, &odb)?;
         let mut write = |bytes: &[u8]| {
             if cancel.load(Ordering::Relaxed) {
                 let url = remote.url.clone();
@@ -134,7 +146,7 @@ impl Mirror {
         } else {
             https::fetch(remote, wants, haves, cancel, &mut write)?;
         }
-        sink.finish(&self.dir)
+        sink.finish(&self.0.dir)
     }
 
     /// The newest commits that we have.
@@ -147,7 +159,7 @@ impl Mirror {
         }
         let haves: Result<Vec<Oid>, _> = walk.take(MAX_HAVES).collect();
         haves.map_err(|error| {
-            self.damaged.store(true, Ordering::Relaxed);
+            self.0.damaged.store(true, Ordering::Relaxed);
             failed(error)
         })
     }
@@ -155,7 +167,7 @@ impl Mirror {
     /// That the server kept its word.
     fn check_arrived(&self, remote: &Remote, wanted: &RemoteRefs) -> Result<(), GitError> {
         // Opened again: the objects that came are surely seen.
-        let repository = open_bare(&self.dir)?;
+        let repository = open_bare(&self.0.dir)?;
         let odb = repository.odb().map_err(corrupt("open its objects"))?;
         for (name, reference) in &wanted.0 {
             if !odb.exists(oid(&reference.oid)?) {
@@ -172,19 +184,19 @@ impl Mirror {
     fn publish(&self, wanted: &RemoteRefs) -> Result<(), GitError> {
         let mut state = self.state();
         if state.fetched != *wanted {
-            write_refs(&self.dir, wanted)?;
+            write_refs(&self.0.dir, wanted)?;
         }
-        *state = State::open(&self.dir)?;
+        *state = State::open(&self.0.dir)?;
         Ok(())
     }
 
     /// Throws everything away; the next fetch is a whole one. Until then there are no refs.
     fn make_anew(&self) -> Result<(), GitError> {
-        tracing::warn!(directory = %self.dir.display(), "the mirror is damaged and made anew");
+        tracing::warn!(directory = %self.0.dir.display(), "the mirror is damaged and made anew");
         let mut state = self.state();
-        create(&self.dir)?;
-        *state = State::open(&self.dir)?;
-        self.damaged.store(false, Ordering::Relaxed);
+        create(&self.0.dir)?;
+        *state = State::open(&self.0.dir)?;
+        self.0.damaged.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -225,7 +237,7 @@ impl Mirror {
 
     /// The files of a commit.
     pub fn commit(&self, commit: &str) -> Result<CommitFiles, GitError> {
-        let repository = open_bare(&self.dir)?;
+        let repository = open_bare(&self.0.dir)?;
         let root = repository
             .find_commit(oid(commit)?)
             .map(|found| found.tree_id())
@@ -233,7 +245,7 @@ impl Mirror {
                 self.note_damage();
                 corrupt("read a commit")(error)
             })?;
-        let damaged = Arc::clone(&self.damaged);
+        let damaged = Arc::clone(&self.0.damaged);
         Ok(CommitFiles::new(repository, commit, root, damaged))
     }
 
@@ -248,11 +260,11 @@ impl Mirror {
     }
 
     fn note_damage(&self) {
-        self.damaged.store(true, Ordering::Relaxed);
+        self.0.damaged.store(true, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,6 +29,14 @@ const HOST_KEYS: [&str; 6] = [
     "rsa-sha2-256",
 ];
 
+// libssh2's numbers, of which its Rust binding has no names.
+const TIMEOUT: i32 = -9;
+/// The private key cannot be read, or its passphrase is wrong.
+const FILE: i32 = -16;
+const METHOD_NONE: i32 = -17;
+const AUTHENTICATION_FAILED: i32 = -18;
+const PUBLICKEY_UNVERIFIED: i32 = -19;
+
 pub(super) fn list(remote: &Remote, cancel: &AtomicBool) -> Result<RemoteRefs, GitError> {
     let deadline = Deadline::new(remote, cancel);
     let mut conversation = Conversation::open(&deadline)?;
@@ -202,9 +210,19 @@ fn milliseconds(duration: Duration) -> u32 {
 }
 
 fn connection(remote: &Remote, error: &ssh2::Error) -> GitError {
-    GitError::Connection {
+    let url = remote.url.clone();
+    if error.code() == ErrorCode::Session(TIMEOUT) {
+        return timeout(remote);
+    }
+    let message = error.message().to_owned();
+    GitError::Connection { url, message }
+}
+
+fn timeout(remote: &Remote) -> GitError {
+    GitError::Timeout {
         url: remote.url.clone(),
-        message: error.message().to_owned(),
+        action: "connecting",
+        seconds: remote.limits.connect.as_secs(),
     }
 }
 
@@ -258,6 +276,7 @@ fn connect(remote: &Remote) -> Result<TcpStream, GitError> {
                 stream.set_nodelay(true).map_err(failed)?;
                 return Ok(stream);
             }
+            Err(error) if error.kind() == ErrorKind::TimedOut => return Err(timeout(remote)),
             Err(error) => last = Some(error),
         }
     }
@@ -303,13 +322,7 @@ fn check_host(remote: &Remote, known: &KnownHosts, session: &Session) -> Result<
     }
 }
 
-/// libssh2's numbers, of which its Rust binding has no names.
 fn refused(remote: &Remote, error: &ssh2::Error) -> GitError {
-    /// The key cannot be read, or its passphrase is wrong.
-    const FILE: i32 = -16;
-    const METHOD_NONE: i32 = -17;
-    const AUTHENTICATION_FAILED: i32 = -18;
-    const PUBLICKEY_UNVERIFIED: i32 = -19;
     let url = remote.url.clone();
     let message = error.message().to_owned();
     match error.code() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Reason;
 use super::read::{Condition, condition, cut, list, str_of, text, time};
-use super::template::{newest_pods, newest_replica_set};
+use super::template::{newest_pods, newest_replica_set, older_pods};
 use crate::object::Object;
 
 mod container;
@@ -59,6 +59,9 @@ pub fn findings(
     for pod in newest_pods(workload, pods, replica_sets) {
         of_pod(pod, is_job, now, &mut found);
     }
+    for pod in older_pods(workload, pods) {
+        found.extend(blocks(pod, now));
+    }
     found.sort_by(|a, b| (b.gravity, &a.pod, &a.container).cmp(&(a.gravity, &b.pod, &b.container)));
     found
 }
@@ -78,6 +81,23 @@ pub(super) fn why_failed(pod: &Object) -> (Reason, String) {
         cut,
     );
     (reason, message)
+}
+
+/// A pod of an older template that will not become ready, so that it is never replaced. The newest template is not at
+/// fault, and no other one would help.
+fn blocks(pod: &Object, now: Timestamp) -> Option<Finding> {
+    let mut trouble = Vec::new();
+    of_pod(pod, false, now, &mut trouble);
+    let first = trouble.into_iter().next()?;
+    Some(Finding {
+        message: cut(&format!(
+            "it is of an older template and not ready ({}), and is not replaced until it is; delete it",
+            first.reason
+        )),
+        reason: Reason::RolloutBlocked,
+        gravity: Gravity::Named,
+        ..first
+    })
 }
 
 fn of_pod(pod: &Object, is_job: bool, now: Timestamp, found: &mut Vec<Finding>) {

@@ -54,6 +54,10 @@ reasons! {
         "`spec.paused` is true, so the newest template is not rolled out.",
         "kubectl rollout resume deployment/NAME -n NAMESPACE"
     }
+    RolloutBlocked {
+        "A `StatefulSet` replaces its pods one by one and waits for one of an older template that will not become ready. Going back to a good template does not mend it: Kubernetes wants that pod deleted by hand.",
+        "kubectl delete pod POD -n NAMESPACE"
+    }
     ProgressDeadlineExceeded {
         "The Deployment made no progress within its `progressDeadlineSeconds`.",
         "kubectl describe deployment NAME -n NAMESPACE"

@@ -34,13 +34,9 @@ pub(super) fn newest_pods<'a>(
     pods: &'a [Object],
     replica_sets: &[Object],
 ) -> Vec<&'a Object> {
-    let living = |pod: &&Object| {
-        pod.at("/metadata/deletionTimestamp")
-            .is_none_or(serde_json::Value::is_null)
-    };
     let owned = |owner: &Object| -> Vec<&'a Object> {
         pods.iter()
-            .filter(living)
+            .filter(|pod| is_living(pod))
             .filter(|pod| owned_by(pod, owner))
             .collect()
     };
@@ -65,6 +61,26 @@ pub(super) fn newest_pods<'a>(
         }
         _ => Vec::new(),
     }
+}
+
+/// The pods of a `StatefulSet` that are of an older template and in the way of the newest one: it replaces its pods one by
+/// one, and waits for each that is not ready, even where the newest template would mend it.
+pub(super) fn older_pods<'a>(workload: &Object, pods: &'a [Object]) -> Vec<&'a Object> {
+    let revision = text(workload, "/status/updateRevision");
+    let waits = (workload.group(), workload.kind()) == ("apps", "StatefulSet")
+        && text(workload, "/spec/podManagementPolicy") != "Parallel"
+        && text(workload, "/spec/updateStrategy/type") != "OnDelete"
+        && !revision.is_empty()
+        && observed(workload);
+    pods.iter()
+        .filter(|pod| waits && is_living(pod) && owned_by(pod, workload))
+        .filter(|pod| pod.label(REVISION_HASH) != Some(revision))
+        .collect()
+}
+
+fn is_living(pod: &Object) -> bool {
+    pod.at("/metadata/deletionTimestamp")
+        .is_none_or(serde_json::Value::is_null)
 }
 
 const REVISION_HASH: &str = "controller-revision-hash";

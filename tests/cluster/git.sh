@@ -51,8 +51,10 @@ ScriptAlias / /usr/lib/git-core/git-http-backend/
 </Location>
 CONF
   # Apache's workers refuse to be root. Here they are root under another name: they may write what we wrote, and the reverse.
+  # A kill of the first process ends all of them.
   local as=()
-  [ "$(id -u)" != 0 ] || as=(unshare --user --map-user="$(id -u www-data)" --map-group="$(id -g www-data)")
+  [ "$(id -u)" != 0 ] ||
+    as=(unshare --user --pid --fork --kill-child --map-user="$(id -u www-data)" --map-group="$(id -g www-data)")
   exec "${as[@]}" apache2 -d "$dir" -f "$dir/apache.conf" -D FOREGROUND
 }
 

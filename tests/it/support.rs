@@ -8,3 +8,4 @@ pub mod node;
 pub mod process;
 pub mod repo;
 pub mod wait;
+pub mod wire;

@@ -205,7 +205,7 @@ fn durations() -> impl Strategy<Value = Duration> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     /// What a tenant writes as a check can fail, but not the agent.
     #[test]

@@ -98,6 +98,46 @@ impl GitServer {
         self.read("known_hosts")
     }
 
+    /// https: lets another user in.
+    pub fn add_user(&self, user: &str, password: &str) {
+        let output = Command::new("openssl")
+            .args(["passwd", "-apr1", password])
+            .output()
+            .expect("openssl starts");
+        let hash = String::from_utf8_lossy(&output.stdout);
+        self.append("users", &format!("{user}:{hash}"));
+    }
+
+    /// ssh: lets another key in, in the form of its `.pub` file.
+    pub fn authorize(&self, public: &str) {
+        self.append("identity.pub", public);
+    }
+
+    /// ssh: the fingerprint of the host key, as `ssh-keygen -l` shows it.
+    pub fn host_fingerprint(&self) -> String {
+        let output = Command::new("ssh-keygen")
+            .args(["-l", "-f"])
+            .arg(self.folder.path().join("host.pub"))
+            .output()
+            .expect("ssh-keygen starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let shown = text.split(' ').nth(1).expect("a fingerprint");
+        shown.to_owned()
+    }
+
+    /// ssh: [`GitServer::known_hosts`] with a hashed name, as `ssh-keygen -H` writes it.
+    pub fn hashed_known_hosts(&self) -> String {
+        let copy = self.folder.path().join("known_hosts.hashed");
+        std::fs::write(&copy, self.known_hosts()).expect("the folder can be written");
+        let done = Command::new("ssh-keygen")
+            .args(["-q", "-H", "-f"])
+            .arg(&copy)
+            .output()
+            .expect("ssh-keygen starts");
+        assert!(done.status.success());
+        self.read("known_hosts.hashed")
+    }
+
     /// ssh: gives the server another host key, as an attacker between would have, and returns the old `known_hosts`.
     pub fn change_host_key(&mut self) -> String {
         let old = self.known_hosts();
@@ -146,6 +186,14 @@ impl GitServer {
             );
         }
         git
+    }
+
+    fn append(&self, file: &str, text: &str) {
+        let path = self.folder.path().join(file);
+        let opened = std::fs::File::options().append(true).open(path);
+        opened
+            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+            .expect("the file can be written");
     }
 
     fn read(&self, file: &str) -> String {
