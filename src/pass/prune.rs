@@ -30,6 +30,8 @@ pub(super) async fn prune(
     if done.healthy && done.applied {
         memory.inventory_trusted = true;
     }
+    // What comes back to Git later is not what was applied before.
+    memory.applied.retain(|id, _| running.desired.contains(id));
     if plan.departed.is_empty() {
         return;
     }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{cluster::Cluster, http, manifests};
 use crate::support::{
-    agent::{Agent, Replica, grant_tenant},
+    agent::{Agent, grant_tenant},
     git::GitServer,
     node::{Namespace, Node},
 };
@@ -60,14 +60,13 @@ impl Stage {
     /// A service account that may do everything.
     pub async fn deployer(&self, name: &str) {
         self.cluster.create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
-        self.cluster
-            .create(json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                "metadata": {"name": format!("{}-{name}", self.namespace.name)},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace.name}],
-            }))
-            .await;
+        // Forced: a node that was kept may have that of another run.
+        let binding = json!({
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace.name}],
+        });
+        let binding_name = format!("{}-{name}", self.namespace.name);
+        self.cluster.force_apply("tests", "ClusterRoleBinding", &binding_name, binding).await;
     }
 
     async fn repository(&self, allow: &[&str]) {
@@ -242,25 +241,6 @@ impl Stage {
         let approval = serde_json::from_value(approval).expect("an object");
         let created = cluster.api("Approval").create(&PostParams::default(), &approval).await;
         created.map(|_| ()).map_err(|error| error.to_string())
-    }
-}
-
-impl Drop for Stage {
-    /// A replica that ends by itself gives the Lease back; the next test's need not wait for it.
-    fn drop(&mut self) {
-        end(self.agent.replica());
-    }
-}
-
-/// SIGTERM, and what must happen then, without a judgement.
-pub fn end(replica: &mut Replica) {
-    if !replica.process.is_running() {
-        return;
-    }
-    replica.process.signal("TERM");
-    let start = Instant::now();
-    while replica.process.is_running() && start.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

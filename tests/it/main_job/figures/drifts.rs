@@ -16,7 +16,7 @@ use crate::{
     main_job::{
         cluster::Cluster,
         sight::{Sight, Sighting},
-        stage::{PATIENCE, Stage, end},
+        stage::{PATIENCE, Stage},
     },
     need_node,
     support::agent::NAMESPACE,
@@ -115,7 +115,7 @@ impl Scene {
     async fn undone_by_the_next_leader(mut self, drifts: Vec<Drift>) -> Vec<(Drift, Option<Duration>)> {
         let stage = &mut self.stage;
         let leader = stage.leader(PATIENCE, None).await;
-        let mut second = stage.agent.second(&[]);
+        let second = stage.agent.second(&[]);
         crate::support::wait::wait_until(PATIENCE, "the second replica is ready", || async {
             (crate::main_job::http::get(&second.url(), "/readyz").0 == 200).then_some(())
         })
@@ -139,7 +139,7 @@ impl Scene {
         for (drift, (mark, live)) in drifts.into_iter().zip(made) {
             took.push((drift.clone(), self.since(&drift, mark, &live, led).await));
         }
-        end(&mut second);
+        drop(second);
         took
     }
 

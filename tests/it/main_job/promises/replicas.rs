@@ -9,7 +9,7 @@ use crate::{
         cluster::Cluster,
         manifests::config_map,
         sight::Sight,
-        stage::{PATIENCE, Stage, end},
+        stage::{PATIENCE, Stage},
     },
     need_node,
     support::agent::NAMESPACE,
@@ -29,7 +29,7 @@ async fn the_second_replica_takes_over_within_20_seconds() {
     let Some(node) = need_node!() else { return };
     let (mut stage, sight) = kept(node).await;
     let leader = stage.leader(PATIENCE, None).await;
-    let mut second = stage.agent.second(&[]);
+    let second = stage.agent.second(&[]);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(stage.leader(PATIENCE, None).await, leader, "the second one waits");
 
@@ -41,7 +41,7 @@ async fn the_second_replica_takes_over_within_20_seconds() {
     let took = killed.elapsed();
     let changed = sight.first(mark, PATIENCE, |sighting| *sighting.at("/data/a") == "hand").await.expect("seen");
     sight.expect(changed.0, PATIENCE, "the drift is undone", |sighting| *sighting.at("/data/a") == "git").await;
-    end(&mut second);
+    drop(second);
     assert!(took <= Duration::from_secs(20), "{took:?}");
 }
 
