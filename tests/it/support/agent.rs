@@ -146,7 +146,8 @@ impl Replica {
             .args(flags)
             .env("KUBECONFIG", kubeconfig(node, folder.path()))
             .env("HOME", folder.path())
-            .env("TMPDIR", folder.path());
+            .env("TMPDIR", folder.path())
+            .env("DRIFTLESS_DATA", folder.path().join("data"));
         let process = Process::start(&mut command, &log);
         wait_for_port(port, &log);
         Self {
