@@ -8,9 +8,14 @@ deployment() { k get deployment "$2" --namespace "$1" --output "jsonpath={$3}"; 
 
 # rendered_is_there ENVIRONMENT: every object that kustomize renders exists, and every Deployment is available.
 rendered_is_there() {
-  k kustomize "$checkout/overlays/$1" | k get --filename - --output name >/dev/null &&
-    k wait deployment --all --for=condition=Available --namespace "$1" --timeout=1s >/dev/null &&
-    is "$(k kustomize "$checkout/overlays/$1" | grep -c '^kind: Deployment')" count "$1" deployments
+  local rendered
+  rendered=$(k kustomize "$checkout/overlays/$1")
+  k get --filename - --output name <<<"$rendered" >/dev/null &&
+    is "$(grep -c '^kind: Deployment' <<<"$rendered")" available "$1" && is "$(available "$1")" count "$1" deployments
+}
+available() {
+  k get deployments --namespace "$1" --output \
+    'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Available")].status}{"\n"}{end}' | grep -c True
 }
 count() { k get "$2" --namespace "$1" --output name | wc -l; }
 
@@ -133,7 +138,7 @@ scene_rest() {
   # A watch is counted when it ends; as long as it lasts it sends nothing.
   all=$(tail -n "+$((from + 1))" "$STATE/audit.log" | grep '"username":"system:serviceaccount:driftless-system:driftless"' |
     grep -v '"stage":"ResponseStarted"' | sed -E 's/.*"requestURI":"([^?"]*).*"verb":"([a-z]+)".*/\2 \1/' | sort | uniq -c | sort -rn)
-  awk -v seconds=$seconds '{printf "    %4d a minute: %s %s\n", $1 * 60 / seconds, $2, $3}' <<<"$all"
+  awk -v seconds=$seconds 'NF {printf "    %4d a minute: %s %s\n", $1 * 60 / seconds, $2, $3}' <<<"$all"
   polls=$(tail -n "+$((polls + 1))" "$STATE/git/access.log" | grep -c ' 200 GET .*info/refs')
   printf '    %4d a minute: git ls-remote\n' $((polls * 60 / seconds))
   check 'the lease is kept: the agent is there' grep -q leases <<<"$all" || return

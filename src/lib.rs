@@ -26,3 +26,6 @@ pub mod status;
 pub mod telemetry;
 pub mod tree;
 pub mod yaml;
+
+#[cfg(test)]
+mod docs;

@@ -8,7 +8,7 @@ use super::{
 use crate::api::Drift;
 use crate::desired::DesiredObject;
 use crate::fields::{
-    Additions, additions, fingerprint, human, missing, own_fields, take_over, who,
+    Additions, additions, fingerprint, human, is_rewritten, missing, own_fields, take_over, who,
 };
 use crate::object::{ENVIRONMENT_LABEL, Object};
 
@@ -161,8 +161,13 @@ fn upkeep(
         Vec::new()
     };
     let certain = known.is_some() || input.recorded;
-    let drifted =
-        certain && (!taken.is_empty() || !lost.is_empty() || (known.is_some() && touched));
+    // A field that Git does not decide may have passed from us to whoever decides it: that alone is nobody's drift.
+    let handed_over = touched
+        && lost.is_empty()
+        && body::is_partial(input, desired)
+        && known.is_some_and(|known| !is_rewritten(live, &known.fingerprint));
+    let drifted = certain
+        && (!taken.is_empty() || !lost.is_empty() || (known.is_some() && touched && !handed_over));
     if !drifted {
         return (touched || input.reapply || !taken.is_empty()).then(|| {
             let reason = if certain {
