@@ -26,7 +26,16 @@ fn unreadable(path: &str, error: &io::Error) -> FileError {
 fn present<T>(path: &str, result: io::Result<T>) -> Result<Option<T>, FileError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::InvalidFilename
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(unreadable(path, &error)),
     }
 }
@@ -37,7 +46,13 @@ impl Files for Checkout {
             return Ok(None);
         }
         let metadata = present(path, fs::metadata(real(path)))?;
-        Ok(metadata.map(|metadata| if metadata.is_dir() { EntryKind::Directory } else { EntryKind::File }))
+        Ok(metadata.map(|metadata| {
+            if metadata.is_dir() {
+                EntryKind::Directory
+            } else {
+                EntryKind::File
+            }
+        }))
     }
 
     fn read(&self, path: &str) -> Result<Option<Arc<[u8]>>, FileError> {
@@ -62,7 +77,11 @@ impl Files for Checkout {
                     path: entry.path().display().to_string(),
                 });
             };
-            let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let below = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}/{name}")
+            };
             if let Some(kind) = self.kind(&below)? {
                 list.push(Entry { name, kind });
             }

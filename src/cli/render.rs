@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::checkout::Checkout;
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 pub struct Arguments {
     /// The directory with the kustomization.
     #[arg(default_value = ".")]
@@ -86,8 +87,16 @@ impl Arguments {
             (self.enable_exec, "enable-exec", executes),
             (self.enable_helm, "enable-helm", charts),
             (self.helm_command.is_some(), "helm-command", charts),
-            (!self.helm_api_versions.is_empty(), "helm-api-versions", charts),
-            (self.helm_kube_version.is_some(), "helm-kube-version", charts),
+            (
+                !self.helm_api_versions.is_empty(),
+                "helm-api-versions",
+                charts,
+            ),
+            (
+                self.helm_kube_version.is_some(),
+                "helm-kube-version",
+                charts,
+            ),
             (self.helm_debug, "helm-debug", charts),
             (self.network, "network", containers),
             (self.network_name.is_some(), "network-name", containers),
@@ -124,7 +133,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     match &arguments.output {
         Some(path) if path.is_dir() => write_each(&build, path),
-        Some(path) => fs::write(path, build.to_yaml()).with_context(|| format!("cannot write {}", path.display())),
+        Some(path) => fs::write(path, build.to_yaml())
+            .with_context(|| format!("cannot write {}", path.display())),
         None => {
             let written = std::io::stdout().write_all(build.to_yaml().as_bytes());
             written.context("cannot write to the standard output")
@@ -134,7 +144,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 /// The real directory, as a path from the root without the slash in front.
 fn absolute(directory: &str) -> Result<String> {
-    let real = fs::canonicalize(directory).with_context(|| format!("`{directory}` is not a directory"))?;
+    let real =
+        fs::canonicalize(directory).with_context(|| format!("`{directory}` is not a directory"))?;
     let Some(text) = real.to_str() else {
         bail!("`{}` is not UTF-8", real.display());
     };
@@ -148,7 +159,11 @@ fn write_each(build: &Build, directory: &Path) -> Result<()> {
         let part = |text: &str| text.to_lowercase().replace(['/', ':'], "_");
         let mut parts = Vec::new();
         parts.extend(object.namespace().map(part));
-        parts.extend([object.api_version(), object.kind(), object.name()].into_iter().map(part));
+        parts.extend(
+            [object.api_version(), object.kind(), object.name()]
+                .into_iter()
+                .map(part),
+        );
         let path = directory.join(format!("{}.yaml", parts.join("_")));
         let text = to_yaml(&Value::Object(object.0.clone()));
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,4 +1,4 @@
-//! Values inside of JSON or YAML that stands in a text field, such as a file in a ConfigMap.
+//! Values inside of JSON or YAML that stands in a text field, such as a file in a `ConfigMap`.
 
 use serde_json::Value;
 
@@ -29,7 +29,9 @@ pub fn put(
             continue;
         }
         let text = tree.text(holder).to_owned();
-        let Ok(Some(inner)) = parse(&text, "", limits) else { continue };
+        let Ok(Some(inner)) = parse(&text, "", limits) else {
+            continue;
+        };
         let root = tree.import(&inner.tree, inner.root);
         let targets = find(tree, root, &path[split..], create, limits)?;
         if targets.is_empty() {
