@@ -205,20 +205,16 @@ fn find(context: &Context<'_>, loader: &Loader) -> Result<String> {
     let files = kustomization_files(context.files, loader.root())?;
     match &files[..] {
         [file] => Ok(file.clone()),
-        [] => {
-            fail(format!(
-                "unable to find one of {} in directory `{}`",
-                FILE_NAMES.map(|name| format!("`{name}`")).join(", "),
-                display(loader.root())
-            ))
-        }
-        _ => {
-            fail(format!(
-                "Found multiple kustomization files under `{}`: {}",
-                display(loader.root()),
-                files.join(", ")
-            ))
-        }
+        [] => fail(format!(
+            "unable to find one of {} in directory `{}`",
+            FILE_NAMES.map(|name| format!("`{name}`")).join(", "),
+            display(loader.root())
+        )),
+        _ => fail(format!(
+            "Found multiple kustomization files under `{}`: {}",
+            display(loader.root()),
+            files.join(", ")
+        )),
     }
 }
 
