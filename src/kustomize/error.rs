@@ -147,11 +147,7 @@ impl From<YamlErrors> for BuildErrors {
                 .into_iter()
                 .map(|problem| {
                     let error = BuildError::new(problem.message).at(problem.place);
-                    if problem.file.is_empty() {
-                        error
-                    } else {
-                        error.in_file(&problem.file)
-                    }
+                    if problem.file.is_empty() { error } else { error.in_file(&problem.file) }
                 })
                 .collect(),
         )
@@ -184,10 +180,6 @@ impl Problems {
     }
 
     pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(BuildErrors(self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(BuildErrors(self.0)) }
     }
 }

@@ -3,9 +3,7 @@
 use serde_json::Value;
 
 use super::error::{BuildError, Result, fail};
-use crate::yaml::{
-    Kind, Limits, Node, NodeId, Scalar, Style, Tag, Tree, float_text, parse, resolve, resolve_1_1,
-};
+use crate::yaml::{Kind, Limits, Node, NodeId, Scalar, Style, Tag, Tree, float_text, parse, resolve, resolve_1_1};
 
 /// A decoded patch.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +21,7 @@ impl JsonPatch {
     /// Reads a patch written as JSON or YAML; `None` if there is nothing in it.
     pub fn read(text: &str, limits: &Limits) -> Result<Option<Self>> {
         let value = if text.starts_with('[') {
-            serde_json::from_str(text)
-                .map_err(|error| BuildError::new(format!("not a JSON patch: {error}")))?
+            serde_json::from_str(text).map_err(|error| BuildError::new(format!("not a JSON patch: {error}")))?
         } else {
             match parse(text, "", limits)? {
                 Some(document) => value_1_1(&document.tree, document.root)?,
@@ -43,11 +40,7 @@ impl JsonPatch {
                 Some(Value::String(text)) => Some(text),
                 _ => None,
             };
-            let (op, path, from) = (
-                fields.remove("op"),
-                fields.remove("path"),
-                fields.remove("from"),
-            );
+            let (op, path, from) = (fields.remove("op"), fields.remove("path"), fields.remove("from"));
             operations.push(Operation {
                 op: text(op).unwrap_or_else(|| "unknown".to_owned()),
                 path: text(path),
@@ -77,15 +70,11 @@ type Outcome<T = ()> = std::result::Result<T, String>;
 
 impl Operation {
     fn path(&self) -> Outcome<&str> {
-        self.path
-            .as_deref()
-            .ok_or_else(|| format!("{}: there is no `path`", self.op))
+        self.path.as_deref().ok_or_else(|| format!("{}: there is no `path`", self.op))
     }
 
     fn from(&self) -> Outcome<&str> {
-        self.from
-            .as_deref()
-            .ok_or_else(|| format!("{}: there is no `from`", self.op))
+        self.from.as_deref().ok_or_else(|| format!("{}: there is no `from`", self.op))
     }
 
     fn apply(&self, document: &mut Value) -> Outcome {
@@ -187,9 +176,7 @@ fn container<'d>(document: &'d mut Value, path: &str) -> Outcome<(&'d mut Value,
             Value::Object(map) => map.get_mut(&key),
             Value::Array(list) => {
                 let length = list.len();
-                index(&key, length, path)
-                    .ok()
-                    .and_then(|index| list.get_mut(index))
+                index(&key, length, path).ok().and_then(|index| list.get_mut(index))
             }
             _ => None,
         }
@@ -205,9 +192,7 @@ fn container<'d>(document: &'d mut Value, path: &str) -> Outcome<(&'d mut Value,
 
 /// The position that a path part means in a list of this length; negative ones count from the end.
 fn index(key: &str, length: usize, path: &str) -> Outcome<usize> {
-    let given: i64 = key
-        .parse()
-        .map_err(|_| format!("`{path}`: `{key}` is not a list index"))?;
+    let given: i64 = key.parse().map_err(|_| format!("`{path}`: `{key}` is not a list index"))?;
     let count = i64::try_from(length).unwrap_or(i64::MAX);
     let index = if given < 0 { given + count } else { given };
     usize::try_from(index)
@@ -282,14 +267,11 @@ pub fn value_1_1(tree: &Tree, id: NodeId) -> Result<Value> {
                 Scalar::Int(value) => value.into(),
                 Scalar::Uint(value) => value.into(),
                 Scalar::Float(value) => serde_json::Number::from_f64(value).map_or_else(
-                    || {
-                        fail(format!("`{}` has no JSON form", node.text))
-                            .map_err(|error| error.at(node.place))
-                    },
+                    || fail(format!("`{}` has no JSON form", node.text)).map_err(|error| error.at(node.place)),
                     |number| Ok(Value::Number(number)),
                 )?,
                 Scalar::Timestamp(text) => Value::String(text),
-                Scalar::Merge | Scalar::Str => Value::String(node.text.to_string()),
+                Scalar::Str => Value::String(node.text.to_string()),
             }
         }
     })
@@ -316,9 +298,7 @@ pub fn from_value(tree: &mut Tree, value: &Value) -> NodeId {
         Value::Null => tree.scalar("null", Tag::Null),
         Value::Bool(value) => tree.scalar(if *value { "true" } else { "false" }, Tag::Bool),
         Value::Number(number) => {
-            let text = number
-                .as_f64()
-                .map_or_else(|| number.to_string(), float_text);
+            let text = number.as_f64().map_or_else(|| number.to_string(), float_text);
             let tag = resolve(&text).tag();
             tree.scalar(&text, tag)
         }

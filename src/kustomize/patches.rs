@@ -12,7 +12,7 @@ use super::node;
 use super::resource::{Resource, Resources};
 use super::selector::Selector;
 use super::types::Patch;
-use crate::yaml::{Kind, Style, Tag, to_value};
+use crate::yaml::{Kind, NodeId, Style, Tag, Tree, to_value};
 
 /// An entry of `patches`, loaded.
 #[derive(Debug)]
@@ -29,15 +29,9 @@ impl PatchTransformer {
         let (text, source, file) = match (inline.is_empty(), patch.path.is_empty()) {
             (true, true) => return fail("must specify one of patch and path"),
             (false, false) => return fail("patch and path can't be set at the same time"),
-            (false, true) => (
-                inline.to_owned(),
-                "the inline patch".to_owned(),
-                String::new(),
-            ),
+            (false, true) => (inline.to_owned(), "the inline patch".to_owned(), String::new()),
             (true, false) => {
-                let (file, text) = loader
-                    .load_text(context, &patch.path)
-                    .map_err(|errors| errors.field("path"))?;
+                let (file, text) = loader.load_text(context, &patch.path).map_err(|errors| errors.field("path"))?;
                 (text, format!("the patch `{}`", patch.path), file)
             }
         };
@@ -45,9 +39,7 @@ impl PatchTransformer {
         let json = JsonPatch::read(&text, &context.yaml_limits());
         let (merges, json) = match (merges, json) {
             (Ok(merges), Ok(Some(json))) if !merges.is_empty() && !json.is_empty() => {
-                return fail(format!(
-                    "{source} illegally qualifies as both a strategic merge and a JSON patch"
-                ));
+                return fail(format!("{source} illegally qualifies as both a strategic merge and a JSON patch"));
             }
             (Ok(merges), _) => (merges, None),
             (Err(_), Ok(json)) => (Vec::new(), json),
@@ -67,8 +59,15 @@ impl PatchTransformer {
             if merge.origin.file.is_empty() {
                 merge.origin.line = 0;
             }
-            merge.allow_name_change |= patch.allow_name_change;
-            merge.allow_kind_change |= patch.allow_kind_change;
+            for (allowed, flag, name) in [
+                (patch.allow_name_change, &mut merge.allow_name_change, ALLOW_NAME_CHANGE),
+                (patch.allow_kind_change, &mut merge.allow_kind_change, ALLOW_KIND_CHANGE),
+            ] {
+                if allowed {
+                    *flag = true;
+                    note(&mut context.tree, merge.root, name)?;
+                }
+            }
         }
         Ok(transformer)
     }
@@ -76,16 +75,12 @@ impl PatchTransformer {
     pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
         if let Some(json) = &self.json {
             let Some(target) = &self.target else {
-                return fail(format!(
-                    "must specify a target for JSON patch: {}",
-                    self.source
-                ));
+                return fail(format!("must specify a target for JSON patch: {}", self.source));
             };
             for at in resources.select(context, target)? {
                 let resource = &mut resources.list_mut()[at];
                 resource.store_previous_id(context);
-                apply_json(context, resource, json)
-                    .map_err(|errors| errors.context(&self.source))?;
+                apply_json(context, resource, json).map_err(|errors| errors.context(&self.source))?;
             }
             return Ok(());
         }
@@ -93,8 +88,7 @@ impl PatchTransformer {
             (_, []) => Ok(()),
             (Some(target), [patch]) => {
                 let selected = resources.select(context, target)?;
-                apply_to_selected(context, resources, &selected, patch)
-                    .map_err(|errors| errors.context(&self.source))
+                apply_to_selected(context, resources, &selected, patch).map_err(|errors| errors.context(&self.source))
             }
             (Some(_), _) => fail(format!(
                 "Multiple Strategic-Merge Patches in one `patches` entry is not allowed to set `patches.target` field: {}",
@@ -109,8 +103,7 @@ impl PatchTransformer {
                     })?;
                     let patch = patch.copy(&mut context.tree);
                     let target = &mut resources.list_mut()[at];
-                    apply_merge(context, target, &patch)
-                        .map_err(|errors| errors.context(&self.source))?;
+                    apply_merge(context, target, &patch).map_err(|errors| errors.context(&self.source))?;
                 }
                 Ok(())
             }
@@ -119,12 +112,7 @@ impl PatchTransformer {
 }
 
 /// The strategic-merge patches of `patchesStrategicMerge` (paths or inline) or of one text.
-pub fn load_merges(
-    context: &mut Context<'_>,
-    loader: &Loader,
-    paths: &[String],
-    text: &str,
-) -> Result<Vec<Resource>> {
+pub fn load_merges(context: &mut Context<'_>, loader: &Loader, paths: &[String], text: &str) -> Result<Vec<Resource>> {
     let mut patches = Vec::new();
     for path in paths {
         if let Ok(inline) = resources_from(context, path.as_bytes(), "") {
@@ -141,20 +129,13 @@ pub fn load_merges(
         patches.extend(resources_from(context, text.as_bytes(), "")?);
     }
     if patches.is_empty() {
-        return fail(format!(
-            "patch appears to be empty; files=[{}]",
-            paths.join(" ")
-        ));
+        return fail(format!("patch appears to be empty; files=[{}]", paths.join(" ")));
     }
     Ok(patches)
 }
 
 /// Merges each patch into the one object that it names.
-pub fn apply_merges(
-    context: &mut Context<'_>,
-    resources: &mut Resources,
-    patches: &[Resource],
-) -> Result<()> {
+pub fn apply_merges(context: &mut Context<'_>, resources: &mut Resources, patches: &[Resource]) -> Result<()> {
     for patch in patches {
         let id = patch.original_id(context);
         let at = resources
@@ -166,16 +147,8 @@ pub fn apply_merges(
 }
 
 /// Merges a patch into all objects that have the identity of a selected one.
-fn apply_to_selected(
-    context: &mut Context<'_>,
-    resources: &mut Resources,
-    selected: &[usize],
-    patch: &Resource,
-) -> Result<()> {
-    let ids: HashSet<_> = selected
-        .iter()
-        .map(|at| resources.list()[*at].id(context))
-        .collect();
+fn apply_to_selected(context: &mut Context<'_>, resources: &mut Resources, selected: &[usize], patch: &Resource) -> Result<()> {
+    let ids: HashSet<_> = selected.iter().map(|at| resources.list()[*at].id(context)).collect();
     for at in 0..resources.len() {
         let resource = &resources.list()[at];
         if resource.is_gone(&context.tree) || !ids.contains(&resource.id(context)) {
@@ -207,13 +180,14 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     if patch.allow_name_change || patch.allow_kind_change {
         resource.store_previous_id(context);
     }
-    let merged =
-        merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
-            let words = format!("merging into {}", node::describe(&context.tree, object));
-            errors
-                .context(&words)
-                .each(|error| patch.origin.place(error))
-        })?;
+    let marked = resource.has_build_state() && clears_annotations(&context.tree, patch.root);
+    if marked {
+        mark(&mut context.tree, object)?;
+    }
+    let merged = merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
+        let words = format!("merging into {}", node::describe(&context.tree, object));
+        errors.context(&words).each(|error| patch.origin.place(error))
+    })?;
     let tree = &mut context.tree;
     if merged.is_none() {
         resource.delete(tree);
@@ -221,6 +195,9 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     // What replaces the whole object (`$patch: replace` at the top) is let go, as kustomize does.
     if resource.is_gone(tree) {
         return Ok(());
+    }
+    if marked && !unmark(tree, object) {
+        resource.forget_build_state();
     }
     if !patch.allow_kind_change {
         node::set_at(tree, object, &["kind"], &kind)?;
@@ -232,26 +209,51 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     context.check_budget()
 }
 
+/// kustomize keeps notes of its own in the annotations; this one stands for them while a patch is applied.
 const MARKER: &str = "internal.config.kubernetes.io/previousNames";
 
-/// Applies a JSON patch to an object.
-pub fn apply_json(
-    context: &mut Context<'_>,
-    resource: &mut Resource,
-    patch: &JsonPatch,
-) -> Result<()> {
-    let tree = &mut context.tree;
-    let object = resource.root;
-    let place = |error: BuildError| resource.origin.place(error);
-    // kustomize keeps notes of its own in the annotations, so there are some for the patch to add to.
-    let marked = resource.has_build_state();
-    if marked
-        && let Some(annotations) =
-            node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
+const ALLOW_NAME_CHANGE: &str = "internal.config.kubernetes.io/allowNameChange";
+const ALLOW_KIND_CHANGE: &str = "internal.config.kubernetes.io/allowKindChange";
+
+/// Adds such a note, which makes text of all annotations.
+fn note(tree: &mut Tree, object: NodeId, name: &str) -> Result<()> {
+    let mut annotations = node::metadata_map(tree, object, "annotations");
+    annotations.push((name.to_owned(), "enabled".to_owned()));
+    node::set_metadata_map(tree, object, "annotations", &annotations)
+}
+
+fn mark(tree: &mut Tree, object: NodeId) -> Result<()> {
+    if let Some(annotations) = node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
         && tree.kind(annotations) == Kind::Map
     {
         let value = tree.scalar("x", Tag::Str);
         tree.append_field(annotations, MARKER, Style::Plain, value);
+    }
+    Ok(())
+}
+
+/// Whether the mark was still there.
+fn unmark(tree: &mut Tree, object: NodeId) -> bool {
+    let annotations = tree.at(object, &["metadata", "annotations"]);
+    annotations.is_some_and(|annotations| tree.remove(annotations, MARKER).is_some())
+}
+
+/// Whether a patch may take annotations away that it does not name.
+fn clears_annotations(tree: &Tree, patch: NodeId) -> bool {
+    let takes_away = |id: NodeId| tree.node(id).is_null() || tree.get(id, "$patch").is_some();
+    let metadata = tree.get(patch, "metadata");
+    metadata.is_some_and(takes_away)
+        || metadata.and_then(|id| tree.get(id, "annotations")).is_some_and(takes_away)
+}
+
+/// Applies a JSON patch to an object.
+pub fn apply_json(context: &mut Context<'_>, resource: &mut Resource, patch: &JsonPatch) -> Result<()> {
+    let tree = &mut context.tree;
+    let object = resource.root;
+    let place = |error: BuildError| resource.origin.place(error);
+    // So there are annotations for the patch to add to.
+    if resource.has_build_state() {
+        mark(tree, object)?;
     }
     let mut value = to_value(tree, object)?;
     patch.apply(&mut value).map_err(|errors| {

@@ -29,9 +29,7 @@ pub fn put(
             continue;
         }
         let text = tree.text(holder).to_owned();
-        let Ok(Some(inner)) = parse(&text, "", limits) else {
-            continue;
-        };
+        let Ok(Some(inner)) = parse(&text, "", limits) else { continue };
         let root = tree.import(&inner.tree, inner.root);
         let targets = find(tree, root, &path[split..], create, limits)?;
         if targets.is_empty() {

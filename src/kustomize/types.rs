@@ -17,9 +17,7 @@ pub struct GeneratorOptions {
 impl GeneratorOptions {
     /// The options of one generator, with those of all generators.
     pub fn merged(local: Option<&Self>, global: Option<&Self>) -> Option<Self> {
-        let Some(global) = global else {
-            return local.cloned();
-        };
+        let Some(global) = global else { return local.cloned() };
         let mut merged = local.cloned().unwrap_or_default();
         for (into, from) in [
             (&mut merged.labels, &global.labels),
@@ -168,46 +166,24 @@ pub fn field_spec(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> FieldSpe
     }
 }
 
-pub fn field_specs<'t>(
-    decoder: &mut Decoder<'t>,
-    fields: &Fields<'t>,
-    name: &str,
-) -> Vec<FieldSpec> {
+pub fn field_specs<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Vec<FieldSpec> {
     let list = decoder.list(fields, name);
-    list.into_iter()
-        .map(|(id, path)| field_spec(decoder, id, &path))
-        .collect()
+    list.into_iter().map(|(id, path)| field_spec(decoder, id, &path)).collect()
 }
 
 /// Kinds with the fields that refer to them by name.
-pub fn back_references<'t>(
-    decoder: &mut Decoder<'t>,
-    fields: &Fields<'t>,
-    name: &str,
-) -> Vec<(Gvk, Vec<FieldSpec>)> {
+pub fn back_references<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Vec<(Gvk, Vec<FieldSpec>)> {
     let mut result = Vec::new();
     for (id, path) in decoder.list(fields, name) {
-        if let Some(fields) = decoder.fields(id, &path, &["group", "version", "kind", "fieldSpecs"])
-        {
-            result.push((
-                gvk(decoder, &fields),
-                field_specs(decoder, &fields, "fieldSpecs"),
-            ));
+        if let Some(fields) = decoder.fields(id, &path, &["group", "version", "kind", "fieldSpecs"]) {
+            result.push((gvk(decoder, &fields), field_specs(decoder, &fields, "fieldSpecs")));
         }
     }
     result
 }
 
 pub fn selector(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Selector {
-    let known = &[
-        "group",
-        "version",
-        "kind",
-        "name",
-        "namespace",
-        "annotationSelector",
-        "labelSelector",
-    ];
+    let known = &["group", "version", "kind", "name", "namespace", "annotationSelector", "labelSelector"];
     let Some(fields) = decoder.fields(id, path, known) else {
         return Selector::default();
     };
@@ -218,27 +194,14 @@ pub fn selector(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Selector {
     }
 }
 
-pub fn optional_selector<'t>(
-    decoder: &mut Decoder<'t>,
-    fields: &Fields<'t>,
-    name: &str,
-) -> Option<Selector> {
+pub fn optional_selector<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Option<Selector> {
     let id = fields.get(name)?;
     Some(selector(decoder, id, &fields.path(name)))
 }
 
-pub fn generator_options<'t>(
-    decoder: &mut Decoder<'t>,
-    fields: &Fields<'t>,
-    name: &str,
-) -> Option<GeneratorOptions> {
+pub fn generator_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Option<GeneratorOptions> {
     let id = fields.get(name)?;
-    let known = &[
-        "labels",
-        "annotations",
-        "disableNameSuffixHash",
-        "immutable",
-    ];
+    let known = &["labels", "annotations", "disableNameSuffixHash", "immutable"];
     let fields = decoder.fields(id, &fields.path(name), known)?;
     Some(GeneratorOptions {
         labels: decoder.text_map(&fields, "labels"),
@@ -249,15 +212,7 @@ pub fn generator_options<'t>(
 }
 
 pub const GENERATOR_FIELDS: &[&str] = &[
-    "namespace",
-    "name",
-    "behavior",
-    "literals",
-    "files",
-    "envs",
-    "env",
-    "options",
-    "type",
+    "namespace", "name", "behavior", "literals", "files", "envs", "env", "options", "type",
 ];
 const CONFIG_MAP_FIELDS: &[&str] = GENERATOR_FIELDS.split_at(8).0;
 
@@ -279,17 +234,8 @@ pub fn generator_args<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Gen
     }
 }
 
-pub fn generators<'t>(
-    decoder: &mut Decoder<'t>,
-    fields: &Fields<'t>,
-    name: &str,
-    secret: bool,
-) -> Vec<GeneratorArgs> {
-    let known = if secret {
-        GENERATOR_FIELDS
-    } else {
-        CONFIG_MAP_FIELDS
-    };
+pub fn generators<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str, secret: bool) -> Vec<GeneratorArgs> {
+    let known = if secret { GENERATOR_FIELDS } else { CONFIG_MAP_FIELDS };
     let mut result = Vec::new();
     for (id, path) in decoder.list(fields, name) {
         if let Some(fields) = decoder.fields(id, &path, known) {
@@ -327,11 +273,7 @@ pub fn patch_of<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, inline: &str
         ..Patch::default()
     };
     if let Some(id) = fields.get("options")
-        && let Some(options) = decoder.fields(
-            id,
-            &fields.path("options"),
-            &["allowNameChange", "allowKindChange"],
-        )
+        && let Some(options) = decoder.fields(id, &fields.path("options"), &["allowNameChange", "allowKindChange"])
     {
         patch.allow_name_change = decoder.flag(&options, "allowNameChange");
         patch.allow_kind_change = decoder.flag(&options, "allowKindChange");
@@ -386,15 +328,7 @@ fn field_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<F
 
 fn source<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<Source> {
     let id = fields.get("source")?;
-    let known = &[
-        "group",
-        "version",
-        "kind",
-        "name",
-        "namespace",
-        "fieldPath",
-        "options",
-    ];
+    let known = &["group", "version", "kind", "name", "namespace", "fieldPath", "options"];
     let fields = decoder.fields(id, &fields.path("source"), known)?;
     Some(Source {
         id: res_id(decoder, &fields),
@@ -404,43 +338,30 @@ fn source<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<Source> 
 }
 
 fn replacement_target(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Target {
-    let Some(fields) = decoder.fields(id, path, &["select", "reject", "fieldPaths", "options"])
-    else {
+    let Some(fields) = decoder.fields(id, path, &["select", "reject", "fieldPaths", "options"]) else {
         return Target::default();
     };
     let reject = decoder.list(&fields, "reject");
     Target {
         select: optional_selector(decoder, &fields, "select"),
-        reject: reject
-            .into_iter()
-            .map(|(id, path)| selector(decoder, id, &path))
-            .collect(),
+        reject: reject.into_iter().map(|(id, path)| selector(decoder, id, &path)).collect(),
         field_paths: decoder.texts(&fields, "fieldPaths"),
         options: field_options(decoder, &fields),
     }
 }
 
 pub fn replacement(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Replacement {
-    let Some(fields) = decoder.fields(id, path, &["source", "sourceValue", "targets", "path"])
-    else {
+    let Some(fields) = decoder.fields(id, path, &["source", "sourceValue", "targets", "path"]) else {
         return Replacement::default();
     };
-    let targets = fields
-        .get("targets")
-        .is_some()
-        .then(|| decoder.list(&fields, "targets"));
+    let targets = fields.get("targets").is_some().then(|| decoder.list(&fields, "targets"));
     Replacement {
         path: decoder.text(&fields, "path"),
         source: source(decoder, &fields),
-        source_value: fields
-            .get("sourceValue")
-            .is_some()
-            .then(|| decoder.text(&fields, "sourceValue")),
+        source_value: fields.get("sourceValue").is_some().then(|| decoder.text(&fields, "sourceValue")),
         targets: targets.map(|list| {
             let targets = list.into_iter();
-            targets
-                .map(|(id, path)| replacement_target(decoder, id, &path))
-                .collect()
+            targets.map(|(id, path)| replacement_target(decoder, id, &path)).collect()
         }),
     }
 }
@@ -451,14 +372,7 @@ pub fn var(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Var {
         return result;
     };
     result.name = decoder.text(&fields, "name");
-    let known = &[
-        "apiVersion",
-        "group",
-        "version",
-        "kind",
-        "name",
-        "namespace",
-    ];
+    let known = &["apiVersion", "group", "version", "kind", "name", "namespace"];
     if let Some(objref) = fields.get("objref")
         && let Some(fields) = decoder.fields(objref, &fields.path("objref"), known)
     {
@@ -487,26 +401,15 @@ pub fn var(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Var {
 
 pub fn sort_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<SortOptions> {
     let id = fields.get("sortOptions")?;
-    let fields = decoder.fields(
-        id,
-        &fields.path("sortOptions"),
-        &["order", "legacySortOptions"],
-    )?;
+    let fields = decoder.fields(id, &fields.path("sortOptions"), &["order", "legacySortOptions"])?;
     let mut options = SortOptions {
         order: decoder.text(&fields, "order"),
         legacy: None,
     };
     if let Some(id) = fields.get("legacySortOptions")
-        && let Some(fields) = decoder.fields(
-            id,
-            &fields.path("legacySortOptions"),
-            &["orderFirst", "orderLast"],
-        )
+        && let Some(fields) = decoder.fields(id, &fields.path("legacySortOptions"), &["orderFirst", "orderLast"])
     {
-        options.legacy = Some((
-            decoder.texts(&fields, "orderFirst"),
-            decoder.texts(&fields, "orderLast"),
-        ));
+        options.legacy = Some((decoder.texts(&fields, "orderFirst"), decoder.texts(&fields, "orderLast")));
     }
     Some(options)
 }

@@ -14,6 +14,7 @@ use super::apply::Done;
 use super::{Memory, Pass, Running};
 use crate::api::{Approval, ApprovalSpec, ApprovalStatus, HeldObject};
 use crate::desired::{Desired, Kinds};
+use crate::object::Id;
 use crate::plan::{Action, Departed, LiveState, Plan};
 use crate::prune::{Evidence, Gate, GatePurpose, gate, is_protected};
 
@@ -31,7 +32,10 @@ pub(super) async fn prune(
         memory.inventory_trusted = true;
     }
     // What comes back to Git later is not what was applied before.
-    memory.applied.retain(|id, _| running.desired.contains(id));
+    let wanted = |id: &Id| running.desired.contains(id);
+    memory.applied.retain(|id, _| wanted(id));
+    memory.health.retain(|id, _| wanted(id));
+    memory.steady.retain(wanted);
     if plan.departed.is_empty() {
         return;
     }

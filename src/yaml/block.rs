@@ -18,9 +18,7 @@ pub fn to_block(tree: &Tree, id: NodeId) -> String {
 }
 
 fn is_block(node: &Node) -> bool {
-    matches!(node.kind, Kind::Map | Kind::Seq)
-        && !node.items.is_empty()
-        && node.style != Style::Flow
+    matches!(node.kind, Kind::Map | Kind::Seq) && !node.items.is_empty() && node.style != Style::Flow
 }
 
 fn collection(tree: &Tree, id: NodeId, indent: usize, inline: bool, out: &mut String) {
@@ -39,11 +37,7 @@ fn collection(tree: &Tree, id: NodeId, indent: usize, inline: bool, out: &mut St
             let node = tree.node(value);
             if is_block(node) {
                 out.push('\n');
-                let below = if node.kind == Kind::Seq {
-                    indent
-                } else {
-                    indent + 2
-                };
+                let below = if node.kind == Kind::Seq { indent } else { indent + 2 };
                 collection(tree, value, below, false, out);
             } else {
                 let before = out.len();
@@ -106,8 +100,7 @@ fn leaf(tree: &Tree, id: NodeId, indent: usize, key: bool, flow: bool, out: &mut
 fn scalar(node: &Node, indent: usize, one_line: bool, flow: bool, out: &mut String) {
     let text = &*node.text;
     let ambiguous = node.tag == Tag::Str && !node.style.is_quoted() && resolve(text) != Scalar::Str;
-    let wants_block = matches!(node.style, Style::Literal | Style::Folded)
-        || (node.style == Style::Plain && text.contains('\n'));
+    let wants_block = matches!(node.style, Style::Literal | Style::Folded) || (node.style == Style::Plain && text.contains('\n'));
     let style = match node.style {
         _ if wants_block && one_line => Style::Double,
         _ if wants_block => Style::Literal,

@@ -162,14 +162,12 @@ pub(super) fn decode<'t>(bytes: &'t [u8], limits: &Limits) -> Result<Cow<'t, str
 }
 
 fn utf8(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
-    std::str::from_utf8(bytes)
-        .map(Cow::Borrowed)
-        .map_err(|error| {
-            format!(
-                "byte {} is not UTF-8; binary content belongs into a generator's `files`",
-                error.valid_up_to()
-            )
-        })
+    std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|error| {
+        format!(
+            "byte {} is not UTF-8; binary content belongs into a generator's `files`",
+            error.valid_up_to()
+        )
+    })
 }
 
 type Parts<'t> = Vec<(&'t str, usize)>;
@@ -184,9 +182,7 @@ fn split(text: &str) -> (Parts<'_>, Vec<(usize, Problem)>) {
         line += 1;
         if text[next..].starts_with("---") {
             // The separator has to end in a line break, too.
-            let Some(end) = text[next..].find('\n') else {
-                break;
-            };
+            let Some(end) = text[next..].find('\n') else { break };
             let rest = text[next + 3..next + end].trim();
             if !rest.is_empty() && !rest.starts_with('#') {
                 problems.push((
@@ -228,12 +224,7 @@ struct Builder<'l> {
 }
 
 impl<'l> Builder<'l> {
-    fn build(
-        text: &str,
-        line_offset: usize,
-        limits: &'l Limits,
-        refuse_duplicates: bool,
-    ) -> Result<Option<Document>, Vec<Problem>> {
+    fn build(text: &str, line_offset: usize, limits: &'l Limits, refuse_duplicates: bool) -> Result<Option<Document>, Vec<Problem>> {
         let mut builder = Builder {
             tree: Tree::new(),
             anchors: HashMap::new(),
@@ -253,9 +244,7 @@ impl<'l> Builder<'l> {
             if matches!(event, Event::DocumentEnd) {
                 break;
             }
-            builder
-                .event(event, span)
-                .map_err(|problem| vec![problem])?;
+            builder.event(event, span).map_err(|problem| vec![problem])?;
         }
         if !builder.problems.is_empty() {
             return Err(builder.problems);
@@ -308,12 +297,8 @@ impl<'l> Builder<'l> {
                 }
                 self.attach(id);
             }
-            Event::SequenceStart(style, anchor, tag) => {
-                self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?
-            }
-            Event::MappingStart(style, anchor, tag) => {
-                self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?
-            }
+            Event::SequenceStart(style, anchor, tag) => self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?,
+            Event::MappingStart(style, anchor, tag) => self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?,
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some((id, anchor)) = self.open.pop() {
                     if self.tree.kind(id) == Kind::Map {
@@ -354,11 +339,7 @@ impl<'l> Builder<'l> {
         let node = Node {
             tagged: explicit.is_some(),
             tag: explicit.unwrap_or(default),
-            style: if style == StructureStyle::Flow {
-                Style::Flow
-            } else {
-                Style::Plain
-            },
+            style: if style == StructureStyle::Flow { Style::Flow } else { Style::Plain },
             place,
             ..Node::of(kind)
         };
@@ -366,10 +347,7 @@ impl<'l> Builder<'l> {
         if self.open.len() >= self.limits.depth {
             return Err(self.problem(
                 id,
-                format!(
-                    "nested deeper than the limit of {} levels",
-                    self.limits.depth
-                ),
+                format!("nested deeper than the limit of {} levels", self.limits.depth),
             ));
         }
         self.open.push((id, anchor));
@@ -412,10 +390,7 @@ impl<'l> Builder<'l> {
             for (key, _) in &pairs {
                 let node = self.tree.node(*key);
                 if !seen.insert((node.kind == Kind::Scalar, &node.text)) {
-                    let problem = self.problem(
-                        *key,
-                        format!("the key `{}` occurs twice in one map", node.text),
-                    );
+                    let problem = self.problem(*key, format!("the key `{}` occurs twice in one map", node.text));
                     self.problems.push(problem);
                 }
             }
@@ -431,11 +406,7 @@ impl<'l> Builder<'l> {
         };
         let mut merged: Vec<NodeId> = Vec::new();
         let mut index: HashMap<String, usize> = HashMap::new();
-        let own: Vec<(NodeId, NodeId)> = pairs
-            .iter()
-            .copied()
-            .filter(|(key, _)| !is_merge(*key))
-            .collect();
+        let own: Vec<(NodeId, NodeId)> = pairs.iter().copied().filter(|(key, _)| !is_merge(*key)).collect();
         let mut fields = Vec::new();
         for source in sources {
             if self.tree.kind(source) != Kind::Map {
@@ -472,6 +443,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, plac
         tag: match explicit {
             Some(tag) => tag,
             None if style != Style::Plain => Tag::Str,
+            None if text == "<<" => Tag::Merge,
             None => resolve(text).tag(),
         },
         style,

@@ -30,12 +30,8 @@ fn documents_split_as_kustomize_splits_them() {
         values("---\na: 1\n--- # comment\nb: 2\n---\n# nothing\n---\nnull\n---\nc: 3"),
         [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]
     );
-    let error =
-        read(b"a: 1\n--- b\nc: 1\n", "x.yaml", &Limits::default()).expect_err("a bad separator");
-    assert_eq!(
-        error.to_string(),
-        "x.yaml:2:1: invalid document separator: ---b"
-    );
+    let error = read(b"a: 1\n--- b\nc: 1\n", "x.yaml", &Limits::default()).expect_err("a bad separator");
+    assert_eq!(error.to_string(), "x.yaml:2:1: invalid document separator: ---b");
 }
 
 #[test]
@@ -48,16 +44,8 @@ fn merge_keys_and_aliases() {
 
 #[test]
 fn problems_have_places() {
-    let error = read(
-        b"a: 1\n---\nb: 1\nc:\n  d: 1\n  d: 2\n",
-        "x.yaml",
-        &Limits::default(),
-    )
-    .expect_err("twice");
-    assert_eq!(
-        error.to_string(),
-        "x.yaml:6:3: the key `d` occurs twice in one map"
-    );
+    let error = read(b"a: 1\n---\nb: 1\nc:\n  d: 1\n  d: 2\n", "x.yaml", &Limits::default()).expect_err("twice");
+    assert_eq!(error.to_string(), "x.yaml:6:3: the key `d` occurs twice in one map");
     let error = read(b"a: b: c\n", "x.yaml", &Limits::default()).expect_err("not YAML");
     assert_eq!(error.0[0].place.line, 1);
 }
@@ -70,12 +58,7 @@ fn alias_bombs_meet_the_limit() {
         text.push_str(&format!("a{level}: &a{level} [{below}x]\n"));
     }
     let error = read(text.as_bytes(), "bomb.yaml", &Limits::default()).expect_err("a bomb");
-    assert!(
-        error
-            .to_string()
-            .contains("more than the limit of 4000000 nodes"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("more than the limit of 4000000 nodes"), "{error}");
     let deep = "[".repeat(100_000);
     assert!(read(deep.as_bytes(), "deep.yaml", &Limits::default()).is_err());
     let deep = "- ".repeat(100_000);

@@ -44,10 +44,7 @@ pub enum Style {
 impl Style {
     /// Whether a scalar of this style is a string whatever it says.
     pub fn is_quoted(self) -> bool {
-        matches!(
-            self,
-            Style::Single | Style::Double | Style::Literal | Style::Folded
-        )
+        matches!(self, Style::Single | Style::Double | Style::Literal | Style::Folded)
     }
 }
 
@@ -166,29 +163,19 @@ impl Tree {
     /// The (key, value) pairs of a map; of anything else none.
     pub fn pairs(&self, id: NodeId) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
         let node = self.node(id);
-        let items: &[NodeId] = if node.kind == Kind::Map {
-            &node.items
-        } else {
-            &[]
-        };
+        let items: &[NodeId] = if node.kind == Kind::Map { &node.items } else { &[] };
         items.chunks_exact(2).map(|pair| (pair[0], pair[1]))
     }
 
     /// The elements of a sequence; of anything else none.
     pub fn elements(&self, id: NodeId) -> &[NodeId] {
         let node = self.node(id);
-        if node.kind == Kind::Seq {
-            &node.items
-        } else {
-            &[]
-        }
+        if node.kind == Kind::Seq { &node.items } else { &[] }
     }
 
     /// The value of the first field of this name.
     pub fn get(&self, id: NodeId, name: &str) -> Option<NodeId> {
-        self.pairs(id)
-            .find(|(key, _)| self.text(*key) == name)
-            .map(|(_, value)| value)
+        self.pairs(id).find(|(key, _)| self.text(*key) == name).map(|(_, value)| value)
     }
 
     /// The value at a path of field names.
@@ -260,12 +247,6 @@ impl Tree {
 
     /// How deep the deepest node below lies; a scalar has depth 1.
     pub fn depth(&self, id: NodeId) -> usize {
-        1 + self
-            .node(id)
-            .items
-            .iter()
-            .map(|item| self.depth(*item))
-            .max()
-            .unwrap_or(0)
+        1 + self.node(id).items.iter().map(|item| self.depth(*item)).max().unwrap_or(0)
     }
 }

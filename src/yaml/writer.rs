@@ -66,11 +66,7 @@ fn shortest(value: f64) -> (&'static str, String, i32) {
     let text = format!("{:e}", value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let sign = if value.is_sign_negative() { "-" } else { "" };
-    (
-        sign,
-        mantissa.replace('.', ""),
-        exponent.parse().unwrap_or(0),
-    )
+    (sign, mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
 }
 
 fn plain(sign: &str, digits: &str, exponent: i32) -> String {
@@ -121,10 +117,7 @@ fn key_order(a: &str, b: &str) -> Ordering {
     }
     let mut start = 0_i64;
     if x == '0' || y == '0' {
-        let before = a_runes[..at]
-            .iter()
-            .rev()
-            .take_while(|c| c.is_ascii_digit());
+        let before = a_runes[..at].iter().rev().take_while(|c| c.is_ascii_digit());
         if before.into_iter().any(|c| *c != '0') {
             start = 1;
         }
@@ -134,9 +127,9 @@ fn key_order(a: &str, b: &str) -> Ordering {
             .iter()
             .map_while(|c| c.to_digit(10).map(i64::from))
             .collect();
-        let value = digits.iter().fold(start, |value, digit| {
-            value.wrapping_mul(10).wrapping_add(*digit)
-        });
+        let value = digits
+            .iter()
+            .fold(start, |value, digit| value.wrapping_mul(10).wrapping_add(*digit));
         (value, digits.len())
     };
     run(&a_runes).cmp(&run(&b_runes)).then(x.cmp(&y))
@@ -152,11 +145,7 @@ pub fn merge_sort<T>(mut list: Vec<T>, is_behind: &dyn Fn(&T, &T) -> bool) -> Ve
     let mut merged = Vec::with_capacity(left.len() + right.len());
     let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
     while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let next = if is_behind(a, b) {
-            right.next()
-        } else {
-            left.next()
-        };
+        let next = if is_behind(a, b) { right.next() } else { left.next() };
         merged.extend(next);
     }
     merged.extend(left);
@@ -238,8 +227,7 @@ impl Writer {
                 self.indent(indent);
             }
             inline = false;
-            let long =
-                key.len() > SIMPLE_KEY || key.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}']);
+            let long = key.len() > SIMPLE_KEY || key.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}']);
             if long {
                 self.indicator("?", false);
                 self.string(key, indent + 2, false);
@@ -337,8 +325,7 @@ impl Writer {
             self.words(text, indent, !key, Quote::None);
             return;
         }
-        let double =
-            literal || !(shape.single && resolve_1_1(text) == Scalar::Str && !is_base_60(text));
+        let double = literal || !(shape.single && resolve_1_1(text) == Scalar::Str && !is_base_60(text));
         self.space();
         self.open_ended = false;
         if double {
@@ -387,12 +374,7 @@ impl Writer {
         let mut spaces = false;
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
-            if !is_printable(c)
-                || matches!(
-                    c,
-                    '"' | '\\' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
-                )
-            {
+            if !is_printable(c) || matches!(c, '"' | '\\' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}') {
                 self.push('\\');
                 self.push_str(&escape(c));
                 spaces = false;
@@ -499,21 +481,7 @@ impl Shape {
             let indicator = if first {
                 matches!(
                     c,
-                    '#' | ','
-                        | '['
-                        | ']'
-                        | '{'
-                        | '}'
-                        | '&'
-                        | '*'
-                        | '!'
-                        | '|'
-                        | '>'
-                        | '\''
-                        | '"'
-                        | '%'
-                        | '@'
-                        | '`'
+                    '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`'
                 ) || (matches!(c, '?' | ':' | '-') && before_white)
             } else {
                 (c == ':' && before_white) || (c == '#' && after_white)
@@ -558,8 +526,7 @@ impl Shape {
 }
 
 fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
-        && c != '\u{feff}'
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}') && c != '\u{feff}'
 }
 
 fn escape(c: char) -> String {
@@ -636,12 +603,8 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
     };
     let flow_plain = !flow || !text.contains([',', '?', '[', ']', '{', '}', ':']);
     let style = match style {
-        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => {
-            Style::Plain
-        }
-        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => {
-            Style::Single
-        }
+        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => Style::Plain,
+        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => Style::Single,
         Style::Literal | Style::Folded if shape.block => Style::Literal,
         _ => Style::Double,
     };

@@ -248,7 +248,8 @@ fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
     path
 }
 
-/// What lets the agent act as `account` in `namespace`, as `driftless install --tenant` prints it.
+/// What a namespace with environments needs, as `driftless install --tenant` prints it: the account `deployer`, its rights,
+/// and the agent's right to act as it.
 pub fn grant_tenant(node: &Node, namespace: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
         .args(["install", "--namespace", NAMESPACE, "--tenant", namespace])
