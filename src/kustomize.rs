@@ -209,3 +209,6 @@ pub fn build(
         warnings: context.warnings,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,4 +10,5 @@ mod git;
 mod harness;
 mod image;
 mod installation;
+mod main_job;
 mod support;
