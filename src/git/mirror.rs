@@ -95,6 +95,11 @@ impl Mirror {
         !self.0.damaged.load(Ordering::Relaxed) && self.state().fetched == *wanted
     }
 
+    /// Whether something was found missing: the next fetch makes it anew.
+    pub fn is_damaged(&self) -> bool {
+        self.0.damaged.load(Ordering::Relaxed)
+    }
+
     /// Fetches what is missing of `wanted`, and makes the refs exactly those. On any error the mirror stays as it was;
     /// history that was rewritten is followed. Returns how many bytes of packs came.
     pub fn fetch(
