@@ -25,3 +25,6 @@ pub mod status;
 pub mod telemetry;
 pub mod tree;
 pub mod yaml;
+
+#[cfg(test)]
+mod docs;
