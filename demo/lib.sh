@@ -10,7 +10,7 @@ fi
 # now: seconds, with a fraction. since START: from then to now.
 now() { echo "$EPOCHREALTIME"; }
 since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN {printf "%.1f", to - from}'; }
-demo_start=$(now)
+export demo_start=${demo_start:-$(now)}
 
 title() { printf '\n%s%s%s\n' "$bold$blue" "$*" "$plain"; }
 say() { printf '  %s%s%s\n' "$dim" "$*" "$plain"; }

@@ -8,9 +8,14 @@ deployment() { k get deployment "$2" --namespace "$1" --output "jsonpath={$3}"; 
 
 # rendered_is_there ENVIRONMENT: every object that kustomize renders exists, and every Deployment is available.
 rendered_is_there() {
-  k kustomize "$checkout/overlays/$1" | k get --filename - --output name >/dev/null &&
-    k wait deployment --all --for=condition=Available --namespace "$1" --timeout=1s >/dev/null &&
-    is "$(k kustomize "$checkout/overlays/$1" | grep -c '^kind: Deployment')" count "$1" deployments
+  local rendered
+  rendered=$(k kustomize "$checkout/overlays/$1")
+  k get --filename - --output name <<<"$rendered" >/dev/null &&
+    is "$(grep -c '^kind: Deployment' <<<"$rendered")" available "$1" && is "$(available "$1")" count "$1" deployments
+}
+available() {
+  k get deployments --namespace "$1" --output \
+    'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Available")].status}{"\n"}{end}' | grep -c True
 }
 count() { k get "$2" --namespace "$1" --output name | wc -l; }
 

@@ -15,17 +15,15 @@ fn check(name: &str, expected: &str) {
         std::fs::write(&path, expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = found
+    let same = found
         .lines()
         .zip(expected.lines())
-        .position(|(found, expected)| found != expected);
+        .take_while(|(found, expected)| found == expected)
+        .count();
     assert!(
         found == expected,
         "docs/{name} is not what the code says, first in line {}; UPDATE_DOCS=1 cargo test --lib docs writes it",
-        differs.map_or_else(
-            || found.lines().count().min(expected.lines().count()),
-            |line| line
-        ) + 1
+        same + 1
     );
 }
 

@@ -198,3 +198,6 @@ pub fn take_over(object: &Object, hand: &HandTools, exempt: &Value) -> Option<Va
     result.push(entry);
     Some(Value::Array(result))
 }
+
+#[cfg(test)]
+mod tests;

@@ -287,3 +287,6 @@ pub fn plan(input: &PlanInput) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,14 +11,14 @@ use super::{cell, check};
 use crate::health::Reason;
 
 struct Word {
-    word: &'static str,
+    name: &'static str,
     cause: &'static str,
     command: &'static str,
 }
 
-const fn word(word: &'static str, cause: &'static str, command: &'static str) -> Word {
+const fn word(name: &'static str, cause: &'static str, command: &'static str) -> Word {
     Word {
-        word,
+        name,
         cause,
         command,
     }
@@ -290,7 +290,7 @@ fn document() -> String {
             Some(title),
             &mut words
                 .iter()
-                .map(|word| (word.word, word.cause, word.command)),
+                .map(|word| (word.name, word.cause, word.command)),
         );
     }
     text
@@ -307,7 +307,7 @@ fn the_list_is_closed() {
     let listed: BTreeSet<&str> = SECTIONS
         .iter()
         .flat_map(|(_, words)| *words)
-        .map(|word| word.word)
+        .map(|word| word.name)
         .chain(Reason::ALL.iter().map(|row| row.reason.as_str()))
         .collect();
     let source = sources();
@@ -336,7 +336,7 @@ fn the_list_is_closed() {
     );
     for (_, words) in SECTIONS {
         for word in *words {
-            let quoted = format!("\"{}\"", word.word);
+            let quoted = format!("\"{}\"", word.name);
             assert!(
                 source.contains(&quoted),
                 "nothing gives the reason {quoted}"
