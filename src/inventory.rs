@@ -176,7 +176,7 @@ mod tests {
                 .prop_map(|(version, uid, finished)| Entry { version, uid, finished }),
             0..10,
         )) {
-            let inventory = Inventory { entries };
+            let inventory = Inventory { entries, before: None };
             prop_assert_eq!(Inventory::from_status(&inventory.to_status()).unwrap(), inventory);
         }
 

@@ -246,6 +246,3 @@ pub fn is_protected(id: &Id, protect: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;
