@@ -138,7 +138,7 @@ scene_rest() {
   # A watch is counted when it ends; as long as it lasts it sends nothing.
   all=$(tail -n "+$((from + 1))" "$STATE/audit.log" | grep '"username":"system:serviceaccount:driftless-system:driftless"' |
     grep -v '"stage":"ResponseStarted"' | sed -E 's/.*"requestURI":"([^?"]*).*"verb":"([a-z]+)".*/\2 \1/' | sort | uniq -c | sort -rn)
-  awk -v seconds=$seconds '{printf "    %4d a minute: %s %s\n", $1 * 60 / seconds, $2, $3}' <<<"$all"
+  awk -v seconds=$seconds 'NF {printf "    %4d a minute: %s %s\n", $1 * 60 / seconds, $2, $3}' <<<"$all"
   polls=$(tail -n "+$((polls + 1))" "$STATE/git/access.log" | grep -c ' 200 GET .*info/refs')
   printf '    %4d a minute: git ls-remote\n' $((polls * 60 / seconds))
   check 'the lease is kept: the agent is there' grep -q leases <<<"$all" || return

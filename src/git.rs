@@ -1,7 +1,8 @@
 //! Everything that touches Git: remotes, the mirror on disk, a commit's files, and the choice of a revision. Must not
-//! know Kubernetes; what is pure (`url`, `credentials`, `refs`, `follow`, `version`, `protocol`, `known_hosts`) does no I/O.
+//! know Kubernetes; what is pure (`url`, `credentials`, `refs`, `follow`, `version`, `protocol`, `known_hosts`, `text`) does no I/O.
 
 mod commit;
+mod compact;
 mod credentials;
 mod deadline;
 mod error;
@@ -15,6 +16,8 @@ mod protocol;
 mod refs;
 mod remote;
 mod ssh;
+mod text;
+mod tls;
 mod url;
 mod version;
 

@@ -38,6 +38,8 @@ pub struct Applied {
     /// The fingerprint of our own entry in `managedFields` afterwards.
     pub fingerprint: String,
     pub uid: String,
+    /// The live object's afterwards: what a watch tells of an older one is no news.
+    pub resource_version: Option<u64>,
 }
 
 /// Everything that a plan is made of.

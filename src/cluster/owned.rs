@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use http::Request;
 use serde::Deserialize;
 
@@ -41,7 +41,7 @@ struct Metadata {
 }
 
 impl Cluster {
-    /// The objects that carry the label of this owner. A kind that cannot be listed makes it an error.
+    /// The objects that carry the label of this owner. What cannot be asked makes it an error.
     pub async fn owned(&self, owner: &str) -> Result<Inventory, ClusterError> {
         let mut sweep = self.sweep.lock().await;
         let found = match &*sweep {
@@ -60,12 +60,20 @@ impl Cluster {
         let requests: Vec<_> = kinds
             .iter()
             .filter(|kind| kind.listable)
-            .map(|kind| async move { self.list_owned(kind).await.map(|list| (kind, list)) })
+            .map(|kind| async move { (kind, self.list_owned(kind).await) })
             .collect();
-        let lists: Vec<(&KindInfo, List)> = stream::iter(requests)
-            .buffer_unordered(8)
-            .try_collect()
-            .await?;
+        let mut lists: Vec<(&KindInfo, List)> = Vec::new();
+        let mut answers = stream::iter(requests).buffer_unordered(8);
+        while let Some((kind, answer)) = answers.next().await {
+            match answer {
+                Ok(list) => lists.push((kind, list)),
+                // Its objects stay unknown, and so are never deleted: no reason to keep every environment waiting.
+                Err(error) if matches!(error.code, 403 | 404 | 405 | 503) => {
+                    tracing::warn!(kind = kind.kind, group = kind.group, %error, "a kind cannot be listed; what an environment may own of it stays unknown");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         let mut found: BTreeMap<String, Inventory> = BTreeMap::new();
         for (kind, list) in lists {
             for item in list.items.into_iter().flatten() {

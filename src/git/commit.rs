@@ -2,6 +2,7 @@
 //! write anything.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 use sha2::{Digest, Sha256};
 
+use super::text::{bytes, shown};
 use crate::tree::{Entry, EntryKind, FileError, Files};
 
 /// The bytes of one file or directory.
@@ -329,34 +331,6 @@ fn leaves(target: &[u8], depth: usize) -> bool {
     false
 }
 
-/// Bytes as text that harms no terminal and no log.
-fn bytes(bytes: &[u8]) -> String {
-    bytes
-        .utf8_chunks()
-        .map(|chunk| {
-            let invalid: String = chunk
-                .invalid()
-                .iter()
-                .map(|byte| format!("\\x{byte:02x}"))
-                .collect();
-            shown(chunk.valid()) + &invalid
-        })
-        .collect()
-}
-
-/// Text without control characters and without those that turn the direction of what follows.
-fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                c.escape_unicode().to_string()
-            }
-            c if c.is_control() => c.escape_default().to_string(),
-            c => c.to_string(),
-        })
-        .collect()
-}
-
 impl Files for CommitFiles {
     fn kind(&self, path: &str) -> Result<Option<EntryKind>, FileError> {
         let node = self.resolve(&mut self.store(), path)?;
@@ -423,9 +397,12 @@ impl Files for CommitFiles {
             hash.update(name);
             hash.update([0]);
         }
-        let digest = hash.finalize();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Some(format!("directory {hex}")))
+        let mut fingerprint = String::from("directory ");
+        for byte in hash.finalize() {
+            // Writing to a String cannot fail.
+            let _ = write!(fingerprint, "{byte:02x}");
+        }
+        Ok(Some(fingerprint))
     }
 }
 

@@ -1,9 +1,9 @@
 //! A repository on this machine, read as a remote. Must not write into it.
 
-use git2::{ObjectType, Oid, Repository, RepositoryOpenFlags};
+use git2::{Oid, Repository, RepositoryOpenFlags};
 
 use super::error::GitError;
-use super::odb::peel_tags;
+use super::odb::{BuildError, build_pack, peel_tags};
 use super::refs::{RemoteRef, RemoteRefs};
 use super::remote::Remote;
 use super::url::RemoteUrl;
@@ -63,33 +63,8 @@ pub(super) fn fetch(
 ) -> Result<(), GitError> {
     let failed = not_git(&remote.url);
     let repository = open(&remote.url)?;
-    let mut builder = repository.packbuilder().map_err(&failed)?;
-    let mut walk = repository.revwalk().map_err(&failed)?;
-    for want in wants {
-        let mut object = repository.find_object(*want, None).map_err(&failed)?;
-        while let Some(tag) = object.as_tag() {
-            builder.insert_object(tag.id(), None).map_err(&failed)?;
-            object = tag.target().map_err(&failed)?;
-        }
-        if object.kind() == Some(ObjectType::Commit) {
-            walk.push(object.id()).map_err(&failed)?;
-        } else {
-            builder
-                .insert_recursive(object.id(), None)
-                .map_err(&failed)?;
-        }
-    }
-    for have in haves {
-        if repository.find_commit(*have).is_ok() {
-            walk.hide(*have).map_err(&failed)?;
-        }
-    }
-    builder.insert_walk(&mut walk).map_err(&failed)?;
-    let mut outcome = Ok(());
-    let written = builder.foreach(|bytes| {
-        outcome = sink(bytes);
-        outcome.is_ok()
-    });
-    outcome?;
-    written.map_err(failed)
+    build_pack(&repository, wants, haves, sink).map_err(|error| match error {
+        BuildError::Read(error) => failed(error),
+        BuildError::Taken(error) => error,
+    })
 }

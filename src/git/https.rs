@@ -13,9 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
@@ -23,10 +21,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::credentials::Credentials;
 use super::deadline::Deadline;
-use super::error::{GitError, TlsProblem};
-use super::protocol::{Advertisement, Answer, Packets, ProtocolError};
+use super::error::GitError;
+use super::protocol::{Advertisement, Answer, Packets};
 use super::refs::RemoteRefs;
 use super::remote::Remote;
+use super::tls::{self, chain};
 
 const MAX_REDIRECTS: usize = 3;
 const LIST: &str = "/info/refs?service=git-upload-pack";
@@ -51,10 +50,10 @@ pub(super) fn fetch(
     let deadline = Deadline::new(remote, cancel);
     runtime(remote)?.block_on(async {
         let (mut connection, advertisement) = Connection::advertised(&deadline).await?;
-        check_wants(remote, &advertisement.refs, wants)?;
+        remote.check_wants(&advertisement.refs, wants)?;
         let request = advertisement
             .request(wants, haves)
-            .map_err(|error| protocol(remote, error))?;
+            .map_err(|error| remote.protocol(error))?;
         connection.receive(request, sink).await
     })
 }
@@ -67,52 +66,11 @@ fn runtime(remote: &Remote) -> Result<Runtime, GitError> {
         .map_err(|error| connect_failed(remote, &error))
 }
 
-/// That the server still has what was listed before.
-pub(super) fn check_wants(
-    remote: &Remote,
-    refs: &RemoteRefs,
-    wants: &[Oid],
-) -> Result<(), GitError> {
-    for want in wants {
-        let want = want.to_string();
-        if !refs.0.values().any(|reference| reference.oid == want) {
-            return Err(GitError::Moved {
-                url: remote.url.clone(),
-                reference: want,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// An error of the protocol, with the remote's name.
-pub(super) fn protocol(remote: &Remote, error: ProtocolError) -> GitError {
-    let url = remote.url.clone();
-    match error {
-        ProtocolError::Malformed(message) => GitError::Protocol { url, message },
-        ProtocolError::Server(message) => GitError::Server { url, message },
-    }
-}
-
 fn connect_failed(remote: &Remote, error: &dyn Error) -> GitError {
     GitError::Connect {
         url: remote.url.clone(),
         message: chain(error),
     }
-}
-
-/// An error and its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// One connection, and the path under which the repository answered.
@@ -130,7 +88,7 @@ impl<'a> Connection<'a> {
         let mut path = deadline.remote.url.request_path().to_owned();
         for _ in 0..=MAX_REDIRECTS {
             let mut connection = Self::open(deadline, path).await?;
-            let response = connection.send(Method::GET, LIST, Bytes::new()).await?;
+            let response = connection.send(&Method::GET, LIST, Bytes::new()).await?;
             if response.status().is_redirection() {
                 path = connection.redirected(&response)?;
                 continue;
@@ -166,7 +124,7 @@ impl<'a> Connection<'a> {
 
     async fn send(
         &mut self,
-        method: Method,
+        method: &Method,
         action: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, GitError> {
@@ -309,14 +267,14 @@ impl<'a> Connection<'a> {
                 });
             }
             packets.push(&bytes);
-            while let Some(packet) = packets.next().map_err(|error| protocol(remote, error))? {
+            while let Some(packet) = packets.next().map_err(|error| remote.protocol(error))? {
                 advertisement
                     .feed(&packet)
-                    .map_err(|error| protocol(remote, error))?;
+                    .map_err(|error| remote.protocol(error))?;
             }
         }
         if !advertisement.complete || !packets.is_empty() {
-            return Err(cut(remote));
+            return Err(remote.cut());
         }
         Ok(advertisement)
     }
@@ -328,7 +286,7 @@ impl<'a> Connection<'a> {
     ) -> Result<(), GitError> {
         let remote = self.deadline.remote;
         let response = self
-            .send(Method::POST, "/git-upload-pack", request.into())
+            .send(&Method::POST, "/git-upload-pack", request.into())
             .await?;
         if response.status().is_redirection() {
             return Err(GitError::Redirect {
@@ -342,39 +300,31 @@ impl<'a> Connection<'a> {
         let mut answer = Answer::default();
         while let Some(bytes) = self.next(&mut body).await? {
             packets.push(&bytes);
-            while let Some(packet) = packets.next().map_err(|error| protocol(remote, error))? {
+            while let Some(packet) = packets.next().map_err(|error| remote.protocol(error))? {
                 let pack = answer
                     .feed(&packet)
-                    .map_err(|error| protocol(remote, error))?;
+                    .map_err(|error| remote.protocol(error))?;
                 if let Some(pack) = pack {
                     sink(pack)?;
                 }
             }
         }
         if !answer.complete {
-            return Err(cut(remote));
+            return Err(remote.cut());
         }
         Ok(())
     }
 }
 
-/// An answer that ends too early.
-pub(super) fn cut(remote: &Remote) -> GitError {
-    GitError::Connection {
-        url: remote.url.clone(),
-        message: "it ended in the middle of the answer".to_owned(),
-    }
-}
-
 async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
     let host = remote.url.host().unwrap_or_default();
-    let tls = |problem| GitError::Tls {
+    let failed = |problem| GitError::Tls {
         url: remote.url.clone(),
         problem,
     };
     let name =
         ServerName::try_from(host.to_owned()).map_err(|error| connect_failed(remote, &error))?;
-    let config = tls_config(remote).map_err(tls)?;
+    let config = tls::config(remote).map_err(failed)?;
     let stream = TcpStream::connect((host, remote.url.port()))
         .await
         .map_err(|error| connect_failed(remote, &error))?;
@@ -385,65 +335,12 @@ async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|error| tls(tls_problem(&error)))
-}
-
-/// Trusts the authorities of the Secret, and only those; without them the system's.
-fn tls_config(remote: &Remote) -> Result<ClientConfig, TlsProblem> {
-    let authority = |message: String| TlsProblem::Authority { message };
-    let mut roots = RootCertStore::empty();
-    if let Some(pem) = &remote.access.ca {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| authority(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| authority(error.to_string()))?;
-        }
-    } else {
-        let system = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(system.certs);
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsProblem::Handshake {
-            message: error.to_string(),
-        })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-fn tls_problem(error: &std::io::Error) -> TlsProblem {
-    let cause = error
-        .get_ref()
-        .and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(problem)) = cause else {
-        return TlsProblem::Handshake {
-            message: chain(error),
-        };
-    };
-    let message = problem.to_string();
-    match problem {
-        // Another authority of the same name.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            TlsProblem::UnknownAuthority
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            TlsProblem::WrongName { message }
-        }
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => TlsProblem::Expired { message },
-        _ => TlsProblem::Invalid { message },
-    }
+        .map_err(|error| failed(tls::problem(&error)))
 }
 
 fn request(
     remote: &Remote,
-    method: Method,
+    method: &Method,
     path: &str,
     body: Bytes,
 ) -> Result<Request<Full<Bytes>>, GitError> {
@@ -458,12 +355,12 @@ fn request(
         port => format!("{host}:{port}"),
     };
     let mut request = Request::builder()
-        .method(&method)
+        .method(method)
         .uri(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::ACCEPT, "*/*");
-    if method == Method::POST {
+    if *method == Method::POST {
         request = request.header(
             header::CONTENT_TYPE,
             "application/x-git-upload-pack-request",

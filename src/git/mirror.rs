@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use git2::{Oid, Repository, RepositoryInitOptions, Sort};
 
 use super::commit::{CommitFiles, Subject, is_absent, subject};
+use super::compact::compact;
 use super::error::GitError;
 use super::odb::{PackSink, Quarantine, corrupt, disk, open_bare, peel_tags};
 use super::refs::{Ref, Refs, RemoteRefs};
@@ -119,7 +120,18 @@ impl Mirror {
         };
         self.check_arrived(remote, wanted)?;
         self.publish(wanted)?;
+        self.tidy(wanted);
         Ok(received)
+    }
+
+    /// Every fetch brings a pack; many of them are made one. That this fails is no failure of the fetch.
+    fn tidy(&self, wanted: &RemoteRefs) {
+        if let Err(error) = compact(&self.0.dir, wanted) {
+            if error.is_corrupt() {
+                self.note_damage();
+            }
+            tracing::warn!(directory = %self.0.dir.display(), %error, "the packs were not made one");
+        }
     }
 
     fn receive(
@@ -365,7 +377,7 @@ fn check_file(remote: &Remote) -> Result<(), GitError> {
 }
 
 /// Text that should be an object's name.
-fn oid(text: &str) -> Result<Oid, GitError> {
+pub(super) fn oid(text: &str) -> Result<Oid, GitError> {
     Oid::from_str(text).map_err(corrupt("read the name of an object"))
 }
 

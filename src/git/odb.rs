@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use git2::{Indexer, Object, Odb, Repository};
+use git2::{Indexer, Object, ObjectType, Odb, Oid, Repository};
 
 use super::error::GitError;
 use super::remote::Remote;
@@ -14,6 +14,8 @@ use super::remote::Remote;
 pub(super) struct Quarantine(PathBuf);
 
 const PREFIX: &str = "quarantine-";
+/// Where a mirror's packs are.
+pub(super) const PACKS: &str = "objects/pack";
 
 impl Quarantine {
     pub(super) fn new(mirror: &Path) -> Result<Self, GitError> {
@@ -30,6 +32,25 @@ impl Quarantine {
             if entry.file_name().to_string_lossy().starts_with(PREFIX) {
                 fs::remove_dir_all(entry.path()).map_err(disk(failed))?;
             }
+        }
+        Ok(())
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// Moves the pack that was indexed here, and found whole, into the mirror.
+    pub(super) fn admit(self, name: &str, mirror: &Path) -> Result<(), GitError> {
+        let packs = mirror.join(PACKS);
+        // libgit2 remembers open packs by their path: one that comes again, after a mirror was damaged, needs another.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unique = now.map_or(0, |now| now.as_nanos());
+        // A pack without an index is not seen: the index goes last.
+        for extension in ["pack", "idx"] {
+            let from = self.0.join(format!("pack-{name}.{extension}"));
+            let to = packs.join(format!("pack-{name}-{unique:x}.{extension}"));
+            fs::rename(from, to).map_err(disk("move a pack into the mirror"))?;
         }
         Ok(())
     }
@@ -95,16 +116,7 @@ impl<'a> PackSink<'a> {
             url: remote.url.clone(),
             message: error.message().to_owned(),
         })?;
-        let packs = mirror.join("objects/pack");
-        // libgit2 remembers open packs by their path: one that comes again, after a mirror was damaged, needs another.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let unique = now.map_or(0, |now| now.as_nanos());
-        // A pack without an index is not seen: the index goes last.
-        for extension in ["pack", "idx"] {
-            let from = quarantine.0.join(format!("pack-{name}.{extension}"));
-            let to = packs.join(format!("pack-{name}-{unique:x}.{extension}"));
-            fs::rename(from, to).map_err(disk("move a pack into the mirror"))?;
-        }
+        quarantine.admit(&name, mirror)?;
         Ok(received)
     }
 
@@ -125,6 +137,54 @@ pub(super) fn corrupt(action: &'static str) -> impl Fn(git2::Error) -> GitError 
         action,
         message: error.message().to_owned(),
     }
+}
+
+/// Why a pack could not be built: the objects could not be read, or its bytes not be taken.
+pub(super) enum BuildError {
+    Read(git2::Error),
+    Taken(GitError),
+}
+
+impl From<git2::Error> for BuildError {
+    fn from(error: git2::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+/// Gives `sink` a pack of what `wants` reach and `haves` do not.
+pub(super) fn build_pack(
+    repository: &Repository,
+    wants: &[Oid],
+    haves: &[Oid],
+    sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
+) -> Result<(), BuildError> {
+    let mut builder = repository.packbuilder()?;
+    let mut walk = repository.revwalk()?;
+    for want in wants {
+        let mut object = repository.find_object(*want, None)?;
+        while let Some(tag) = object.as_tag() {
+            builder.insert_object(tag.id(), None)?;
+            object = tag.target()?;
+        }
+        if object.kind() == Some(ObjectType::Commit) {
+            walk.push(object.id())?;
+        } else {
+            builder.insert_recursive(object.id(), None)?;
+        }
+    }
+    for have in haves {
+        if repository.find_commit(*have).is_ok() {
+            walk.hide(*have)?;
+        }
+    }
+    builder.insert_walk(&mut walk)?;
+    let mut outcome = Ok(());
+    let written = builder.foreach(|bytes| {
+        outcome = sink(bytes);
+        outcome.is_ok()
+    });
+    outcome.map_err(BuildError::Taken)?;
+    written.map_err(BuildError::Read)
 }
 
 /// Opens a bare repository exactly there.

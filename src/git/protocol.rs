@@ -3,6 +3,7 @@
 use git2::Oid;
 
 use super::refs::{RemoteRef, RemoteRefs, is_oid};
+use super::text::printable;
 
 /// Why bytes are not what a Git server says.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -16,16 +17,6 @@ pub(super) enum ProtocolError {
 
 fn malformed(message: &str) -> ProtocolError {
     ProtocolError::Malformed(message.to_owned())
-}
-
-/// A server's words, in one line that harms no terminal and no log.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_control() || c.is_whitespace())
-        .filter(|word| !word.is_empty())
-        .collect();
-    words.join(" ").chars().take(300).collect()
 }
 
 /// One packet.

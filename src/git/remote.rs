@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use git2::Oid;
+
 use super::credentials::Access;
+use super::error::GitError;
+use super::protocol::ProtocolError;
+use super::refs::RemoteRefs;
 use super::url::RemoteUrl;
 
 /// A remote repository, what to log in with, and the limits of talking to it.
@@ -13,6 +18,39 @@ pub struct Remote {
     /// Whether a `file://` URL is taken.
     pub allow_file: bool,
     pub limits: Limits,
+}
+
+impl Remote {
+    /// That the server still has what was listed before.
+    pub(super) fn check_wants(&self, refs: &RemoteRefs, wants: &[Oid]) -> Result<(), GitError> {
+        for want in wants {
+            let want = want.to_string();
+            if !refs.0.values().any(|reference| reference.oid == want) {
+                return Err(GitError::Moved {
+                    url: self.url.clone(),
+                    reference: want,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// An error of the protocol, with this remote's name.
+    pub(super) fn protocol(&self, error: ProtocolError) -> GitError {
+        let url = self.url.clone();
+        match error {
+            ProtocolError::Malformed(message) => GitError::Protocol { url, message },
+            ProtocolError::Server(message) => GitError::Server { url, message },
+        }
+    }
+
+    /// An answer that ends too early.
+    pub(super) fn cut(&self) -> GitError {
+        GitError::Connection {
+            url: self.url.clone(),
+            message: "it ended in the middle of the answer".to_owned(),
+        }
+    }
 }
 
 /// How much of a remote is borne.
@@ -35,7 +73,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(15),
-            total: Duration::from_secs(120),
+            total: Duration::from_mins(2),
             pack: 256 << 20,
             refs: 64 << 20,
         }

@@ -11,11 +11,11 @@ use ssh2::{Channel, ErrorCode, MethodType, Session};
 use super::credentials::Credentials;
 use super::deadline::{Deadline, TICK};
 use super::error::GitError;
-use super::https::{check_wants, cut, protocol};
 use super::known_hosts::{KnownHosts, Verdict, fingerprint};
-use super::protocol::{Advertisement, Answer, Packet, Packets, printable};
+use super::protocol::{Advertisement, Answer, Packet, Packets};
 use super::refs::RemoteRefs;
 use super::remote::Remote;
+use super::text::printable;
 
 /// The user where the URL names none.
 const USER: &str = "git";
@@ -55,19 +55,19 @@ pub(super) fn fetch(
     let deadline = Deadline::new(remote, cancel);
     let mut conversation = Conversation::open(&deadline)?;
     let advertisement = conversation.advertisement()?;
-    check_wants(remote, &advertisement.refs, wants)?;
+    remote.check_wants(&advertisement.refs, wants)?;
     let request = advertisement
         .request(wants, haves)
-        .map_err(|error| protocol(remote, error))?;
+        .map_err(|error| remote.protocol(error))?;
     conversation.write(&request)?;
     let mut answer = Answer::default();
     while !answer.complete {
         let Some(packet) = conversation.packet()? else {
-            return Err(cut(remote));
+            return Err(remote.cut());
         };
         let pack = answer
             .feed(&packet)
-            .map_err(|error| protocol(remote, error))?;
+            .map_err(|error| remote.protocol(error))?;
         if let Some(pack) = pack {
             sink(pack)?;
         }
@@ -107,11 +107,11 @@ impl<'a> Conversation<'a> {
             let packet = self
                 .packets
                 .next()
-                .map_err(|error| protocol(remote, error))?;
+                .map_err(|error| remote.protocol(error))?;
             if packet.is_some() {
                 return Ok(packet);
             }
-            let mut buffer = [0; 32 * 1024];
+            let mut buffer = [0; 16 * 1024];
             let length = self.patiently("waiting for data", |channel| channel.read(&mut buffer))?;
             if length == 0 {
                 return Ok(None);
@@ -124,7 +124,7 @@ impl<'a> Conversation<'a> {
         while !bytes.is_empty() {
             let length = self.patiently("sending", |channel| channel.write(bytes))?;
             if length == 0 {
-                return Err(cut(self.deadline.remote));
+                return Err(self.deadline.remote.cut());
             }
             bytes = &bytes[length..];
         }
@@ -175,7 +175,7 @@ impl<'a> Conversation<'a> {
             }
             advertisement
                 .feed(&packet)
-                .map_err(|error| protocol(remote, error))?;
+                .map_err(|error| remote.protocol(error))?;
         }
         Ok(advertisement)
     }

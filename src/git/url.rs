@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Where a repository is: `https`, `ssh` or `file`. Never holds credentials, and can therefore be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RemoteUrl(url::Url);
+pub struct RemoteUrl(Arc<url::Url>);
 
 /// Why text is not the address of a remote. No variant repeats a part that may hold a credential.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl FromStr for RemoteUrl {
             "https" | "ssh" if host.is_empty() => return Err(UrlError::NoHost),
             _ => {}
         }
-        let parsed = Self(url);
+        let parsed = Self(Arc::new(url));
         let path = parsed.decoded_path()?;
         if path.trim_matches('/').is_empty() {
             return Err(UrlError::NoPath);

@@ -19,10 +19,8 @@ pub fn parse_version(text: &str) -> Option<Version> {
         None => (rest, Prerelease::EMPTY),
     };
     let mut numbers = [0; 3];
-    let mut count = 0;
-    for part in core.split('.') {
-        *numbers.get_mut(count)? = number(part)?;
-        count += 1;
+    for (at, part) in core.split('.').enumerate() {
+        *numbers.get_mut(at)? = number(part)?;
     }
     let [major, minor, patch] = numbers;
     Some(Version {

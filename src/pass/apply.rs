@@ -94,7 +94,6 @@ pub(super) async fn apply(
         failed |= settled.failed;
         blocked |= !settled.healthy || !all_applied(memory, wave);
     }
-    done.applied &= !blocked || done.healthy;
     if plan.waves.iter().any(|wave| !all_applied(memory, wave)) {
         done.applied = false;
     }
@@ -249,6 +248,7 @@ async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, obje
         Applied {
             digest: action.digest.clone(),
             fingerprint: fingerprint(object).unwrap_or_default(),
+            resource_version: resource_version(object),
             uid: uid.clone(),
         },
     );
@@ -453,4 +453,13 @@ fn failed(action: &Action, reason: &str, message: String, trouble: Trouble) -> E
         message,
     };
     Ended::Failed(failure, trouble)
+}
+
+/// The resourceVersion as a number; `None` where it is none (aggregated APIs may have their own).
+pub(super) fn resource_version(object: &Object) -> Option<u64> {
+    object
+        .at("/metadata/resourceVersion")
+        .and_then(Value::as_str)?
+        .parse()
+        .ok()
 }

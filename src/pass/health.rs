@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::observe::Observed;
 use super::{Memory, Pass, Running};
+use crate::api::ObjectFailure;
 use crate::health::{self, Health, Progress, Settled, settle};
 use crate::object::{Id, Object};
 use crate::plan::{LiveState, PlannedWave};
@@ -38,9 +39,10 @@ pub(super) async fn wave(
         };
         let health = match object {
             Ok(object) => object,
-            Err(message) => {
+            Err(failure) => {
                 result.healthy = false;
-                pass.stop("HealthUnknown", message);
+                pass.next.retry = true;
+                pass.report.failures.push(failure);
                 continue;
             }
         };
@@ -82,7 +84,7 @@ async fn current(
     running: &Running,
     observed: &Observed,
     id: &Id,
-) -> Option<Result<(Object, Health), String>> {
+) -> Option<Result<(Object, Health), ObjectFailure>> {
     let needs_object = health::needs_object(&id.group, &id.kind, &memory.checks);
     if let Some(object) = memory.fresh.remove(id) {
         let health = memory.health.get(id).cloned().unwrap_or(Health::Current);
@@ -115,8 +117,17 @@ async fn current(
             Some(Ok((object, health)))
         }
         // The watch tells of it, and the next pass makes it again.
-        LiveState::Absent | LiveState::AsApplied => Some(Err(format!("{id} is gone"))),
-        LiveState::Unknown(message) => Some(Err(message)),
+        LiveState::Absent | LiveState::AsApplied => Some(Err(not_known(id, "it is gone".to_owned()))),
+        LiveState::Unknown(message) => Some(Err(not_known(id, message))),
+    }
+}
+
+fn not_known(id: &Id, message: String) -> ObjectFailure {
+    ObjectFailure {
+        object: id.to_string(),
+        container: None,
+        reason: "Unknown".to_owned(),
+        message,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 
+use super::apply::resource_version;
 use super::{Memory, Pass, Running, together};
 use crate::api::{Environment, ObjectFailure};
 use crate::cluster::Seen;
@@ -69,7 +70,7 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
     let mut to_read: Vec<(Id, String, bool)> = Vec::new();
     for object in &desired.objects {
         let id = &object.id;
-        let seen = memory.seen.get(id).cloned();
+        let seen = memory.seen.get(id).filter(|seen| is_news(memory, id, seen)).cloned();
         if seen.is_some() {
             observed.touched.insert(id.clone());
         }
@@ -120,6 +121,18 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
         }
     }
     observed
+}
+
+/// Whether a watch told something that came after our own last write of the object.
+fn is_news(memory: &Memory, id: &Id, seen: &Seen) -> bool {
+    let Seen::Present(live) = seen else {
+        return true;
+    };
+    let written = memory.applied.get(id).and_then(|applied| applied.resource_version);
+    match (written, resource_version(live)) {
+        (Some(written), Some(seen)) => seen > written,
+        _ => true,
+    }
 }
 
 /// An owner that no Environment has any more (it was deleted, and left its objects) owns nothing.

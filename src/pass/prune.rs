@@ -30,6 +30,12 @@ pub(super) async fn prune(
     if done.healthy && done.applied {
         memory.inventory_trusted = true;
     }
+    for one in &plan.departed {
+        // Should Git want it again, it is a new object.
+        memory.applied.remove(&one.id);
+        memory.health.remove(&one.id);
+        memory.steady.remove(&one.id);
+    }
     if plan.departed.is_empty() {
         return;
     }

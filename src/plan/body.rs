@@ -32,6 +32,11 @@ fn undecided(input: &PlanInput, desired: &DesiredObject) -> Vec<Vec<String>> {
     paths
 }
 
+/// Whether there are fields that Git does not decide.
+pub(super) fn is_partial(input: &PlanInput, desired: &DesiredObject) -> bool {
+    !undecided(input, desired).is_empty()
+}
+
 /// What is sent.
 pub(super) fn body(input: &PlanInput, desired: &DesiredObject) -> Object {
     let mut body = desired.object.clone();

@@ -161,8 +161,11 @@ fn upkeep(
         Vec::new()
     };
     let certain = known.is_some() || input.recorded;
-    let drifted =
-        certain && (!taken.is_empty() || !lost.is_empty() || (known.is_some() && touched));
+    // Our entry changed, but lost nothing that Git decides: what Git does not decide was taken by whoever does, or somebody
+    // applied under our own name.
+    let in_our_name =
+        known.is_some() && touched && lost.is_empty() && !body::is_partial(input, desired);
+    let drifted = certain && (!taken.is_empty() || !lost.is_empty() || in_our_name);
     if !drifted {
         return (touched || input.reapply || !taken.is_empty()).then(|| {
             let reason = if certain {
@@ -186,7 +189,7 @@ fn upkeep(
     fields.sort();
     fields.dedup();
     if fields.is_empty() {
-        fields.push("a value".to_owned());
+        fields.push("values (applied under our own field manager)".to_owned());
     }
     plan.drifts.push(DriftReport {
         id: desired.id.clone(),

@@ -93,6 +93,7 @@ impl Scene {
                 digest: self.desired.objects[0].digest.clone(),
                 fingerprint: crate::fields::fingerprint(&live).unwrap(),
                 uid: "uid-1".to_owned(),
+                resource_version: None,
             },
         );
         self.live.insert(id, LiveState::Present(live));

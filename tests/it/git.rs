@@ -1,6 +1,7 @@
 //! The mirror against real Git servers, over https and ssh, and against servers that are none.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -53,23 +54,18 @@ impl Fixture {
 
     /// That nothing of a failed fetch is left: neither a pack nor a folder.
     fn assert_clean(&self, packs: usize) {
-        let names = |path: &Path| -> Vec<String> {
+        let entries = |path: &Path| -> Vec<PathBuf> {
             std::fs::read_dir(path)
                 .expect("a readable folder")
-                .map(|entry| entry.expect("a readable entry").file_name())
-                .map(|name| name.to_string_lossy().into_owned())
+                .map(|entry| entry.expect("a readable entry").path())
                 .collect()
         };
-        let top = names(self.folder.path());
-        assert!(
-            !top.iter().any(|name| name.contains("quarantine")),
-            "{top:?}"
-        );
-        let found = names(&self.folder.path().join("objects/pack"));
-        assert_eq!(
-            found.iter().filter(|name| name.ends_with(".pack")).count(),
-            packs
-        );
+        let top = entries(self.folder.path());
+        let is_left = |path: &PathBuf| path.display().to_string().contains("quarantine");
+        assert!(!top.iter().any(is_left), "{top:?}");
+        let found = entries(&self.folder.path().join("objects/pack"));
+        let is_pack = |path: &&PathBuf| path.extension().is_some_and(|kind| kind == "pack");
+        assert_eq!(found.iter().filter(is_pack).count(), packs);
         assert_eq!(found.len(), 2 * packs, "{found:?}");
     }
 }
@@ -103,7 +99,7 @@ fn noise(length: usize) -> String {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
-        text.push_str(&format!("{state:016x}"));
+        write!(text, "{state:016x}").expect("a String takes everything");
     }
     text
 }
@@ -231,7 +227,8 @@ fn ask(server: &WebServer) -> GitError {
         ca: Some(server.ca().into_bytes()),
     };
     let url = server.url("/shop.git");
-    let error = Fixture::new().list(&remote(&url, access)).unwrap_err();
+    let listed = Fixture::new().list(&remote(&url, access));
+    let error = listed.expect_err("it is no repository");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     error
 }

@@ -3,6 +3,7 @@
 //! Tests that need the cluster begin with `let Some(node) = need_node!() else { return };`. `make test` gives them a node;
 //! without one they are reported as skipped, by name, or fail where `DEMAND_NODE=1` says that there must be one.
 
+mod architecture;
 mod example;
 mod git;
 mod harness;

@@ -169,7 +169,7 @@ impl Rule {
             let limit = self.limit.load(Ordering::SeqCst);
             if passed >= limit.abs() {
                 if limit < 0 {
-                    thread::sleep(Duration::from_secs(60));
+                    thread::sleep(Duration::from_mins(1));
                 }
                 break;
             }
