@@ -21,9 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Approval, Environment, Repository};
 use crate::cluster::scalers::Scalers;
-use crate::cluster::{
-    Cluster, Events, Leadership, Lease, PodWatches, Tracker, watch_backoff,
-};
+use crate::cluster::{Cluster, Events, Leadership, Lease, PodWatches, Tracker};
 use crate::fields::HandTools;
 use crate::git::Limits;
 use crate::metrics::Metrics;
@@ -236,7 +234,7 @@ fn follow<K>(
         + 'static,
 {
     let api: Api<K> = Api::all(cluster.watching());
-    let events = watcher(api, watcher::Config::default().timeout(3600)).backoff(watch_backoff());
+    let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
     let (changes, stop) = (changes.clone(), stop.clone());
     tokio::spawn(async move {
         let mut writer = writer;
@@ -291,7 +289,7 @@ async fn lead(
     let config = SourceConfig {
         data: settings.data.clone(),
         allow_file: settings.allow_file,
-        limits: settings.limits.clone(),
+        limits: settings.limits,
     };
     let sources = Sources::new(cluster.clone(), events.clone(), metrics.clone(), config);
     let context = Arc::new(Context {
@@ -502,10 +500,7 @@ async fn keep(
     let wake = memory.wake.clone();
     let mut failures: u32 = 0;
     let mut asked: Option<String> = None;
-    loop {
-        let Some(environment) = context.environments.get(&reference) else {
-            break;
-        };
+    while let Some(environment) = context.environments.get(&reference) {
         let environment = memory.newest(environment);
         let sync = sync_requested(&*environment).map(str::to_owned);
         if sync != asked {
@@ -537,7 +532,7 @@ async fn keep(
         failures = if retry { failures.saturating_add(1) } else { 0 };
         let again = retry.then(|| {
             Instant::now()
-                + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_secs(300))
+                + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_mins(5))
         });
         let due = [at, again].into_iter().flatten().min();
         tokio::select! {

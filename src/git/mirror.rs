@@ -112,9 +112,26 @@ impl Mirror {
         let one_at_a_time = self.0.fetching.lock();
         let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
         Quarantine::clean(&self.0.dir)?;
-        if self.0.damaged.load(Ordering::Relaxed) {
+        if self.is_damaged() {
             self.make_anew()?;
         }
+        match self.fetch_missing(remote, wanted, cancel) {
+            // What we have is in the way: without it there is only more to fetch.
+            Err(error) if error.is_corrupt() => {
+                tracing::warn!(directory = %self.0.dir.display(), %error, "the mirror cannot be read");
+                self.make_anew()?;
+                self.fetch_missing(remote, wanted, cancel)
+            }
+            fetched => fetched,
+        }
+    }
+
+    fn fetch_missing(
+        &self,
+        remote: &Remote,
+        wanted: &RemoteRefs,
+        cancel: &AtomicBool,
+    ) -> Result<u64, GitError> {
         let repository = open_bare(&self.0.dir)?;
         let wants = missing(&repository, wanted)?;
         let received = if wants.is_empty() {
