@@ -1,18 +1,42 @@
-//! The command line: what a person types becomes one call of the modules below. Must hold no decision of its own.
+//! The command line: what a person types becomes one call of the modules beside it. Must hold no decision of its own.
 
+mod approve;
+mod ask;
+mod check;
 mod checkout;
+mod connect;
 pub mod crds;
+mod diff;
+mod folder;
+mod install;
+mod output;
 mod render;
 mod run;
+mod status;
+mod suspend;
+mod sync;
+#[cfg(test)]
+mod tests;
 
-use std::io::Write;
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anstream::AutoStream;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-/// A pull-based GitOps agent for Kubernetes: makes the cluster what Git says.
+use crate::config;
+
+/// Makes Kubernetes clusters what Git says, and keeps them so.
 #[derive(Parser)]
-#[command(name = "driftless", version)]
+#[command(
+    name = "driftless",
+    version,
+    max_term_width = 110,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done; 1 a difference, or not ready; 2 a problem, or wrong usage.\n\
+        Documentation of the kinds: kubectl explain environment.spec"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -20,24 +44,91 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the agent.
-    Run(run::Arguments),
-    /// Print the objects of a kustomization, as `kustomize build` does.
+    Status(status::Arguments),
+    Sync(sync::Arguments),
+    Approve(approve::Arguments),
+    Suspend(suspend::Arguments),
+    Resume(suspend::Arguments),
+    Check(check::Arguments),
+    Diff(diff::Arguments),
+    /// Print the objects of a directory, as `kustomize build` does
     Render(render::Arguments),
+    Install(install::Arguments),
+    /// Print the definitions of our kinds
+    Crds,
+    /// Run the agent (in the cluster, as deploy/ does it)
+    Run {
+        #[command(flatten)]
+        cluster: connect::Server,
+        #[command(flatten)]
+        arguments: Box<config::Arguments>,
+    },
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  source <(driftless completions bash)")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
+/// How a command ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// There is a difference, or something is not ready.
+    Not,
+    /// Something is wrong, and was told.
+    Wrong,
+}
+
+/// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
-    let result = match command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Render(arguments) => render::run(&arguments),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match start(command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Not) => ExitCode::from(1),
+        Ok(Outcome::Wrong) => ExitCode::from(2),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing can be done where even the error stream is closed.
-            let _ = writeln!(std::io::stderr(), "Error: {error:#}");
-            ExitCode::FAILURE
+            output::complain(&error);
+            ExitCode::from(2)
         }
     }
+}
+
+fn start(command: Command) -> anyhow::Result<Outcome> {
+    // Two libraries speak TLS; both use this provider. That one is set already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(dispatch(command));
+    // A blocking read (of an answer, or of Git) must not hold the end up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<Outcome> {
+    let mut out = AutoStream::auto(io::stdout());
+    match command {
+        Command::Status(arguments) => status::run(&arguments, &mut out).await,
+        Command::Sync(arguments) => sync::run(&arguments, &mut out).await,
+        Command::Approve(arguments) => approve::run(&arguments, &mut out).await,
+        Command::Suspend(arguments) => suspend::run(&arguments, true, &mut out).await,
+        Command::Resume(arguments) => suspend::run(&arguments, false, &mut out).await,
+        Command::Check(arguments) => check::run(&arguments, &mut out),
+        Command::Diff(arguments) => diff::run(&arguments, &mut out).await,
+        Command::Render(arguments) => render::run(&arguments).map(|()| Outcome::Done),
+        Command::Install(arguments) => install::run(&arguments, &mut out),
+        Command::Crds => output::text(&mut out, &crds::yaml()),
+        Command::Run { cluster, arguments } => run::run(&cluster, *arguments).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "driftless", &mut out);
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,4 +1,4 @@
-//! The program: everything is in the library.
+//! The program `driftless`.
 
 use std::process::ExitCode;
 

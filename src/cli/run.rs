@@ -1,104 +1,90 @@
-//! `driftless run`: the agent.
+//! `driftless run`: the agent and its server, until the first SIGTERM or SIGINT.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use clap::Args;
+use anyhow::{Context as _, Result};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Settings, hooks};
+use super::Outcome;
+use super::connect::Server as ClusterServer;
+use crate::agent::{Agent, hooks};
 use crate::cluster::Cluster;
-use crate::fields::HandTools;
-use crate::git::Limits;
+use crate::config::{Arguments, Run};
 use crate::metrics::Metrics;
-use crate::server::{Limits as ServerLimits, Server, router, serve};
-use crate::telemetry::{Format, init};
+use crate::server::{Server, router, serve};
+use crate::telemetry;
 
-#[derive(Args)]
-pub struct Arguments {
-    /// The namespace of the agent.
-    #[arg(long, env = "DRIFTLESS_NAMESPACE", default_value = "driftless-system")]
-    namespace: String,
-    /// Where probes, metrics and webhooks are served.
-    #[arg(long, env = "DRIFTLESS_LISTEN", default_value = "0.0.0.0:8080")]
-    listen: SocketAddr,
-    /// Where Git mirrors lie; they can be lost at any time.
-    #[arg(long, env = "DRIFTLESS_DATA", default_value = "/tmp/driftless")]
-    data: PathBuf,
-    /// Allow file:// repositories.
-    #[arg(long, env = "DRIFTLESS_ALLOW_FILE_REPOSITORIES")]
-    allow_file_repositories: bool,
-    /// What is logged: a level, or module=level separated by commas.
-    #[arg(long, env = "DRIFTLESS_LOG", default_value = "info")]
-    log: String,
-    /// How it is logged.
-    #[arg(long, env = "DRIFTLESS_LOG_FORMAT", value_enum, default_value = "text")]
-    log_format: Format,
-}
-
-pub fn run(arguments: &Arguments) -> Result<()> {
-    init(arguments.log_format, &arguments.log)?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    runtime.block_on(agent(arguments))
-}
-
-async fn agent(arguments: &Arguments) -> Result<()> {
-    // Whoever installed one before installed this one: there is no other in the program.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let stop = CancellationToken::new();
-    let signals = stop.clone();
-    tokio::spawn(async move {
-        if signalled().await.is_ok() {
-            signals.cancel();
-        }
-    });
-    let config = kube::Config::infer().await.context("cannot find the cluster")?;
-    let cluster = Arc::new(Cluster::connect(config).await?);
+pub async fn run(cluster: &ClusterServer, arguments: Arguments) -> Result<Outcome> {
+    telemetry::init(arguments.log_format, &arguments.log)?;
+    let Run { settings, listen, server } = Run::new(arguments)?;
+    let stop = stop_on_signals()?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        namespace = settings.namespace,
+        identity = settings.holder,
+        %listen,
+        "driftless starts"
+    );
     let metrics = Arc::new(Metrics::default());
-    let settings = Settings {
-        namespace: arguments.namespace.clone(),
-        holder: holder(),
-        data: arguments.data.clone(),
-        allow_file: arguments.allow_file_repositories,
-        limits: Limits::default(),
-        renders: std::thread::available_parallelism().map_or(2, usize::from),
-        parallel: 16,
-        file_limit: 20_000,
-        hand_tools: HandTools::default(),
+    let Some(cluster) = connected(cluster, &stop).await? else {
+        return Ok(Outcome::Done);
     };
-    let listener = tokio::net::TcpListener::bind(arguments.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    let cluster = Arc::new(cluster);
     let agent = Agent::new(settings, cluster.clone(), metrics.clone());
     let handle = agent.handle();
-    let server = Server {
+    let routes = router(Server {
         metrics,
         ready: handle.ready.clone(),
         hooks: Arc::new(hooks::hooks(&handle, cluster)),
+    });
+    let served = CancellationToken::new();
+    let serving = {
+        let served = served.clone();
+        tokio::spawn(async move { serve(listener, routes, server, served.cancelled()).await })
     };
-    let closing = stop.clone().cancelled_owned();
-    let served = tokio::spawn(serve(listener, router(server), ServerLimits::default(), closing));
     agent.run(stop).await;
-    served.await.context("the server ended abnormally")?;
-    Ok(())
+    served.cancel();
+    serving.await.context("the server ended abnormally")?;
+    tracing::info!("driftless has ended");
+    Ok(Outcome::Done)
 }
 
-async fn signalled() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        result = tokio::signal::ctrl_c() => result?,
+fn stop_on_signals() -> Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop; what is being written ends first");
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+/// Connects, and tries again while the API server does not answer; `None` if told to stop meanwhile.
+async fn connected(server: &ClusterServer, stop: &CancellationToken) -> Result<Option<Cluster>> {
+    let config = server.config().await?;
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let result = tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            result = Cluster::connect(config.clone()) => result,
+        };
+        match result {
+            Ok(cluster) => return Ok(Some(cluster)),
+            Err(error) => tracing::warn!(%error, "the cluster does not answer yet; it is tried again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
+        }
     }
-    tracing::info!("asked to stop; what is being written ends first");
-    Ok(())
-}
-
-/// The pod's name, and what makes this run another than the one before in the same pod.
-fn holder() -> String {
-    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "driftless".to_owned());
-    let started = jiff::Timestamp::now().as_millisecond();
-    format!("{host}-{started:x}")
 }

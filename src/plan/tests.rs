@@ -281,6 +281,14 @@ fn replicas_belong_to_the_autoscaler_and_are_handed_over_first() {
     let given = action.hand_over.unwrap();
     assert_eq!(given.at("/spec/replicas"), Some(&json!(5)), "the live value, not Git's");
     assert_eq!(given.name(), "api");
+    // The autoscaler may come first, and take what is still ours.
+    let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
+        remove(object, "/metadata/managedFields/0/fieldsV1/f:spec", "f:replicas");
+        by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
+    });
+    scene.autoscaled.insert(scene.id());
+    assert_eq!(scene.plan().drifts, []);
+    assert_eq!(scene.action().unwrap().reason, Reason::Reapply);
     // Once it is not ours, scaling is nobody's drift.
     let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
         remove(object, "/metadata/managedFields/0/fieldsV1/f:spec", "f:replicas");
