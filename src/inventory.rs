@@ -13,6 +13,9 @@ use crate::object::Id;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     pub entries: BTreeMap<Id, Entry>,
+    /// How many objects there were before those that came with what is desired now, while some are still to go: what
+    /// the limits of a prune are shares of. `None`: as many as there are.
+    pub before: Option<usize>,
 }
 
 /// What is recorded of one object.
@@ -61,6 +64,7 @@ impl Inventory {
         });
         Ok(Self {
             entries: entries.collect::<Result<_, _>>()?,
+            before: None,
         })
     }
 
@@ -91,6 +95,8 @@ impl Inventory {
     #[must_use]
     pub fn union(&self, desired: &Desired) -> Self {
         let mut union = self.clone();
+        let departed = self.entries.keys().any(|id| !desired.contains(id));
+        union.before = departed.then(|| self.before.unwrap_or(self.entries.len()));
         for object in &desired.objects {
             let entry = union.entries.entry(object.id.clone()).or_default();
             object.object.version().clone_into(&mut entry.version);
@@ -170,7 +176,7 @@ mod tests {
                 .prop_map(|(version, uid, finished)| Entry { version, uid, finished }),
             0..10,
         )) {
-            let inventory = Inventory { entries };
+            let inventory = Inventory { entries, before: None };
             prop_assert_eq!(Inventory::from_status(&inventory.to_status()).unwrap(), inventory);
         }
 

@@ -83,7 +83,8 @@ impl Default for Limits {
         Self {
             files: 100_000,
             bytes: 256 << 20,
-            nodes: 50_000_000,
+            // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
+            nodes: 2_000_000,
             depth: 100,
             layers: 250,
         }
@@ -136,7 +137,11 @@ pub fn is_kustomization(files: &dyn Files, directory: &str) -> Result<bool, File
 }
 
 /// Builds the kustomization in `directory`.
-pub fn build(files: &dyn Files, directory: &str, options: &BuildOptions) -> Result<Build, BuildErrors> {
+pub fn build(
+    files: &dyn Files,
+    directory: &str,
+    options: &BuildOptions,
+) -> Result<Build, BuildErrors> {
     let mut context = Context::new(files, options);
     let target = Target::top(&mut context, directory)?;
     let mut resources = target.build(&mut context)?;
@@ -158,14 +163,20 @@ pub fn build(files: &dyn Files, directory: &str, options: &BuildOptions) -> Resu
         sort::sort(&context, &mut resources, &sort_options)
             .map_err(|errors| errors.field("sortOptions").under(file))?;
     }
-    let has = |option: &str| kustomization.build_metadata.iter().any(|there| there == option);
+    let has = |option: &str| {
+        kustomization
+            .build_metadata
+            .iter()
+            .any(|there| there == option)
+    };
     if options.enable_managedby_label || has("managedByLabel") {
         let label = (
             "app.kubernetes.io/managed-by".to_owned(),
             format!("kustomize-{KUSTOMIZE_VERSION}"),
         );
         let spec = fieldspec::FieldSpec::of("metadata/labels", true);
-        transform::set_entries(&mut context, &mut resources, &[label], &[spec]).map_err(|errors| errors.under(file))?;
+        transform::set_entries(&mut context, &mut resources, &[label], &[spec])
+            .map_err(|errors| errors.under(file))?;
     }
     let mut drop = Vec::new();
     if !has("originAnnotations") {
@@ -180,7 +191,11 @@ pub fn build(files: &dyn Files, directory: &str, options: &BuildOptions) -> Resu
         let value = resource
             .clean_annotations(&mut context.tree, &drop)
             .and_then(|()| Ok(to_value(&context.tree, resource.root)?))
-            .map_err(|errors| errors.each(|error| resource.origin.place(error)).under(file));
+            .map_err(|errors| {
+                errors
+                    .each(|error| resource.origin.place(error))
+                    .under(file)
+            });
         if let Some(Value::Object(map)) = problems.keep(value) {
             built.push(Resource {
                 object: Object(map),
@@ -194,3 +209,6 @@ pub fn build(files: &dyn Files, directory: &str, options: &BuildOptions) -> Resu
         warnings: context.warnings,
     })
 }
+
+#[cfg(test)]
+mod tests;

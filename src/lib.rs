@@ -26,6 +26,3 @@ pub mod status;
 pub mod telemetry;
 pub mod tree;
 pub mod yaml;
-
-#[cfg(test)]
-mod docs;

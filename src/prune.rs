@@ -1,9 +1,11 @@
 //! The gate that every deletion passes. Must not delete anything: it only says what may go, what is held, and why.
 
+use std::collections::BTreeSet;
+
 use crate::api::PruneSpec;
 use crate::desired::{Desired, stage};
 use crate::inventory::{Inventory, deletions_hash};
-use crate::object::Id;
+use crate::object::{Id, WAVE_ANNOTATION};
 use crate::plan::{Departed, LiveState};
 
 /// So many objects may go in one revision whatever share of the inventory they are.
@@ -100,12 +102,16 @@ pub fn gate(
         match &one.live {
             LiveState::Absent => gate.forget.push(one.id.clone()),
             LiveState::Present(_) if !one.owned || one.prune_never => {
-                gate.forget.push(one.id.clone())
+                gate.forget.push(one.id.clone());
             }
             LiveState::Present(_) => candidates.push(one),
             // What could not be read is not known to be ours any more, nor to be gone.
             LiveState::Unknown(_) | LiveState::AsApplied => gate.wait = true,
         }
+    }
+    if gate.wait {
+        // The limits are for the whole set: in parts it would pass them.
+        return gate;
     }
     let whole = whole(&candidates, desired, inventory, policy, rewritten, purpose);
     let mut held: Vec<(&Departed, String)> = Vec::new();
@@ -138,12 +144,20 @@ pub fn gate(
         }
     }
     gate.delete
-        .sort_by(|one, other| order(&other.id).cmp(&order(&one.id)));
+        .sort_by(|one, other| order(other).cmp(&order(one)));
     gate
 }
 
-fn order(id: &Id) -> (i32, &Id) {
-    (stage(&id.group, &id.kind), id)
+/// As it was applied: by stage, wave and identity.
+fn order(departed: &Departed) -> (i32, i32, &Id) {
+    let wave = match &departed.live {
+        LiveState::Present(object) => object
+            .annotation(WAVE_ANNOTATION)
+            .and_then(|wave| wave.parse().ok()),
+        _ => None,
+    };
+    let id = &departed.id;
+    (stage(&id.group, &id.kind), wave.unwrap_or_default(), id)
 }
 
 /// Why nothing of the set may go.
@@ -155,8 +169,7 @@ fn whole(
     rewritten: bool,
     purpose: GatePurpose,
 ) -> Option<String> {
-    let (count, all) = (candidates.len(), inventory.entries.len());
-    if count == 0 {
+    if candidates.is_empty() {
         return None;
     }
     if purpose == GatePurpose::Prune && desired.is_empty() {
@@ -168,12 +181,42 @@ fn whole(
     if rewritten {
         return Some("the revision does not contain the one before it: after a history rewrite nothing is deleted without approval".to_owned());
     }
+    let all = inventory.before.unwrap_or(inventory.entries.len());
+    let successors = successors(desired);
+    let count = candidates
+        .iter()
+        .filter(|one| rotating(&one.id).is_none_or(|base| !successors.contains(&base)))
+        .count();
     if count * 2 > all {
-        return Some(format!("{count} of {all} objects would go, more than half"));
+        return Some(format!(
+            "{count} of {all} objects would go, more than half"
+        ));
     }
     let percent: usize = policy.limit.trim_end_matches('%').parse().unwrap_or(0);
-    let limit = (all * percent / 100).max(ALWAYS);
-    (count > limit).then(|| format!("{count} of {all} objects would go, more than {limit} (spec.prune.limit: {}, or {ALWAYS})", policy.limit))
+    let limit = (all * percent.min(100) / 100).max(ALWAYS);
+    (count > limit).then(|| {
+        format!(
+            "{count} of {all} objects would go, more than {limit} (spec.prune.limit: {}, or {ALWAYS})",
+            policy.limit
+        )
+    })
+}
+
+/// Kind, namespace and base name of a ConfigMap or Secret whose name ends in a hash of its content, as kustomize makes
+/// them: with the next content comes the next name, and the one before is not lost but replaced.
+fn rotating(id: &Id) -> Option<(&str, Option<&str>, &str)> {
+    let (base, hash) = id.name.rsplit_once('-')?;
+    let is_hash = hash.len() == 10 && hash.chars().all(|c| "2456789bcdfghkmt".contains(c));
+    let is_generated = id.group.is_empty() && matches!(id.kind.as_str(), "ConfigMap" | "Secret");
+    (is_hash && is_generated).then_some((&id.kind, id.namespace.as_deref(), base))
+}
+
+fn successors(desired: &Desired) -> BTreeSet<(&str, Option<&str>, &str)> {
+    desired
+        .objects
+        .iter()
+        .filter_map(|object| rotating(&object.id))
+        .collect()
 }
 
 /// Why this one may not go.

@@ -89,13 +89,12 @@ impl Config {
     }
 
     fn add_name_reference(&mut self, gvk: &Gvk, referrers: &[FieldSpec]) -> Result<()> {
-        match self.name_reference.iter_mut().find(|(there, _)| there == gvk) {
-            Some((_, there)) => merge_all(there, referrers),
-            None => {
-                self.name_reference.push((gvk.clone(), referrers.to_vec()));
-                Ok(())
-            }
+        let mut references = self.name_reference.iter_mut();
+        if let Some((_, there)) = references.find(|(there, _)| there == gvk) {
+            return merge_all(there, referrers);
         }
+        self.name_reference.push((gvk.clone(), referrers.to_vec()));
+        Ok(())
     }
 
     /// Adds what is not there yet.
@@ -143,9 +142,18 @@ pub fn defaults() -> Arc<Config> {
 fn parse_table(text: &str) -> Config {
     let mut config = Config::default();
     let mut section = "";
-    let part = |word: &str| if word == "-" { String::new() } else { word.to_owned() };
+    let part = |word: &str| {
+        if word == "-" {
+            String::new()
+        } else {
+            word.to_owned()
+        }
+    };
     for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             section = name;
             continue;
         }
@@ -154,9 +162,17 @@ fn parse_table(text: &str) -> Config {
             None => (false, line),
         };
         let rest = rest.strip_prefix("= ");
-        let words: Vec<&str> = rest.unwrap_or(line.trim_start_matches('+')).splitn(4, ' ').collect();
-        let [group, version, kind] = [0, 1, 2].map(|index| words.get(index).map_or_else(String::new, |word| part(word)));
-        let gvk = Gvk { group, version, kind };
+        let words: Vec<&str> = rest
+            .unwrap_or(line.trim_start_matches('+'))
+            .splitn(4, ' ')
+            .collect();
+        let [group, version, kind] =
+            [0, 1, 2].map(|index| words.get(index).map_or_else(String::new, |word| part(word)));
+        let gvk = Gvk {
+            group,
+            version,
+            kind,
+        };
         if rest.is_some() {
             config.name_reference.push((gvk, Vec::new()));
             continue;
@@ -216,30 +232,46 @@ pub fn load(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Res
     }
     let mut added = Config::default();
     for path in paths {
-        let (file, text) = loader.load_text(context, path).map_err(|errors| errors.field("configurations"))?;
+        let (file, text) = loader
+            .load_text(context, path)
+            .map_err(|errors| errors.field("configurations"))?;
         let config = decode(&text, &file, Mode::Known, &context.yaml_limits(), read)?;
-        added.merge(&config).map_err(|errors| errors.in_file(&file))?;
+        added
+            .merge(&config)
+            .map_err(|errors| errors.in_file(&file))?;
     }
     let mut config = Config::clone(&defaults());
     config.merge(&added)?;
     Ok(Arc::new(config))
 }
 
-/// What the OpenAPI definitions of custom resources say about their fields.
-pub fn load_crds(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Result<Arc<Config>> {
+/// What the `OpenAPI` definitions of custom resources say about their fields.
+pub fn load_crds(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    paths: &[String],
+) -> Result<Arc<Config>> {
     let mut config = Config::default();
     for path in paths {
-        let (file, text) = loader.load_text(context, path).map_err(|errors| errors.field("crds"))?;
+        let (file, text) = loader
+            .load_text(context, path)
+            .map_err(|errors| errors.field("crds"))?;
         let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
             return fail(format!("`{path}` has no definitions"));
         };
         let tree = &document.tree;
         let mut of_file = Config::default();
         for (name, definition) in tree.pairs(document.root) {
-            let Some(properties) = tree.at(definition, &["Schema", "properties"]).or_else(|| any_case(tree, definition)) else {
+            let Some(properties) = tree
+                .at(definition, &["Schema", "properties"])
+                .or_else(|| any_case(tree, definition))
+            else {
                 continue;
             };
-            if ["kind", "apiVersion", "metadata"].iter().any(|field| tree.get(properties, field).is_none()) {
+            if ["kind", "apiVersion", "metadata"]
+                .iter()
+                .any(|field| tree.get(properties, field).is_none())
+            {
                 continue;
             }
             let name = tree.text(name);
@@ -254,7 +286,8 @@ pub fn load_crds(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -
                 config: &mut of_file,
                 depth: context.options.limits.depth,
             };
-            crd.properties(properties, &mut Vec::new()).map_err(|errors| errors.in_file(&file))?;
+            crd.properties(properties, &mut Vec::new())
+                .map_err(|errors| errors.in_file(&file))?;
         }
         config.merge(&of_file)?;
     }
@@ -262,7 +295,9 @@ pub fn load_crds(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -
 }
 
 fn any_case(tree: &Tree, definition: NodeId) -> Option<NodeId> {
-    let schema = tree.pairs(definition).find(|(key, _)| tree.text(*key).eq_ignore_ascii_case("schema"));
+    let schema = tree
+        .pairs(definition)
+        .find(|(key, _)| tree.text(*key).eq_ignore_ascii_case("schema"));
     tree.get(schema?.1, "properties")
 }
 
@@ -320,7 +355,9 @@ impl Crd<'_> {
             }
             if let Some(reference) = extension("$ref")
                 && let Some(definition) = tree.get(self.root, reference)
-                && let Some(below) = tree.at(definition, &["Schema", "properties"]).or_else(|| any_case(tree, definition))
+                && let Some(below) = tree
+                    .at(definition, &["Schema", "properties"])
+                    .or_else(|| any_case(tree, definition))
             {
                 path.push(name.to_owned());
                 self.properties(below, path)?;

@@ -33,23 +33,27 @@ impl Fields<'_> {
     /// The last field of this name that is not null.
     pub fn get(&self, name: &str) -> Option<NodeId> {
         let mut found = self.found.iter().rev().filter(|(known, _)| *known == name);
-        found.next().map(|(_, id)| *id).filter(|id| !is_null(self.tree, *id))
-    }
-
-    /// Whether the field is there, null or not.
-    pub fn has(&self, name: &str) -> bool {
-        self.found.iter().any(|(known, _)| *known == name)
+        found
+            .next()
+            .map(|(_, id)| *id)
+            .filter(|id| !is_null(self.tree, *id))
     }
 
     pub fn path(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 }
 
 /// What a plain or quoted scalar means in a file that is read by YAML 1.1 rules.
 pub fn meaning(tree: &Tree, id: NodeId) -> Scalar {
     let node = tree.node(id);
-    if node.style.is_quoted() || (node.tagged && matches!(node.tag, Tag::Str | Tag::Binary | Tag::Other(_))) {
+    if node.style.is_quoted()
+        || (node.tagged && matches!(node.tag, Tag::Str | Tag::Binary | Tag::Other(_)))
+    {
         Scalar::Str
     } else {
         resolve_1_1(&node.text)
@@ -84,7 +88,11 @@ impl<'t> Decoder<'t> {
 
     pub fn problem(&mut self, id: NodeId, path: &str, message: impl Into<String>) {
         let error = BuildError::new(message).at(self.tree.node(id).place);
-        self.problems.push(if path.is_empty() { error } else { error.field(path) });
+        self.problems.push(if path.is_empty() {
+            error
+        } else {
+            error.field(path)
+        });
     }
 
     fn expected(&mut self, id: NodeId, path: &str, what: &str) {
@@ -94,11 +102,17 @@ impl<'t> Decoder<'t> {
             Kind::Seq => "a list".to_owned(),
             _ => match meaning(self.tree, id) {
                 Scalar::Bool(_) => format!("the boolean `{}`; quote it", node.text),
-                Scalar::Int(_) | Scalar::Uint(_) | Scalar::Float(_) => format!("the number `{}`; quote it", node.text),
+                Scalar::Int(_) | Scalar::Uint(_) | Scalar::Float(_) => {
+                    format!("the number `{}`; quote it", node.text)
+                }
                 _ => format!("the text `{}`", node.text),
             },
         };
-        let is = if what == "text" { is } else { is.replace("; quote it", "") };
+        let is = if what == "text" {
+            is
+        } else {
+            is.replace("; quote it", "")
+        };
         self.problem(id, path, format!("{what} is expected, but it is {is}"));
     }
 
@@ -161,11 +175,15 @@ impl<'t> Decoder<'t> {
 
     /// Text; empty if it is not given.
     pub fn text(&mut self, fields: &Fields<'t>, name: &str) -> String {
-        fields.get(name).map_or_else(String::new, |id| self.text_of(id, &fields.path(name)))
+        fields
+            .get(name)
+            .map_or_else(String::new, |id| self.text_of(id, &fields.path(name)))
     }
 
     pub fn flag(&mut self, fields: &Fields<'t>, name: &str) -> bool {
-        let Some(id) = fields.get(name) else { return false };
+        let Some(id) = fields.get(name) else {
+            return false;
+        };
         if let (Kind::Scalar, Scalar::Bool(value)) = (self.tree.kind(id), meaning(self.tree, id)) {
             return value;
         }
@@ -178,8 +196,13 @@ impl<'t> Decoder<'t> {
         if self.tree.kind(id) == Kind::Scalar {
             match meaning(self.tree, id) {
                 Scalar::Int(value) => return value,
-                #[expect(clippy::cast_possible_truncation, reason = "it is a whole number in range")]
-                Scalar::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => return value as i64,
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "it is a whole number in range"
+                )]
+                Scalar::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
+                    return value as i64;
+                }
                 _ => {}
             }
         }
@@ -189,7 +212,9 @@ impl<'t> Decoder<'t> {
 
     /// The elements of a list, with the path of each.
     pub fn list(&mut self, fields: &Fields<'t>, name: &str) -> Vec<(NodeId, String)> {
-        let Some(id) = fields.get(name) else { return Vec::new() };
+        let Some(id) = fields.get(name) else {
+            return Vec::new();
+        };
         self.elements(id, &fields.path(name))
     }
 
@@ -199,17 +224,23 @@ impl<'t> Decoder<'t> {
             return Vec::new();
         }
         let elements = self.tree.elements(id).iter().enumerate();
-        elements.map(|(index, element)| (*element, format!("{path}[{index}]"))).collect()
+        elements
+            .map(|(index, element)| (*element, format!("{path}[{index}]")))
+            .collect()
     }
 
     pub fn texts(&mut self, fields: &Fields<'t>, name: &str) -> Vec<String> {
         let list = self.list(fields, name);
-        list.into_iter().map(|(id, path)| self.text_of(id, &path)).collect()
+        list.into_iter()
+            .map(|(id, path)| self.text_of(id, &path))
+            .collect()
     }
 
     /// A map of text to text, sorted by key.
     pub fn text_map(&mut self, fields: &Fields<'t>, name: &str) -> Vec<(String, String)> {
-        let Some(id) = fields.get(name) else { return Vec::new() };
+        let Some(id) = fields.get(name) else {
+            return Vec::new();
+        };
         let path = fields.path(name);
         if self.tree.kind(id) != Kind::Map {
             self.expected(id, &path, "a map");
@@ -238,17 +269,30 @@ pub fn decode<T: Default>(
     };
     let mut decoder = Decoder::new(&document.tree, mode);
     let value = read(&mut decoder, document.root);
-    decoder.finish(value).map_err(|errors| if file.is_empty() { errors } else { errors.in_file(file) })
+    decoder.finish(value).map_err(|errors| {
+        if file.is_empty() {
+            errors
+        } else {
+            errors.in_file(file)
+        }
+    })
 }
 
 /// `; did you mean …?`, if a known name is close.
 pub fn suggestion(name: &str, known: &[&str]) -> String {
     let close = known
         .iter()
-        .map(|known| (distance(&name.to_lowercase(), &known.to_lowercase()), *known))
+        .map(|known| {
+            (
+                distance(&name.to_lowercase(), &known.to_lowercase()),
+                *known,
+            )
+        })
         .filter(|(distance, known)| *distance <= 1 + known.len().min(name.len()) / 4)
         .min();
-    close.map_or_else(String::new, |(_, known)| format!("; did you mean `{known}`?"))
+    close.map_or_else(String::new, |(_, known)| {
+        format!("; did you mean `{known}`?")
+    })
 }
 
 fn distance(a: &str, b: &str) -> usize {

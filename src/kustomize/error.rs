@@ -43,9 +43,12 @@ impl BuildError {
         self
     }
 
+    /// Names the field of the kustomization; not where another file is to blame.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field.get_or_insert_with(|| field.into());
+        if self.file.is_none() {
+            self.field.get_or_insert_with(|| field.into());
+        }
         self
     }
 }
@@ -95,6 +98,16 @@ impl BuildErrors {
     #[must_use]
     pub fn field(self, field: &str) -> Self {
         self.each(|error| error.field(field))
+    }
+
+    /// Puts a field in front of the one that the errors name.
+    #[must_use]
+    pub fn below_field(self, field: &str) -> Self {
+        self.each(|mut error| {
+            let inner = error.field.take();
+            let path = inner.map_or_else(|| field.to_owned(), |inner| format!("{field}.{inner}"));
+            error.field(path)
+        })
     }
 
     #[must_use]
@@ -147,7 +160,11 @@ impl From<YamlErrors> for BuildErrors {
                 .into_iter()
                 .map(|problem| {
                     let error = BuildError::new(problem.message).at(problem.place);
-                    if problem.file.is_empty() { error } else { error.in_file(&problem.file) }
+                    if problem.file.is_empty() {
+                        error
+                    } else {
+                        error.in_file(&problem.file)
+                    }
                 })
                 .collect(),
         )
@@ -180,6 +197,10 @@ impl Problems {
     }
 
     pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(BuildErrors(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(BuildErrors(self.0))
+        }
     }
 }

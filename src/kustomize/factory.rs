@@ -17,9 +17,16 @@ pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Res
         let root = context.tree.import(&document.tree, document.root);
         let tree = &context.tree;
         let is_list = matches!(node::kind(tree, root), "List" | "ResourceList");
-        if document.alone && is_list && (tree.get(root, "items").is_some() || tree.get(root, "functionConfig").is_some()) {
+        if document.alone
+            && is_list
+            && (tree.get(root, "items").is_some() || tree.get(root, "functionConfig").is_some())
+        {
             if let Some(items) = tree.get(root, "items") {
-                nodes.extend(tree.elements(items).iter().map(|item| (*item, tree.node(*item).place.line)));
+                nodes.extend(
+                    tree.elements(items)
+                        .iter()
+                        .map(|item| (*item, tree.node(*item).place.line)),
+                );
             }
         } else {
             nodes.push_back((root, line));
@@ -40,12 +47,23 @@ pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Res
         if kind.ends_with("List")
             && let Some(items) = context.tree.get(root, "items")
         {
-            let expanded = expand(context, items).map_err(|errors| errors.each(|error| origin(line).place(error)));
-            nodes.extend(problems.keep(expanded).unwrap_or_default().into_iter().map(|item| (item, line)));
+            let expanded = expand(context, items)
+                .map_err(|errors| errors.each(|error| origin(line).place(error)));
+            nodes.extend(
+                problems
+                    .keep(expanded)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|item| (item, line)),
+            );
             continue;
         }
         let mut resource = Resource::new(root, origin(line));
-        problems.keep(resource.absorb_annotations(&mut context.tree).map_err(|errors| errors.in_file(file)));
+        problems.keep(
+            resource
+                .absorb_annotations(&mut context.tree)
+                .map_err(|errors| errors.in_file(file)),
+        );
         resources.push(resource);
     }
     problems.finish()?;
@@ -69,7 +87,9 @@ fn check(tree: &Tree, root: NodeId) -> std::result::Result<bool, BuildError> {
     }
     let at = |error: BuildError| error.at(tree.node(root).place);
     if tree.kind(root) != Kind::Map {
-        return Err(at(BuildError::new("missing Resource metadata: an object is expected")));
+        return Err(at(BuildError::new(
+            "missing Resource metadata: an object is expected",
+        )));
     }
     if is_sops_encrypted(tree, root) {
         return Err(at(BuildError::new(SOPS_REFUSAL)));
@@ -79,7 +99,9 @@ fn check(tree: &Tree, root: NodeId) -> std::result::Result<bool, BuildError> {
         return Err(at(BuildError::new("missing kind in object")));
     }
     if !kind.ends_with("List") && node::name(tree, root).is_empty() {
-        return Err(at(BuildError::new(format!("missing metadata.name in the object of kind {kind}"))));
+        return Err(at(BuildError::new(format!(
+            "missing metadata.name in the object of kind {kind}"
+        ))));
     }
     Ok(true)
 }
@@ -91,7 +113,9 @@ fn expand(context: &mut Context<'_>, items: NodeId) -> Result<Vec<NodeId>> {
         return Ok(Vec::new());
     }
     if tree.kind(items) != Kind::Seq {
-        return Err(node::wrong_kind(tree, items, Kind::Seq).field("items").into());
+        return Err(node::wrong_kind(tree, items, Kind::Seq)
+            .field("items")
+            .into());
     }
     let mut objects = Vec::new();
     for item in tree.elements(items).to_vec() {

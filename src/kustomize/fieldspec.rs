@@ -110,7 +110,13 @@ pub struct Create {
 type Set<'s> = dyn FnMut(&mut Tree, NodeId) -> Result<()> + 's;
 
 /// Calls `set` for every node that the field leads to in `object`, if the object is of its kinds.
-pub fn apply(tree: &mut Tree, object: NodeId, spec: &FieldSpec, create: Option<&Create>, set: &mut Set<'_>) -> Result<()> {
+pub fn apply(
+    tree: &mut Tree,
+    object: NodeId,
+    spec: &FieldSpec,
+    create: Option<&Create>,
+    set: &mut Set<'_>,
+) -> Result<()> {
     if !selects(tree, object, &spec.gvk) {
         return Ok(());
     }
@@ -129,7 +135,13 @@ fn selects(tree: &Tree, object: NodeId, gvk: &Gvk) -> bool {
         && (gvk.version.is_empty() || gvk.version == version)
 }
 
-fn walk(tree: &mut Tree, id: NodeId, path: &[String], create: Option<&Create>, set: &mut Set<'_>) -> Result<()> {
+fn walk(
+    tree: &mut Tree,
+    id: NodeId,
+    path: &[String],
+    create: Option<&Create>,
+    set: &mut Set<'_>,
+) -> Result<()> {
     let Some((part, rest)) = path.split_first() else {
         return set(tree, id);
     };
@@ -160,7 +172,8 @@ fn walk(tree: &mut Tree, id: NodeId, path: &[String], create: Option<&Create>, s
                 }),
                 None => None,
             };
-            let Some(field) = node::lookup(tree, id, &[name], made.as_ref().map(|made| made.kind))? else {
+            let Some(field) = node::lookup(tree, id, &[name], made.as_ref().map(|made| made.kind))?
+            else {
                 return Ok(());
             };
             let fill = if list && made.is_none() {
@@ -180,9 +193,11 @@ fn walk(tree: &mut Tree, id: NodeId, path: &[String], create: Option<&Create>, s
             }
             walk(tree, field, rest, create, set)
         }
-        _ => Err(BuildError::new(format!("`{part}`: a map or a list is expected"))
-            .at(tree.node(id).place)
-            .into()),
+        _ => Err(
+            BuildError::new(format!("`{part}`: a map or a list is expected"))
+                .at(tree.node(id).place)
+                .into(),
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets from literals, files and env files, and the service accounts of `IAMPolicyGenerator`.
+//! `ConfigMap`s and Secrets from literals, files and env files, and the service accounts of `IAMPolicyGenerator`.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,12 @@ pub enum Made {
 type Data = BTreeMap<String, Vec<u8>>;
 
 /// The object that a generator makes.
-pub fn generate(context: &mut Context<'_>, loader: &Loader, made: Made, args: &GeneratorArgs) -> Result<Resource> {
+pub fn generate(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    made: Made,
+    args: &GeneratorArgs,
+) -> Result<Resource> {
     let kind = match made {
         Made::ConfigMap => "ConfigMap",
         Made::Secret => "Secret",
@@ -30,7 +35,8 @@ pub fn generate(context: &mut Context<'_>, loader: &Loader, made: Made, args: &G
     if args.name.is_empty() {
         return fail(format!("a {kind} must have a name"));
     }
-    let data = load_data(context, loader, args).map_err(|errors| errors.context(&format!("{kind} {}", args.name)))?;
+    let data = load_data(context, loader, args)
+        .map_err(|errors| errors.context(&format!("{kind} {}", args.name)))?;
     let tree = &mut context.tree;
     let root = base(tree, kind, &args.name, &args.namespace)?;
     match made {
@@ -43,7 +49,11 @@ pub fn generate(context: &mut Context<'_>, loader: &Loader, made: Made, args: &G
             }
         }
         Made::Secret => {
-            let secret_type = if args.secret_type.is_empty() { "Opaque" } else { &args.secret_type };
+            let secret_type = if args.secret_type.is_empty() {
+                "Opaque"
+            } else {
+                &args.secret_type
+            };
             put_text(tree, root, "type", secret_type)?;
             node::lookup(tree, root, &["data"], Some(Kind::Map))?;
             for (key, value) in &data {
@@ -55,7 +65,10 @@ pub fn generate(context: &mut Context<'_>, loader: &Loader, made: Made, args: &G
         apply_options(tree, root, options)?;
     }
     let mut resource = Resource::new(root, Origin::default());
-    resource.needs_hash = !args.options.as_ref().is_some_and(|options| options.disable_name_suffix_hash);
+    resource.needs_hash = !args
+        .options
+        .as_ref()
+        .is_some_and(|options| options.disable_name_suffix_hash);
     resource.behavior = Behavior::of(&args.behavior);
     Ok(resource)
 }
@@ -81,20 +94,27 @@ fn put_text(tree: &mut Tree, map: NodeId, name: &str, text: &str) -> Result<()> 
     node::set_field(tree, map, name, value)
 }
 
-/// Puts a text into the data of a ConfigMap or a Secret.
+/// Puts a text into the data of a `ConfigMap` or a Secret.
 pub fn put_data(tree: &mut Tree, root: NodeId, field: &str, key: &str, text: &str) -> Result<()> {
     let Some(map) = node::lookup(tree, root, &[field], Some(Kind::Map))? else {
         return Ok(());
     };
     let value = tree.add(Node {
-        style: if text.contains('\n') { Style::Literal } else { Style::Plain },
+        style: if text.contains('\n') {
+            Style::Literal
+        } else {
+            Style::Plain
+        },
         ..Node::scalar(text, Tag::Str)
     });
     node::set_field(tree, map, key, value)
 }
 
 fn apply_options(tree: &mut Tree, root: NodeId, options: &GeneratorOptions) -> Result<()> {
-    for (field, map) in [("labels", &options.labels), ("annotations", &options.annotations)] {
+    for (field, map) in [
+        ("labels", &options.labels),
+        ("annotations", &options.annotations),
+    ] {
         for (key, value) in map {
             if let Some(into) = node::lookup(tree, root, &["metadata", field], Some(Kind::Map))? {
                 put_text(tree, into, key, value)?;
@@ -135,11 +155,15 @@ fn load_data(context: &mut Context<'_>, loader: &Loader, args: &GeneratorArgs) -
         Ok(())
     };
     for path in &args.envs {
-        let (file, content) = loader.load(context, path).map_err(|errors| errors.field("envs"))?;
-        for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
+        let (file, bytes) = loader
+            .load(context, path)
+            .map_err(|errors| errors.field("envs"))?;
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             if let Some((key, value)) = env_line(line, index == 0).map_err(|error| {
                 let line = u32::try_from(index + 1).unwrap_or(0);
-                error.in_file(&file).at(crate::yaml::Place { line, column: 0 })
+                error
+                    .in_file(&file)
+                    .at(crate::yaml::Place { line, column: 0 })
             })? {
                 put(&key, value.into_bytes()).map_err(|errors| errors.in_file(&file))?;
             }
@@ -148,13 +172,19 @@ fn load_data(context: &mut Context<'_>, loader: &Loader, args: &GeneratorArgs) -
     for literal in &args.literals {
         match literal.split_once('=') {
             Some((key, value)) if !key.is_empty() => put(key, unquote(value).as_bytes().to_vec())?,
-            _ => return fail(format!("invalid literal source `{literal}`, expected key=value")),
+            _ => {
+                return fail(format!(
+                    "invalid literal source `{literal}`, expected key=value"
+                ));
+            }
         }
     }
     for source in &args.files {
         let (key, path) = file_source(source)?;
-        let (_, content) = loader.load(context, path).map_err(|errors| errors.field("files"))?;
-        put(key, content.to_vec())?;
+        let (_, bytes) = loader
+            .load(context, path)
+            .map_err(|errors| errors.field("files"))?;
+        put(key, bytes.to_vec())?;
     }
     Ok(data)
 }
@@ -164,7 +194,11 @@ fn env_line(line: &[u8], first: bool) -> std::result::Result<Option<(String, Str
     let Ok(text) = std::str::from_utf8(line) else {
         return Err(BuildError::new("the line is not UTF-8"));
     };
-    let text = if first { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
+    let text = if first {
+        text.strip_prefix('\u{feff}').unwrap_or(text)
+    } else {
+        text
+    };
     let text = text.trim_start();
     if text.is_empty() || text.starts_with('#') {
         return Ok(None);
@@ -188,13 +222,19 @@ fn unquote(text: &str) -> &str {
 fn file_source(source: &str) -> Result<(&str, &str)> {
     match source.split('=').collect::<Vec<_>>()[..] {
         [path] => {
-            let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+            let name = path
+                .trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or(path);
             Ok((name, path))
         }
         ["", path] => fail(format!("missing key name for file path `{path}`")),
         [key, ""] => fail(format!("missing file path for key name `{key}`")),
         [key, path] => Ok((key, path)),
-        _ => fail(format!("source `{source}`: key name or file path contains `=`")),
+        _ => fail(format!(
+            "source `{source}`: key name or file path contains `=`"
+        )),
     }
 }
 
@@ -222,17 +262,30 @@ mod tests {
     fn sources() {
         assert_eq!(file_source("a/b.txt"), Ok(("b.txt", "a/b.txt")));
         assert_eq!(file_source("k=a/b.txt"), Ok(("k", "a/b.txt")));
-        assert!(file_source("=x").is_err() && file_source("x=").is_err() && file_source("a=b=c").is_err());
+        assert!(
+            file_source("=x").is_err()
+                && file_source("x=").is_err()
+                && file_source("a=b=c").is_err()
+        );
         assert_eq!(unquote("\"a\""), "a");
         assert_eq!(unquote("'a\""), "'a\"");
         assert_eq!(env_line(b"  # x", false), Ok(None));
-        assert_eq!(env_line(b" A=b=c ", false), Ok(Some(("A".to_owned(), "b=c ".to_owned()))));
-        assert_eq!(env_line(b"A", false), Ok(Some(("A".to_owned(), String::new()))));
+        assert_eq!(
+            env_line(b" A=b=c ", false),
+            Ok(Some(("A".to_owned(), "b=c ".to_owned())))
+        );
+        assert_eq!(
+            env_line(b"A", false),
+            Ok(Some(("A".to_owned(), String::new())))
+        );
     }
 
     #[test]
     fn long_base64_has_lines() {
         assert!(!encode(&[0; 51]).contains('\n'));
-        assert_eq!(encode(&[0; 60]).lines().map(str::len).collect::<Vec<_>>(), [70, 10]);
+        assert_eq!(
+            encode(&[0; 60]).lines().map(str::len).collect::<Vec<_>>(),
+            [70, 10]
+        );
     }
 }

@@ -20,8 +20,9 @@ pub fn add_hashes(context: &mut Context<'_>, resources: &mut Resources) -> Resul
         if !resource.needs_hash {
             continue;
         }
-        let hash = hash(&context.tree, resource.root).map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
-        resource.store_previous_id(context);
+        let hash = hash(&context.tree, resource.root)
+            .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
+        resource.store_previous_id(context)?;
         let name = format!("{}-{hash}", node::name(&context.tree, resource.root));
         let value = context.tree.scalar(&name, Tag::None);
         if let Some(metadata) = context.tree.get(resource.root, "metadata") {
@@ -51,7 +52,11 @@ fn hash(tree: &Tree, object: NodeId) -> Result<String> {
             content.insert("type".to_owned(), value("type")?);
             "stringData"
         }
-        other => return fail(format!("a {other} cannot have a hash in its name; only ConfigMaps and Secrets can")),
+        other => {
+            return fail(format!(
+                "a {other} cannot have a hash in its name; only ConfigMaps and Secrets can"
+            ));
+        }
     };
     let more = value(optional)?;
     if more.is_object() {

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::error::{BuildError, Result, fail};
-use crate::yaml::{Kind, Limits, Node, NodeId, Scalar, Style, Tag, Tree, float_text, parse, resolve, resolve_1_1};
+use crate::yaml::{
+    Kind, Limits, Node, NodeId, Scalar, Style, Tag, Tree, float_text, parse, resolve, resolve_1_1,
+};
 
 /// A decoded patch.
 #[derive(Clone, Debug, Default)]
@@ -17,11 +19,33 @@ struct Operation {
     value: Option<Value>,
 }
 
+/// How many nodes the `copy` operations of one patch may look at.
+const MAX_COPIED: usize = 10_000_000;
+/// How deep a patch may nest.
+const MAX_DEPTH: usize = 512;
+
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(list) => list.iter().map(size).sum(),
+        Value::Object(map) => map.values().map(size).sum(),
+        _ => 0,
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(list) => list.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 impl JsonPatch {
     /// Reads a patch written as JSON or YAML; `None` if there is nothing in it.
     pub fn read(text: &str, limits: &Limits) -> Result<Option<Self>> {
         let value = if text.starts_with('[') {
-            serde_json::from_str(text).map_err(|error| BuildError::new(format!("not a JSON patch: {error}")))?
+            serde_json::from_str(text)
+                .map_err(|error| BuildError::new(format!("not a JSON patch: {error}")))?
         } else {
             match parse(text, "", limits)? {
                 Some(document) => value_1_1(&document.tree, document.root)?,
@@ -40,7 +64,11 @@ impl JsonPatch {
                 Some(Value::String(text)) => Some(text),
                 _ => None,
             };
-            let (op, path, from) = (fields.remove("op"), fields.remove("path"), fields.remove("from"));
+            let (op, path, from) = (
+                fields.remove("op"),
+                fields.remove("path"),
+                fields.remove("from"),
+            );
             operations.push(Operation {
                 op: text(op).unwrap_or_else(|| "unknown".to_owned()),
                 path: text(path),
@@ -57,7 +85,17 @@ impl JsonPatch {
 
     /// Applies every operation, in order.
     pub fn apply(&self, document: &mut Value) -> Result<()> {
+        // Copies of copies grow without measure.
+        let mut copied = 0;
         for (index, operation) in self.0.iter().enumerate() {
+            if operation.op == "copy" {
+                copied += size(document);
+                if copied > MAX_COPIED {
+                    return fail(format!(
+                        "the JSON patch copies more than {MAX_COPIED} nodes"
+                    ));
+                }
+            }
             operation.apply(document).map_err(|message| {
                 BuildError::new(format!("operation {index} of the JSON patch: {message}"))
             })?;
@@ -70,11 +108,15 @@ type Outcome<T = ()> = std::result::Result<T, String>;
 
 impl Operation {
     fn path(&self) -> Outcome<&str> {
-        self.path.as_deref().ok_or_else(|| format!("{}: there is no `path`", self.op))
+        self.path
+            .as_deref()
+            .ok_or_else(|| format!("{}: there is no `path`", self.op))
     }
 
     fn from(&self) -> Outcome<&str> {
-        self.from.as_deref().ok_or_else(|| format!("{}: there is no `from`", self.op))
+        self.from
+            .as_deref()
+            .ok_or_else(|| format!("{}: there is no `from`", self.op))
     }
 
     fn apply(&self, document: &mut Value) -> Outcome {
@@ -174,9 +216,11 @@ fn container<'d>(document: &'d mut Value, path: &str) -> Outcome<(&'d mut Value,
         let key = unescape(part);
         at = match at {
             Value::Object(map) => map.get_mut(&key),
-            Value::Array(list) => {
-                let length = list.len();
-                index(&key, length, path).ok().and_then(|index| list.get_mut(index))
+            Value::Array(items) => {
+                let length = items.len();
+                index(&key, length, path)
+                    .ok()
+                    .and_then(|index| items.get_mut(index))
             }
             _ => None,
         }
@@ -192,7 +236,9 @@ fn container<'d>(document: &'d mut Value, path: &str) -> Outcome<(&'d mut Value,
 
 /// The position that a path part means in a list of this length; negative ones count from the end.
 fn index(key: &str, length: usize, path: &str) -> Outcome<usize> {
-    let given: i64 = key.parse().map_err(|_| format!("`{path}`: `{key}` is not a list index"))?;
+    let given: i64 = key
+        .parse()
+        .map_err(|_| format!("`{path}`: `{key}` is not a list index"))?;
     let count = i64::try_from(length).unwrap_or(i64::MAX);
     let index = if given < 0 { given + count } else { given };
     usize::try_from(index)
@@ -210,6 +256,9 @@ fn get<'v>(container: &'v Value, key: &str, path: &str) -> Outcome<Option<&'v Va
 }
 
 fn add(container: &mut Value, key: &str, value: Value, path: &str) -> Outcome {
+    if depth(&value) + path.matches('/').count() > MAX_DEPTH {
+        return Err(format!("`{path}`: nested deeper than {MAX_DEPTH} levels"));
+    }
     match container {
         Value::Object(map) => {
             map.insert(key.to_owned(), value);
@@ -267,7 +316,10 @@ pub fn value_1_1(tree: &Tree, id: NodeId) -> Result<Value> {
                 Scalar::Int(value) => value.into(),
                 Scalar::Uint(value) => value.into(),
                 Scalar::Float(value) => serde_json::Number::from_f64(value).map_or_else(
-                    || fail(format!("`{}` has no JSON form", node.text)).map_err(|error| error.at(node.place)),
+                    || {
+                        fail(format!("`{}` has no JSON form", node.text))
+                            .map_err(|error| error.at(node.place))
+                    },
                     |number| Ok(Value::Number(number)),
                 )?,
                 Scalar::Timestamp(text) => Value::String(text),
@@ -298,7 +350,9 @@ pub fn from_value(tree: &mut Tree, value: &Value) -> NodeId {
         Value::Null => tree.scalar("null", Tag::Null),
         Value::Bool(value) => tree.scalar(if *value { "true" } else { "false" }, Tag::Bool),
         Value::Number(number) => {
-            let text = number.as_f64().map_or_else(|| number.to_string(), float_text);
+            let text = number
+                .as_f64()
+                .map_or_else(|| number.to_string(), float_text);
             let tag = resolve(&text).tag();
             tree.scalar(&text, tag)
         }

@@ -5,8 +5,8 @@ use super::decode::{Decoder, Mode, decode};
 use super::error::{BuildError, Result, fail};
 use super::loader::{FILE_NAMES, Loader, display, kustomization_files};
 use super::types::{
-    GeneratorArgs, GeneratorOptions, Image, Label, Patch, Replacement, Replica, SortOptions, Var, generator_options,
-    generators, image, label, patch, replacement, replica, sort_options, var,
+    GeneratorArgs, GeneratorOptions, Image, Label, Patch, Replacement, Replica, SortOptions, Var,
+    generator_options, generators, image, label, patch, replacement, replica, sort_options, var,
 };
 use crate::yaml::NodeId;
 
@@ -94,7 +94,11 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
         return Kustomization::default();
     };
     if let Some(id) = fields.get("metadata")
-        && let Some(metadata) = decoder.fields(id, "metadata", &["name", "namespace", "labels", "annotations"])
+        && let Some(metadata) = decoder.fields(
+            id,
+            "metadata",
+            &["name", "namespace", "labels", "annotations"],
+        )
     {
         decoder.text(&metadata, "name");
         decoder.text(&metadata, "namespace");
@@ -111,7 +115,9 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
     );
     let (replacements, replicas, vars) = (each("replacements"), each("replicas"), each("vars"));
     let helm = ["helmCharts", "helmChartInflationGenerator"];
-    let has_helm = helm.iter().any(|name| !decoder.list(&fields, name).is_empty());
+    let has_helm = helm
+        .iter()
+        .any(|name| !decoder.list(&fields, name).is_empty());
     let mut kustomization = Kustomization {
         file: String::new(),
         api_version: decoder.text(&fields, "apiVersion"),
@@ -121,11 +127,20 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
         name_suffix: decoder.text(&fields, "nameSuffix"),
         namespace: decoder.text(&fields, "namespace"),
         common_labels: decoder.text_map(&fields, "commonLabels"),
-        labels: labels.into_iter().map(|(id, path)| label(decoder, id, &path)).collect(),
+        labels: labels
+            .into_iter()
+            .map(|(id, path)| label(decoder, id, &path))
+            .collect(),
         common_annotations: decoder.text_map(&fields, "commonAnnotations"),
         patches_strategic_merge: decoder.texts(&fields, "patchesStrategicMerge"),
-        patches_json6902: json.into_iter().map(|(id, path)| patch(decoder, id, &path)).collect(),
-        patches: patches.into_iter().map(|(id, path)| patch(decoder, id, &path)).collect(),
+        patches_json6902: json
+            .into_iter()
+            .map(|(id, path)| patch(decoder, id, &path))
+            .collect(),
+        patches: patches
+            .into_iter()
+            .map(|(id, path)| patch(decoder, id, &path))
+            .collect(),
         images: images
             .into_iter()
             .chain(image_tags)
@@ -135,8 +150,14 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
             .into_iter()
             .map(|(id, path)| replacement(decoder, id, &path))
             .collect(),
-        replicas: replicas.into_iter().map(|(id, path)| replica(decoder, id, &path)).collect(),
-        vars: vars.into_iter().map(|(id, path)| var(decoder, id, &path)).collect(),
+        replicas: replicas
+            .into_iter()
+            .map(|(id, path)| replica(decoder, id, &path))
+            .collect(),
+        vars: vars
+            .into_iter()
+            .map(|(id, path)| var(decoder, id, &path))
+            .collect(),
         sort_options: sort_options(decoder, &fields),
         resources: decoder.texts(&fields, "resources"),
         components: decoder.texts(&fields, "components"),
@@ -153,7 +174,9 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
         has_content: FIELDS[2..].iter().any(|name| fields.get(name).is_some()),
         deprecated: Vec::new(),
     };
-    kustomization.resources.extend(decoder.texts(&fields, "bases"));
+    kustomization
+        .resources
+        .extend(decoder.texts(&fields, "bases"));
     for name in DEPRECATED {
         if fields.get(name.0).is_some() {
             kustomization.deprecated.push(name.0);
@@ -173,36 +196,46 @@ const DEPRECATED: [(&str, &str); 6] = [
 
 /// Reads the one kustomization file of a directory.
 pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization> {
+    let file = find(context, loader)?;
+    load_file(context, &file).map_err(|errors| errors.under(&file))
+}
+
+/// The one kustomization file of a directory.
+fn find(context: &Context<'_>, loader: &Loader) -> Result<String> {
     let files = kustomization_files(context.files, loader.root())?;
-    let file = match &files[..] {
-        [file] => file.clone(),
-        [] => {
-            return fail(format!(
-                "unable to find one of {} in directory `{}`",
-                FILE_NAMES.map(|name| format!("`{name}`")).join(", "),
-                display(loader.root())
-            ));
-        }
-        _ => {
-            return fail(format!(
-                "Found multiple kustomization files under `{}`: {}",
-                display(loader.root()),
-                files.join(", ")
-            ));
-        }
-    };
-    let content = context.read(&file)?.unwrap_or_default();
-    let Ok(text) = std::str::from_utf8(&content) else {
-        return Err(BuildError::new("the file is not UTF-8").in_file(&file).into());
-    };
-    let mut kustomization = decode(text, &file, Mode::Strict, &context.yaml_limits(), read)?;
-    for name in &kustomization.deprecated {
-        let instead = DEPRECATED.iter().find(|(old, _)| old == name).map_or("", |(_, new)| new);
-        context
-            .warnings
-            .push(format!("{file}: `{name}` is deprecated, use `{instead}` instead"));
+    match &files[..] {
+        [file] => Ok(file.clone()),
+        [] => fail(format!(
+            "unable to find one of {} in directory `{}`",
+            FILE_NAMES.map(|name| format!("`{name}`")).join(", "),
+            display(loader.root())
+        )),
+        _ => fail(format!(
+            "Found multiple kustomization files under `{}`: {}",
+            display(loader.root()),
+            files.join(", ")
+        )),
     }
-    let in_file = |message: String| BuildError::new(message).in_file(&file);
+}
+
+fn load_file(context: &mut Context<'_>, file: &str) -> Result<Kustomization> {
+    let bytes = context.read(file)?.unwrap_or_default();
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Err(BuildError::new("the file is not UTF-8")
+            .in_file(file)
+            .into());
+    };
+    let mut kustomization = decode(text, file, Mode::Strict, &context.yaml_limits(), read)?;
+    for name in &kustomization.deprecated {
+        let instead = DEPRECATED
+            .iter()
+            .find(|(old, _)| old == name)
+            .map_or("", |(_, new)| new);
+        context.warnings.push(format!(
+            "{file}: `{name}` is deprecated, use `{instead}` instead"
+        ));
+    }
+    let in_file = |message: String| BuildError::new(message).in_file(file);
     if !kustomization.has_content {
         return Err(in_file("the kustomization is empty".to_owned()).into());
     }
@@ -213,12 +246,17 @@ pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization>
         KUSTOMIZATION => "kustomize.config.k8s.io/v1beta1",
         COMPONENT => "kustomize.config.k8s.io/v1alpha1",
         other => {
-            let error = in_file(format!("kind should be {KUSTOMIZATION} or {COMPONENT}, but it is `{other}`"));
+            let error = in_file(format!(
+                "kind should be {KUSTOMIZATION} or {COMPONENT}, but it is `{other}`"
+            ));
             return Err(error.field("kind").into());
         }
     };
     if !kustomization.api_version.is_empty() && kustomization.api_version != expected {
-        let error = in_file(format!("apiVersion for {} should be {expected}", kustomization.kind));
+        let error = in_file(format!(
+            "apiVersion for {} should be {expected}",
+            kustomization.kind
+        ));
         return Err(error.field("apiVersion").into());
     }
     if kustomization.has_helm {
@@ -230,10 +268,18 @@ pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization>
         return Err(error.field("helmCharts").into());
     }
     for option in &kustomization.build_metadata {
-        if !["originAnnotations", "transformerAnnotations", "managedByLabel"].contains(&option.as_str()) {
-            context.warnings.push(format!("{file}: buildMetadata: unknown option `{option}`"));
+        if ![
+            "originAnnotations",
+            "transformerAnnotations",
+            "managedByLabel",
+        ]
+        .contains(&option.as_str())
+        {
+            context
+                .warnings
+                .push(format!("{file}: buildMetadata: unknown option `{option}`"));
         }
     }
-    kustomization.file = file;
+    file.clone_into(&mut kustomization.file);
     Ok(kustomization)
 }

@@ -21,7 +21,9 @@ pub struct Loader {
 fn is_within(directory: &str, parent: &str) -> bool {
     parent.is_empty()
         || directory == parent
-        || directory.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'))
+        || directory
+            .strip_prefix(parent)
+            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// How a directory is called in messages.
@@ -35,13 +37,16 @@ pub fn is_remote(path: &str) -> bool {
     ["http://", "https://", "ssh://", "git::", "git@", "file://"]
         .iter()
         .any(|prefix| lower.starts_with(prefix))
-        || ["github.com/", "gitlab.com/", "bitbucket.org/"].iter().any(|host| lower.starts_with(host))
+        || ["github.com/", "gitlab.com/", "bitbucket.org/"]
+            .iter()
+            .any(|host| lower.starts_with(host))
         || lower.contains(".git?")
         || lower.contains("?ref=")
-        || lower.ends_with(".git")
+        || lower.strip_suffix(".git").is_some()
 }
 
-const REMOTE_HINT: &str = "nothing is read from the network; copy it into this repository and refer to the copy";
+const REMOTE_HINT: &str =
+    "nothing is read from the network; copy it into this repository and refer to the copy";
 
 impl Loader {
     pub fn new(context: &Context<'_>, directory: &str) -> Result<Self> {
@@ -51,8 +56,14 @@ impl Loader {
         };
         match context.files.kind(directory)? {
             Some(EntryKind::Directory) => Ok(loader),
-            Some(EntryKind::File) => fail(format!("`{}` is a file, not a directory", display(directory))),
-            None => fail(format!("the directory `{}` does not exist", display(directory))),
+            Some(EntryKind::File) => fail(format!(
+                "`{}` is a file, not a directory",
+                display(directory)
+            )),
+            None => fail(format!(
+                "the directory `{}` does not exist",
+                display(directory)
+            )),
         }
     }
 
@@ -71,7 +82,10 @@ impl Loader {
     /// What a path in this directory leads to.
     pub fn kind(&self, context: &Context<'_>, path: &str) -> Result<Option<EntryKind>> {
         if is_remote(path) && !path.contains('\n') {
-            let local = join(&self.root, path).map(|path| context.files.kind(&path)).transpose()?.flatten();
+            let local = join(&self.root, path)
+                .map(|path| context.files.kind(&path))
+                .transpose()?
+                .flatten();
             if local.is_none() {
                 return fail(format!("`{path}` is a remote address: {REMOTE_HINT}"));
             }
@@ -86,12 +100,16 @@ impl Loader {
         }
         match self.kind(context, path)? {
             Some(EntryKind::File) => {}
-            Some(EntryKind::Directory) => return fail(format!("`{path}` is a directory; a file is expected")),
+            Some(EntryKind::Directory) => {
+                return fail(format!("`{path}` is a directory; a file is expected"));
+            }
             None => return fail(format!("the file `{path}` does not exist")),
         }
         let full = self.path(path)?;
         let directory = full.rsplit_once('/').map_or("", |(directory, _)| directory);
-        if context.options.load_restrictor == LoadRestrictor::RootOnly && !is_within(directory, &self.root) {
+        if context.options.load_restrictor == LoadRestrictor::RootOnly
+            && !is_within(directory, &self.root)
+        {
             return Err(BuildError::new(format!(
                 "security; file `{full}` is not in or below `{}`; move it, or build with --load-restrictor=LoadRestrictionsNone",
                 display(&self.root)
@@ -99,20 +117,22 @@ impl Loader {
             .into());
         }
         match context.read(&full)? {
-            Some(content) => Ok((full, content)),
+            Some(bytes) => Ok((full, bytes)),
             None => fail(format!("the file `{path}` does not exist")),
         }
     }
 
     /// The content of a file as text.
     pub fn load_text(&self, context: &mut Context<'_>, path: &str) -> Result<(String, String)> {
-        let (full, content) = self.load(context, path)?;
-        match std::str::from_utf8(&content) {
+        let (full, bytes) = self.load(context, path)?;
+        match std::str::from_utf8(&bytes) {
             Ok(text) => {
                 let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
                 Ok((full, text))
             }
-            Err(_) => Err(BuildError::new("the file is not UTF-8").in_file(&full).into()),
+            Err(_) => Err(BuildError::new("the file is not UTF-8")
+                .in_file(&full)
+                .into()),
         }
     }
 
@@ -123,19 +143,28 @@ impl Loader {
         }
         match self.kind(context, path)? {
             Some(EntryKind::Directory) => {}
-            Some(EntryKind::File) => return fail(format!("`{path}` is a file; a directory is expected")),
+            Some(EntryKind::File) => {
+                return fail(format!("`{path}` is a file; a directory is expected"));
+            }
             None => return fail(format!("`{path}` does not exist")),
         }
         if path.starts_with('/') {
             return fail(format!("`{path}`: a base cannot be an absolute path"));
         }
-        if path.split('/').any(|part| part != ".." && part.contains("..")) {
+        if path
+            .split('/')
+            .any(|part| part != ".." && part.contains(".."))
+        {
             return fail(format!(
                 "the path `{path}` is ambiguous; check the indentation of the list in the kustomization"
             ));
         }
         let root = self.path(path)?;
-        if let Some(visited) = self.visited.iter().find(|visited| is_within(visited, &root)) {
+        if let Some(visited) = self
+            .visited
+            .iter()
+            .find(|visited| is_within(visited, &root))
+        {
             return fail(format!(
                 "cycle detected: `{}` contains `{}`, which led here",
                 display(&root),
@@ -155,7 +184,10 @@ impl Loader {
 }
 
 /// The kustomization files in a directory.
-pub fn kustomization_files(files: &dyn Files, directory: &str) -> std::result::Result<Vec<String>, FileError> {
+pub fn kustomization_files(
+    files: &dyn Files,
+    directory: &str,
+) -> std::result::Result<Vec<String>, FileError> {
     let mut found = Vec::new();
     for name in FILE_NAMES {
         if let Some(path) = join(directory, name)

@@ -11,7 +11,12 @@ use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree};
 const DIRECTIVE: &str = "$patch";
 
 /// Merges `patch` into `target`; the result, or `None` if the patch deletes it. Both may be changed.
-pub fn merge(tree: &mut Tree, schemas: &Schemas, target: NodeId, patch: NodeId) -> Result<Option<NodeId>> {
+pub fn merge(
+    tree: &mut Tree,
+    schemas: &Schemas,
+    target: NodeId,
+    patch: NodeId,
+) -> Result<Option<NodeId>> {
     let merged = Walker { tree, schemas }.walk([Some(target), Some(patch)], None)?;
     Ok(merged.map(|merged| merged.id))
 }
@@ -53,7 +58,8 @@ impl<'s> Walker<'_, 's> {
     fn schema(&self, sources: Sources, schema: Option<SchemaAt<'s>>) -> Option<SchemaAt<'s>> {
         schema.or_else(|| {
             sources.into_iter().flatten().find_map(|id| {
-                let (api_version, kind) = (node::api_version(self.tree, id), node::kind(self.tree, id));
+                let (api_version, kind) =
+                    (node::api_version(self.tree, id), node::kind(self.tree, id));
                 if api_version.is_empty() || kind.is_empty() {
                     return None;
                 }
@@ -64,7 +70,10 @@ impl<'s> Walker<'_, 's> {
 
     fn walk(&mut self, sources: Sources, schema: Option<SchemaAt<'s>>) -> Result<Option<Merged>> {
         let schema = self.schema(sources, schema);
-        let first = sources.into_iter().find(|id| !self.is_missing(*id)).flatten();
+        let first = sources
+            .into_iter()
+            .find(|id| !self.is_missing(*id))
+            .flatten();
         let kind = first.map_or(Kind::Empty, |id| self.tree.kind(id));
         if kind != Kind::Empty {
             for id in sources.into_iter().flatten() {
@@ -83,7 +92,10 @@ impl<'s> Walker<'_, 's> {
 
     fn visit_map(&mut self, [dest, origin]: Sources) -> Result<Option<Merged>> {
         if self.is_missing(dest) {
-            if self.directive(origin).is_ok_and(|directive| directive == Directive::Delete) {
+            if self
+                .directive(origin)
+                .is_ok_and(|directive| directive == Directive::Delete)
+            {
                 return Ok(None);
             }
             if let (Some(dest), None) = (dest, origin) {
@@ -105,7 +117,11 @@ impl<'s> Walker<'_, 's> {
         })
     }
 
-    fn walk_map(&mut self, sources: Sources, schema: Option<SchemaAt<'s>>) -> Result<Option<Merged>> {
+    fn walk_map(
+        &mut self,
+        sources: Sources,
+        schema: Option<SchemaAt<'s>>,
+    ) -> Result<Option<Merged>> {
         let Some(dest) = self.visit_map(sources)? else {
             return Ok(None);
         };
@@ -124,7 +140,9 @@ impl<'s> Walker<'_, 's> {
             let pairs = sources.map(pair);
             let fields = pairs.map(|pair| pair.map(|(_, value)| value));
             let value = self.walk(fields, schema.and_then(|schema| schema.field(&name)))?;
-            let Some(value) = value.filter(|value| value.keep || !self.tree.node(value.id).is_null()) else {
+            let Some(value) =
+                value.filter(|value| value.keep || !self.tree.node(value.id).is_null())
+            else {
                 node::clear(self.tree, dest.id, &name)?;
                 continue;
             };
@@ -135,14 +153,22 @@ impl<'s> Walker<'_, 's> {
                 node::set_field_as_is(self.tree, dest.id, &name, Style::Plain, value.id)?;
                 continue;
             }
-            let key = pairs.into_iter().flatten().find(|(_, field)| *field == value.id);
+            let key = pairs
+                .into_iter()
+                .flatten()
+                .find(|(_, field)| *field == value.id);
             let key_style = key.map_or(Style::Plain, |(key, _)| self.tree.node(key).style);
             node::set_field_styled(self.tree, dest.id, &name, key_style, value.id)?;
         }
         Ok(Some(dest))
     }
 
-    fn walk_list(&mut self, sources: Sources, schema: Option<SchemaAt<'s>>, keys: &[String]) -> Result<Option<Merged>> {
+    fn walk_list(
+        &mut self,
+        sources: Sources,
+        schema: Option<SchemaAt<'s>>,
+        keys: &[String],
+    ) -> Result<Option<Merged>> {
         let [dest, origin] = sources;
         let dest = if self.is_missing(dest) {
             origin
@@ -175,7 +201,9 @@ impl<'s> Walker<'_, 's> {
                 let of_element: Vec<String> = keys
                     .iter()
                     .map(|key| match self.tree.get(*element, key) {
-                        Some(value) if !self.tree.node(value).is_empty() => self.tree.text(value).to_owned(),
+                        Some(value) if !self.tree.node(value).is_empty() => {
+                            self.tree.text(value).to_owned()
+                        }
                         _ => String::new(),
                     })
                     .collect();
@@ -219,7 +247,11 @@ impl<'s> Walker<'_, 's> {
         for of_element in &values {
             let valid_values;
             (valid_keys, valid_values) = valid(&used, of_element, keys);
-            let (match_keys, match_values) = valid(&used_keys(std::slice::from_ref(&valid_values), &valid_keys), &valid_values, &valid_keys);
+            let (match_keys, match_values) = valid(
+                &used_keys(std::slice::from_ref(&valid_values), &valid_keys),
+                &valid_values,
+                &valid_keys,
+            );
             let pair = sources.map(|source| self.find_element(source?, &match_keys, &match_values));
             let merged = self.walk(pair, elements)?.map(|merged| merged.id);
             let Some(merged) = merged.filter(|id| !self.is_empty_map(*id)) else {
@@ -254,12 +286,16 @@ impl<'s> Walker<'_, 's> {
         let elements = self.tree.elements(list).iter().copied();
         if keys.first().is_none_or(String::is_empty) {
             let value = values.first().map_or("", String::as_str);
-            return elements.into_iter().find(|element| self.tree.text(*element) == value);
+            return elements
+                .into_iter()
+                .find(|element| self.tree.text(*element) == value);
         }
         elements.into_iter().find(|element| {
             !self.tree.node(*element).is_null()
                 && keys.iter().zip(values).all(|(key, value)| {
-                    self.tree.get(*element, key).is_some_and(|field| self.tree.text(field) == value)
+                    self.tree
+                        .get(*element, key)
+                        .is_some_and(|field| self.tree.text(field) == value)
                 })
         })
     }
@@ -288,8 +324,15 @@ impl<'s> Walker<'_, 's> {
     }
 
     /// Replaces the elements with these keys by `element`, takes them out if that is `None`, or adds it at the end.
-    fn set_element(&mut self, list: NodeId, element: Option<NodeId>, keys: &[String], values: &[String]) -> Result<()> {
-        let by_key = keys.first().is_some_and(|key| !key.is_empty()) && values.first().is_some_and(|value| !value.is_empty());
+    fn set_element(
+        &mut self,
+        list: NodeId,
+        element: Option<NodeId>,
+        keys: &[String],
+        values: &[String],
+    ) -> Result<()> {
+        let by_key = keys.first().is_some_and(|key| !key.is_empty())
+            && values.first().is_some_and(|value| !value.is_empty());
         let mut items = Vec::new();
         let mut found_any = false;
         for there in self.tree.elements(list).to_vec() {
@@ -355,10 +398,18 @@ impl<'s> Walker<'_, 's> {
             }
             Kind::Seq => {
                 let elements = self.tree.elements(patch);
-                let Some(holder) = elements.iter().copied().find(|element| self.tree.get(*element, DIRECTIVE).is_some()) else {
+                let Some(holder) = elements
+                    .iter()
+                    .copied()
+                    .find(|element| self.tree.get(*element, DIRECTIVE).is_some())
+                else {
                     return Ok(Directive::Merge);
                 };
-                let Some(value) = self.tree.get(holder, DIRECTIVE).filter(|_| self.tree.node(holder).items.len() <= 2) else {
+                let Some(value) = self
+                    .tree
+                    .get(holder, DIRECTIVE)
+                    .filter(|_| self.tree.node(holder).items.len() <= 2)
+                else {
                     return Ok(Directive::Merge);
                 };
                 let directive = self.parse_directive(value)?;
@@ -366,9 +417,11 @@ impl<'s> Walker<'_, 's> {
                 self.set_element(patch, None, &[DIRECTIVE.to_owned()], &[text])?;
                 Ok(directive)
             }
-            _ => Err(BuildError::new("a `$patch` directive can only stand in a map or a list")
-                .at(self.tree.node(patch).place)
-                .into()),
+            _ => Err(
+                BuildError::new("a `$patch` directive can only stand in a map or a list")
+                    .at(self.tree.node(patch).place)
+                    .into(),
+            ),
         }
     }
 

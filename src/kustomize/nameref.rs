@@ -28,11 +28,18 @@ struct Candidates {
 }
 
 /// Updates all references.
-pub fn fix_references(context: &mut Context<'_>, resources: &mut Resources, config: &Config) -> Result<()> {
+pub fn fix_references(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    config: &Config,
+) -> Result<()> {
     let list = resources.list().iter().map(|resource| Candidate {
         current: resource.id(context),
         previous: resource.previous_ids(&context.tree),
-        original_namespace: resource.original_id(context).effective_namespace().to_owned(),
+        original_namespace: resource
+            .original_id(context)
+            .effective_namespace()
+            .to_owned(),
         prefixes: resource.prefixes.clone(),
         suffixes: resource.suffixes.clone(),
         origin: resource.origin.to_string(),
@@ -41,9 +48,16 @@ pub fn fix_references(context: &mut Context<'_>, resources: &mut Resources, conf
     let mut by_previous_name: HashMap<String, Vec<usize>> = HashMap::new();
     let mut by_original_namespace: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, candidate) in list.iter().enumerate() {
-        let names: HashSet<&str> = candidate.previous.iter().map(|id| id.name.as_str()).collect();
+        let names: HashSet<&str> = candidate
+            .previous
+            .iter()
+            .map(|id| id.name.as_str())
+            .collect();
         for name in names {
-            by_previous_name.entry(name.to_owned()).or_default().push(at);
+            by_previous_name
+                .entry(name.to_owned())
+                .or_default()
+                .push(at);
         }
         by_original_namespace
             .entry(candidate.original_namespace.clone())
@@ -68,7 +82,10 @@ pub fn fix_references(context: &mut Context<'_>, resources: &mut Resources, conf
         .iter()
         .flat_map(|(target, referrers)| referrers.iter().map(move |spec| (target, spec)));
     for (order, (target, spec)) in references.enumerate() {
-        by_kind.entry(&spec.gvk.kind).or_default().push((order, target, spec));
+        by_kind
+            .entry(&spec.gvk.kind)
+            .or_default()
+            .push((order, target, spec));
     }
     for (at, resource) in resources.list_mut().iter_mut().enumerate() {
         let original = resource.original_id(context);
@@ -103,30 +120,48 @@ pub fn fix_references(context: &mut Context<'_>, resources: &mut Resources, conf
                 gvk: Gvk::default(),
                 ..spec.clone()
             };
-            apply(&mut context.tree, resource.root, &spec, None, &mut |tree, id| filter.set(tree, id)).map_err(
-                |errors| {
-                    let errors = errors.each(|error| resource.origin.place(error));
-                    errors.context("updating name reference")
-                },
-            )?;
+            apply(
+                &mut context.tree,
+                resource.root,
+                &spec,
+                None,
+                &mut |tree, id| filter.set(tree, id),
+            )
+            .map_err(|errors| {
+                let errors = errors.each(|error| resource.origin.place(error));
+                errors.context("updating name reference")
+            })?;
         }
     }
     Ok(())
 }
 
 /// A service account in a role binding that has a namespace, but an empty one, is an error.
-fn check_subjects(tree: &Tree, object: NodeId, candidate: &Candidate) -> std::result::Result<(), BuildError> {
-    let Some(subjects) = tree.get(object, "subjects").filter(|_| candidate.current.gvk.kind == "RoleBinding") else {
+fn check_subjects(
+    tree: &Tree,
+    object: NodeId,
+    candidate: &Candidate,
+) -> std::result::Result<(), BuildError> {
+    let Some(subjects) = tree
+        .get(object, "subjects")
+        .filter(|_| candidate.current.gvk.kind == "RoleBinding")
+    else {
         return Ok(());
     };
     for subject in tree.elements(subjects) {
-        let is_account = tree.get(*subject, "kind").is_some_and(|kind| tree.text(kind) == "ServiceAccount");
+        let is_account = tree
+            .get(*subject, "kind")
+            .is_some_and(|kind| tree.text(kind) == "ServiceAccount");
         let Some(namespace) = tree.get(*subject, "namespace").filter(|_| is_account) else {
             continue;
         };
         let node = tree.node(namespace);
-        if node.kind != Kind::Scalar || crate::yaml::scalar_value(node).is_ok_and(|value| value != crate::yaml::Scalar::Str) {
-            return Err(BuildError::new("the namespace of a subject is blank, or not text").at(node.place));
+        if node.kind != Kind::Scalar
+            || crate::yaml::scalar_value(node).is_ok_and(|value| value != crate::yaml::Scalar::Str)
+        {
+            return Err(
+                BuildError::new("the namespace of a subject is blank, or not text").at(node.place),
+            );
         }
     }
     Ok(())
@@ -149,7 +184,10 @@ fn bound_namespaces(tree: &Tree, object: NodeId) -> HashSet<String> {
 }
 
 fn role_ref(tree: &Tree, object: NodeId) -> Option<Gvk> {
-    let text = |name| tree.at(object, &["roleRef", name]).map(|id| tree.text(id).to_owned());
+    let text = |name| {
+        tree.at(object, &["roleRef", name])
+            .map(|id| tree.text(id).to_owned())
+    };
     Some(Gvk {
         group: text("apiGroup")?,
         version: String::new(),
@@ -205,7 +243,9 @@ impl<'c> Filter<'c> {
             return fail("path config error; no 'name' field in node");
         };
         let old = tree.text(name).to_owned();
-        let namespace = tree.get(map, "namespace").map(|id| tree.text(id).to_owned());
+        let namespace = tree
+            .get(map, "namespace")
+            .map(|id| tree.text(id).to_owned());
         let same = |a: &ResId, b: &ResId| a.name == b.name && a.namespace == b.namespace;
         let Some(referral) = self.select(&old, namespace.as_deref(), same)? else {
             return Ok(());
@@ -235,7 +275,10 @@ impl<'c> Filter<'c> {
         let wanted = namespace.to_owned();
         let originals = self.candidates.by_original_namespace.get(namespace);
         let by_original = namespace != NO_NAMESPACE
-            && originals.is_some_and(|list| list.iter().any(|at| self.is_in_reach(&self.candidates.list[*at])));
+            && originals.is_some_and(|list| {
+                list.iter()
+                    .any(|at| self.is_in_reach(&self.candidates.list[*at]))
+            });
         if by_original {
             Box::new(move |candidate| candidate.original_namespace == wanted)
         } else {
@@ -246,12 +289,19 @@ impl<'c> Filter<'c> {
     }
 
     /// The object that the old name means, if there is exactly one.
-    fn select(&self, old: &str, namespace: Option<&str>, same: impl Fn(&ResId, &ResId) -> bool) -> Result<Option<&'c Candidate>> {
+    fn select(
+        &self,
+        old: &str,
+        namespace: Option<&str>,
+        same: impl Fn(&ResId, &ResId) -> bool,
+    ) -> Result<Option<&'c Candidate>> {
         let Some(named) = self.candidates.by_previous_name.get(old) else {
             return Ok(None);
         };
         let in_namespace = namespace.map(|namespace| self.in_namespace(namespace));
-        let was = |candidate: &Candidate, gvk: &Gvk| candidate.previous.iter().any(|id| id.gvk.is_selected(gvk));
+        let was = |candidate: &Candidate, gvk: &Gvk| {
+            candidate.previous.iter().any(|id| id.gvk.is_selected(gvk))
+        };
         let mut found: Vec<&Candidate> = named
             .iter()
             .map(|at| &self.candidates.list[*at])
@@ -273,7 +323,13 @@ impl<'c> Filter<'c> {
         match found[..] {
             [] => Ok(None),
             [one] => Ok(Some(one)),
-            [first, ref rest @ ..] if rest.iter().all(|other| same(&first.current, &other.current)) => Ok(Some(first)),
+            [first, ref rest @ ..]
+                if rest
+                    .iter()
+                    .all(|other| same(&first.current, &other.current)) =>
+            {
+                Ok(Some(first))
+            }
             _ => {
                 let ids: Vec<String> = found
                     .iter()
@@ -298,12 +354,17 @@ impl<'c> Filter<'c> {
         let same = |a: &[String], b: &[String]| {
             (allow_empty && (a.is_empty() || b.is_empty())) || same_ending(a, b)
         };
-        same(&candidate.prefixes, &self.referrer.prefixes) && same(&candidate.suffixes, &self.referrer.suffixes)
+        same(&candidate.prefixes, &self.referrer.prefixes)
+            && same(&candidate.suffixes, &self.referrer.suffixes)
     }
 }
 
 /// Whether the shorter list is the end of the longer one; an empty one only of an empty one.
 fn same_ending(a: &[String], b: &[String]) -> bool {
     let (short, long) = if a.len() > b.len() { (b, a) } else { (a, b) };
-    if short.is_empty() { long.is_empty() } else { long.ends_with(short) }
+    if short.is_empty() {
+        long.is_empty()
+    } else {
+        long.ends_with(short)
+    }
 }

@@ -5,7 +5,8 @@ use super::error::{BuildError, Result};
 use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree, needs_quotes_in_1_1};
 
 pub fn api_version(tree: &Tree, object: NodeId) -> &str {
-    tree.get(object, "apiVersion").map_or("", |id| tree.text(id))
+    tree.get(object, "apiVersion")
+        .map_or("", |id| tree.text(id))
 }
 
 pub fn kind(tree: &Tree, object: NodeId) -> &str {
@@ -30,7 +31,11 @@ pub fn namespace(tree: &Tree, object: NodeId) -> &str {
 
 /// `Deployment shop/api`, for messages.
 pub fn describe(tree: &Tree, object: NodeId) -> String {
-    let (kind, name, namespace) = (kind(tree, object), name(tree, object), namespace(tree, object));
+    let (kind, name, namespace) = (
+        kind(tree, object),
+        name(tree, object),
+        namespace(tree, object),
+    );
     if namespace.is_empty() {
         format!("{kind} {name}")
     } else {
@@ -46,7 +51,12 @@ pub fn wrong_kind(tree: &Tree, id: NodeId, expected: Kind) -> BuildError {
         Kind::Empty => "nothing",
     };
     let node = tree.node(id);
-    BuildError::new(format!("{} is expected, but it is {}", words(expected), words(node.kind))).at(node.place)
+    BuildError::new(format!(
+        "{} is expected, but it is {}",
+        words(expected),
+        words(node.kind)
+    ))
+    .at(node.place)
 }
 
 /// Errors where the node is there, not null, and of another kind.
@@ -73,14 +83,19 @@ pub fn split_list_index(part: &str) -> Result<(&str, &str)> {
     let inner = part.strip_suffix(']').unwrap_or(part);
     let inner = inner.strip_prefix('[').unwrap_or(inner);
     inner.split_once('=').ok_or_else(|| {
-        BuildError::new(format!("`{part}`: an element of a list is named by [field=value]")).into()
+        BuildError::new(format!(
+            "`{part}`: an element of a list is named by [field=value]"
+        ))
+        .into()
     })
 }
 
 /// What a missing part of a path becomes, by the part that follows.
 pub fn part_kind(next: Option<&str>, last: Kind) -> Kind {
     match next {
-        Some(next) if is_list_index(next) || index(next).is_some_and(|index| index >= 0) => Kind::Seq,
+        Some(next) if is_list_index(next) || index(next).is_some_and(|index| index >= 0) => {
+            Kind::Seq
+        }
         None | Some("") => last,
         Some(_) => Kind::Map,
     }
@@ -88,8 +103,17 @@ pub fn part_kind(next: Option<&str>, last: Kind) -> Kind {
 
 /// The node at a path of fields, list indices, `-` for the last element and `[field=value]`; missing parts are made if
 /// `create` says what the last of them is.
-pub fn lookup<S: AsRef<str>>(tree: &mut Tree, id: NodeId, path: &[S], create: Option<Kind>) -> Result<Option<NodeId>> {
-    let parts: Vec<&str> = path.iter().map(|part| part.as_ref().trim()).filter(|part| !part.is_empty()).collect();
+pub fn lookup<S: AsRef<str>>(
+    tree: &mut Tree,
+    id: NodeId,
+    path: &[S],
+    create: Option<Kind>,
+) -> Result<Option<NodeId>> {
+    let parts: Vec<&str> = path
+        .iter()
+        .map(|part| part.as_ref().trim())
+        .filter(|part| !part.is_empty())
+        .collect();
     let mut at = id;
     for (position, part) in parts.iter().enumerate() {
         let next = parts.get(position + 1).copied();
@@ -98,7 +122,9 @@ pub fn lookup<S: AsRef<str>>(tree: &mut Tree, id: NodeId, path: &[S], create: Op
             if index < 0 {
                 return Err(BuildError::new(format!("the list index {index} is negative")).into());
             }
-            usize::try_from(index).ok().and_then(|index| tree.elements(at).get(index).copied())
+            usize::try_from(index)
+                .ok()
+                .and_then(|index| tree.elements(at).get(index).copied())
         } else if *part == "-" {
             demand(tree, at, Kind::Seq)?;
             tree.elements(at).last().copied()
@@ -117,14 +143,22 @@ pub fn lookup<S: AsRef<str>>(tree: &mut Tree, id: NodeId, path: &[S], create: Op
     Ok(Some(at))
 }
 
-fn element(tree: &mut Tree, list: NodeId, part: &str, create: Option<Kind>) -> Result<Option<NodeId>> {
+fn element(
+    tree: &mut Tree,
+    list: NodeId,
+    part: &str,
+    create: Option<Kind>,
+) -> Result<Option<NodeId>> {
     let (name, value) = split_list_index(part)?;
     demand(tree, list, Kind::Seq)?;
     let found = tree.elements(list).iter().copied().find(|element| {
         if name.is_empty() {
             tree.text(*element) == value
         } else {
-            !tree.node(*element).is_null() && tree.get(*element, name).is_some_and(|field| tree.text(field) == value)
+            !tree.node(*element).is_null()
+                && tree
+                    .get(*element, name)
+                    .is_some_and(|field| tree.text(field) == value)
         }
     });
     if found.is_some() || create.is_none() {
@@ -143,7 +177,12 @@ fn element(tree: &mut Tree, list: NodeId, part: &str, create: Option<Kind>) -> R
 }
 
 /// The value of a field; of null nothing, of what is no map an error.
-pub fn field(tree: &mut Tree, map: NodeId, name: &str, create: Option<Kind>) -> Result<Option<NodeId>> {
+pub fn field(
+    tree: &mut Tree,
+    map: NodeId,
+    name: &str,
+    create: Option<Kind>,
+) -> Result<Option<NodeId>> {
     if tree.node(map).is_null() {
         return Ok(None);
     }
@@ -188,7 +227,13 @@ pub fn set_field(tree: &mut Tree, map: NodeId, name: &str, value: NodeId) -> Res
     set_field_styled(tree, map, name, Style::Plain, value)
 }
 
-pub fn set_field_styled(tree: &mut Tree, map: NodeId, name: &str, key_style: Style, value: NodeId) -> Result<()> {
+pub fn set_field_styled(
+    tree: &mut Tree,
+    map: NodeId,
+    name: &str,
+    key_style: Style,
+    value: NodeId,
+) -> Result<()> {
     quote_for_1_1(tree, value);
     if tree.node(value).is_null() {
         return clear(tree, map, name);
@@ -197,7 +242,13 @@ pub fn set_field_styled(tree: &mut Tree, map: NodeId, name: &str, key_style: Sty
 }
 
 /// Sets a field of a map, also to null.
-pub fn set_field_as_is(tree: &mut Tree, map: NodeId, name: &str, key_style: Style, value: NodeId) -> Result<()> {
+pub fn set_field_as_is(
+    tree: &mut Tree,
+    map: NodeId,
+    name: &str,
+    key_style: Style,
+    value: NodeId,
+) -> Result<()> {
     if let Some(there) = field(tree, map, name, None)? {
         if there != value {
             let style = tree.node(there).style;
@@ -219,7 +270,9 @@ pub fn clear(tree: &mut Tree, map: NodeId, name: &str) -> Result<()> {
 
 /// Sets the text at a path of fields, making what is missing.
 pub fn set_at(tree: &mut Tree, object: NodeId, path: &[&str], text: &str) -> Result<()> {
-    let Some((name, parents)) = path.split_last() else { return Ok(()) };
+    let Some((name, parents)) = path.split_last() else {
+        return Ok(());
+    };
     let Some(parent) = lookup(tree, object, parents, Some(Kind::Map))? else {
         return Ok(());
     };
@@ -253,7 +306,12 @@ pub fn metadata_map(tree: &Tree, object: NodeId, field: &str) -> Vec<(String, St
 }
 
 /// Replaces the labels or the annotations; none takes the field away.
-pub fn set_metadata_map(tree: &mut Tree, object: NodeId, field: &str, map: &[(String, String)]) -> Result<()> {
+pub fn set_metadata_map(
+    tree: &mut Tree,
+    object: NodeId,
+    field: &str,
+    map: &[(String, String)],
+) -> Result<()> {
     let Some(metadata) = lookup(tree, object, &["metadata"], Some(Kind::Map))? else {
         return Ok(());
     };

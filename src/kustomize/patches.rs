@@ -25,13 +25,19 @@ pub struct PatchTransformer {
 
 impl PatchTransformer {
     pub fn load(context: &mut Context<'_>, loader: &Loader, patch: &Patch) -> Result<Self> {
-        let inline = patch.patch.trim();
+        let inline = patch.inline.trim();
         let (text, source, file) = match (inline.is_empty(), patch.path.is_empty()) {
             (true, true) => return fail("must specify one of patch and path"),
             (false, false) => return fail("patch and path can't be set at the same time"),
-            (false, true) => (inline.to_owned(), "the inline patch".to_owned(), String::new()),
+            (false, true) => (
+                inline.to_owned(),
+                "the inline patch".to_owned(),
+                String::new(),
+            ),
             (true, false) => {
-                let (file, text) = loader.load_text(context, &patch.path).map_err(|errors| errors.field("path"))?;
+                let (file, text) = loader
+                    .load_text(context, &patch.path)
+                    .map_err(|errors| errors.field("path"))?;
                 (text, format!("the patch `{}`", patch.path), file)
             }
         };
@@ -39,7 +45,9 @@ impl PatchTransformer {
         let json = JsonPatch::read(&text, &context.yaml_limits());
         let (merges, json) = match (merges, json) {
             (Ok(merges), Ok(Some(json))) if !merges.is_empty() && !json.is_empty() => {
-                return fail(format!("{source} illegally qualifies as both a strategic merge and a JSON patch"));
+                return fail(format!(
+                    "{source} illegally qualifies as both a strategic merge and a JSON patch"
+                ));
             }
             (Ok(merges), _) => (merges, None),
             (Err(_), Ok(json)) => (Vec::new(), json),
@@ -60,8 +68,16 @@ impl PatchTransformer {
                 merge.origin.line = 0;
             }
             for (allowed, flag, name) in [
-                (patch.allow_name_change, &mut merge.allow_name_change, ALLOW_NAME_CHANGE),
-                (patch.allow_kind_change, &mut merge.allow_kind_change, ALLOW_KIND_CHANGE),
+                (
+                    patch.allow_name_change,
+                    &mut merge.allow_name_change,
+                    ALLOW_NAME_CHANGE,
+                ),
+                (
+                    patch.allow_kind_change,
+                    &mut merge.allow_kind_change,
+                    ALLOW_KIND_CHANGE,
+                ),
             ] {
                 if allowed {
                     *flag = true;
@@ -75,12 +91,16 @@ impl PatchTransformer {
     pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
         if let Some(json) = &self.json {
             let Some(target) = &self.target else {
-                return fail(format!("must specify a target for JSON patch: {}", self.source));
+                return fail(format!(
+                    "must specify a target for JSON patch: {}",
+                    self.source
+                ));
             };
             for at in resources.select(context, target)? {
                 let resource = &mut resources.list_mut()[at];
-                resource.store_previous_id(context);
-                apply_json(context, resource, json).map_err(|errors| errors.context(&self.source))?;
+                resource.store_previous_id(context)?;
+                apply_json(context, resource, json)
+                    .map_err(|errors| errors.context(&self.source))?;
             }
             return Ok(());
         }
@@ -88,7 +108,8 @@ impl PatchTransformer {
             (_, []) => Ok(()),
             (Some(target), [patch]) => {
                 let selected = resources.select(context, target)?;
-                apply_to_selected(context, resources, &selected, patch).map_err(|errors| errors.context(&self.source))
+                apply_to_selected(context, resources, &selected, patch)
+                    .map_err(|errors| errors.context(&self.source))
             }
             (Some(_), _) => fail(format!(
                 "Multiple Strategic-Merge Patches in one `patches` entry is not allowed to set `patches.target` field: {}",
@@ -103,7 +124,8 @@ impl PatchTransformer {
                     })?;
                     let patch = patch.copy(&mut context.tree);
                     let target = &mut resources.list_mut()[at];
-                    apply_merge(context, target, &patch).map_err(|errors| errors.context(&self.source))?;
+                    apply_merge(context, target, &patch)
+                        .map_err(|errors| errors.context(&self.source))?;
                 }
                 Ok(())
             }
@@ -112,7 +134,12 @@ impl PatchTransformer {
 }
 
 /// The strategic-merge patches of `patchesStrategicMerge` (paths or inline) or of one text.
-pub fn load_merges(context: &mut Context<'_>, loader: &Loader, paths: &[String], text: &str) -> Result<Vec<Resource>> {
+pub fn load_merges(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    paths: &[String],
+    text: &str,
+) -> Result<Vec<Resource>> {
     let mut patches = Vec::new();
     for path in paths {
         if let Ok(inline) = resources_from(context, path.as_bytes(), "") {
@@ -122,20 +149,27 @@ pub fn load_merges(context: &mut Context<'_>, loader: &Loader, paths: &[String],
         if path.contains('\n') {
             resources_from(context, path.as_bytes(), "")?;
         }
-        let (file, content) = loader.load(context, path)?;
-        patches.extend(resources_from(context, &content, &file)?);
+        let (file, bytes) = loader.load(context, path)?;
+        patches.extend(resources_from(context, &bytes, &file)?);
     }
     if !text.is_empty() {
         patches.extend(resources_from(context, text.as_bytes(), "")?);
     }
     if patches.is_empty() {
-        return fail(format!("patch appears to be empty; files=[{}]", paths.join(" ")));
+        return fail(format!(
+            "patch appears to be empty; files=[{}]",
+            paths.join(" ")
+        ));
     }
     Ok(patches)
 }
 
 /// Merges each patch into the one object that it names.
-pub fn apply_merges(context: &mut Context<'_>, resources: &mut Resources, patches: &[Resource]) -> Result<()> {
+pub fn apply_merges(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    patches: &[Resource],
+) -> Result<()> {
     for patch in patches {
         let id = patch.original_id(context);
         let at = resources
@@ -147,8 +181,16 @@ pub fn apply_merges(context: &mut Context<'_>, resources: &mut Resources, patche
 }
 
 /// Merges a patch into all objects that have the identity of a selected one.
-fn apply_to_selected(context: &mut Context<'_>, resources: &mut Resources, selected: &[usize], patch: &Resource) -> Result<()> {
-    let ids: HashSet<_> = selected.iter().map(|at| resources.list()[*at].id(context)).collect();
+fn apply_to_selected(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    selected: &[usize],
+    patch: &Resource,
+) -> Result<()> {
+    let ids: HashSet<_> = selected
+        .iter()
+        .map(|at| resources.list()[*at].id(context))
+        .collect();
     for at in 0..resources.len() {
         let resource = &resources.list()[at];
         if resource.is_gone(&context.tree) || !ids.contains(&resource.id(context)) {
@@ -178,16 +220,19 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     let namespace = node::namespace(tree, object).to_owned();
     let kind = node::kind(tree, object).to_owned();
     if patch.allow_name_change || patch.allow_kind_change {
-        resource.store_previous_id(context);
+        resource.store_previous_id(context)?;
     }
     let marked = resource.has_build_state() && clears_annotations(&context.tree, patch.root);
     if marked {
         mark(&mut context.tree, object)?;
     }
-    let merged = merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
-        let words = format!("merging into {}", node::describe(&context.tree, object));
-        errors.context(&words).each(|error| patch.origin.place(error))
-    })?;
+    let merged =
+        merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
+            let words = format!("merging into {}", node::describe(&context.tree, object));
+            errors
+                .context(&words)
+                .each(|error| patch.origin.place(error))
+        })?;
     let tree = &mut context.tree;
     if merged.is_none() {
         resource.delete(tree);
@@ -223,7 +268,8 @@ fn note(tree: &mut Tree, object: NodeId, name: &str) -> Result<()> {
 }
 
 fn mark(tree: &mut Tree, object: NodeId) -> Result<()> {
-    if let Some(annotations) = node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
+    if let Some(annotations) =
+        node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
         && tree.kind(annotations) == Kind::Map
     {
         let value = tree.scalar("x", Tag::Str);
@@ -243,11 +289,17 @@ fn clears_annotations(tree: &Tree, patch: NodeId) -> bool {
     let takes_away = |id: NodeId| tree.node(id).is_null() || tree.get(id, "$patch").is_some();
     let metadata = tree.get(patch, "metadata");
     metadata.is_some_and(takes_away)
-        || metadata.and_then(|id| tree.get(id, "annotations")).is_some_and(takes_away)
+        || metadata
+            .and_then(|id| tree.get(id, "annotations"))
+            .is_some_and(takes_away)
 }
 
 /// Applies a JSON patch to an object.
-pub fn apply_json(context: &mut Context<'_>, resource: &mut Resource, patch: &JsonPatch) -> Result<()> {
+pub fn apply_json(
+    context: &mut Context<'_>,
+    resource: &mut Resource,
+    patch: &JsonPatch,
+) -> Result<()> {
     let tree = &mut context.tree;
     let object = resource.root;
     let place = |error: BuildError| resource.origin.place(error);

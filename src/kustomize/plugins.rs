@@ -14,10 +14,13 @@ use super::patches::{PatchTransformer, apply_json, apply_merges, load_merges};
 use super::replace;
 use super::resource::{Resource, Resources};
 use super::selector::Selector;
-use super::transform::{NamespaceTransformer, SubjectMode, ValueTarget, add_value, affix_names, set_entries, set_images, set_replicas};
+use super::transform::{
+    NamespaceTransformer, SubjectMode, ValueTarget, add_value, affix_names, set_entries,
+    set_images, set_replicas,
+};
 use super::types::{
-    GENERATOR_FIELDS, GeneratorArgs, Image, Patch, Replacement, Replica, field_specs, generator_args, image,
-    optional_selector, patch_of, replacement, replica,
+    GENERATOR_FIELDS, GeneratorArgs, Image, Patch, Replacement, Replica, field_specs,
+    generator_args, image, optional_selector, patch_of, replacement, replica,
 };
 use crate::yaml::{Tree, parse, to_value};
 
@@ -77,8 +80,16 @@ impl Transformer {
                 Ok(())
             }
             Self::Namespace(namespace) => namespace.transform(context, resources),
-            Self::Affix { prefix, suffix, specs } => affix_names(context, resources, prefix, suffix, specs),
-            Self::PrefixAndSuffix { prefix, suffix, specs } => {
+            Self::Affix {
+                prefix,
+                suffix,
+                specs,
+            } => affix_names(context, resources, prefix, suffix, specs),
+            Self::PrefixAndSuffix {
+                prefix,
+                suffix,
+                specs,
+            } => {
                 affix_names(context, resources, prefix, "", specs)?;
                 affix_names(context, resources, "", suffix, specs)
             }
@@ -131,7 +142,10 @@ fn demand_builtin(context: &Context<'_>, config: &Resource) -> Result<String> {
         return Ok(kind);
     }
     let function = ["config.kubernetes.io/function", "config.k8s.io/function"];
-    let what = if function.iter().any(|name| node::annotation(tree, config.root, name).is_some()) {
+    let what = if function
+        .iter()
+        .any(|name| node::annotation(tree, config.root, name).is_some())
+    {
         "a function that runs a container or a program"
     } else {
         "an external plugin"
@@ -157,7 +171,11 @@ const TRANSFORMERS: &[&str] = &[
     "ReplicaCountTransformer",
     "ValueAddTransformer",
 ];
-const GENERATORS: &[&str] = &["ConfigMapGenerator", "IAMPolicyGenerator", "SecretGenerator"];
+const GENERATORS: &[&str] = &[
+    "ConfigMapGenerator",
+    "IAMPolicyGenerator",
+    "SecretGenerator",
+];
 
 /// Decodes the configuration of a plugin, as it reads once it was written out.
 fn with_fields<T: Default>(
@@ -198,7 +216,11 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
             if args.namespace.is_empty() {
                 args.namespace = namespace;
             }
-            let made = if kind == "SecretGenerator" { Made::Secret } else { Made::ConfigMap };
+            let made = if kind == "SecretGenerator" {
+                Made::Secret
+            } else {
+                Made::ConfigMap
+            };
             Ok(Generator::Made(made, args))
         }
         "IAMPolicyGenerator" => {
@@ -212,7 +234,11 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
                 };
                 let (service, account) = (named("kubernetesService"), named("serviceAccount"));
                 let cloud = decoder.text(fields, "cloud");
-                (cloud, service.unwrap_or_default(), account.unwrap_or_default())
+                (
+                    cloud,
+                    service.unwrap_or_default(),
+                    account.unwrap_or_default(),
+                )
             });
             let (cloud, [name, namespace, _], [account, _, project]) = read.map_err(place)?;
             if cloud != "gke" {
@@ -228,7 +254,9 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
         "HelmChartInflationGenerator" => fail(
             "Helm charts are not rendered inside of a kustomization; render the chart with `helm template` and commit the result",
         ),
-        kind if TRANSFORMERS.contains(&kind) => fail(format!("`{kind}` is a transformer, not a generator")),
+        kind if TRANSFORMERS.contains(&kind) => {
+            fail(format!("`{kind}` is a transformer, not a generator"))
+        }
         kind => fail(format!(
             "unable to load builtin `{kind}`: the generators are {}",
             GENERATORS.join(", ")
@@ -237,44 +265,82 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
 }
 
 /// The transformer that an object configures.
-pub fn transformer_of(context: &mut Context<'_>, loader: &Loader, config: &Resource) -> Result<Transformer> {
+pub fn transformer_of(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    config: &Resource,
+) -> Result<Transformer> {
     let kind = demand_builtin(context, config)?;
     configure(context, loader, config, &kind).map_err(|errors| {
         let words = format!("{kind} {}", node::name(&context.tree, config.root));
-        errors.context(&words).each(|error| config.origin.place(error))
+        errors
+            .context(&words)
+            .each(|error| config.origin.place(error))
     })
 }
 
-fn configure(context: &mut Context<'_>, loader: &Loader, config: &Resource, kind: &str) -> Result<Transformer> {
+fn configure(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    config: &Resource,
+    kind: &str,
+) -> Result<Transformer> {
     match kind {
         "AnnotationsTransformer" | "LabelTransformer" => {
-            let name = if kind == "LabelTransformer" { "labels" } else { "annotations" };
-            with_fields(context, config, &["labels", "annotations", "fieldSpecs"], |decoder, fields| {
-                (decoder.text_map(fields, name), field_specs(decoder, fields, "fieldSpecs"))
-            })
+            let name = if kind == "LabelTransformer" {
+                "labels"
+            } else {
+                "annotations"
+            };
+            with_fields(
+                context,
+                config,
+                &["labels", "annotations", "fieldSpecs"],
+                |decoder, fields| {
+                    (
+                        decoder.text_map(fields, name),
+                        field_specs(decoder, fields, "fieldSpecs"),
+                    )
+                },
+            )
             .map(|(pairs, specs)| Transformer::Entries { pairs, specs })
         }
-        "ImageTagTransformer" => with_fields(context, config, &["imageTag", "fieldSpecs"], |decoder, fields| {
-            let id = fields.get("imageTag");
-            let image = id.map(|id| image(decoder, id, "imageTag")).unwrap_or_default();
-            (image, field_specs(decoder, fields, "fieldSpecs"))
-        })
+        "ImageTagTransformer" => with_fields(
+            context,
+            config,
+            &["imageTag", "fieldSpecs"],
+            |decoder, fields| {
+                let id = fields.get("imageTag");
+                let image = id
+                    .map(|id| image(decoder, id, "imageTag"))
+                    .unwrap_or_default();
+                (image, field_specs(decoder, fields, "fieldSpecs"))
+            },
+        )
         .map(|(image, specs)| Transformer::Images { image, specs }),
-        "ReplicaCountTransformer" => with_fields(context, config, &["replica", "fieldSpecs"], |decoder, fields| {
-            let id = fields.get("replica");
-            let replica = id.map(|id| replica(decoder, id, "replica")).unwrap_or_default();
-            (replica, field_specs(decoder, fields, "fieldSpecs"))
-        })
+        "ReplicaCountTransformer" => with_fields(
+            context,
+            config,
+            &["replica", "fieldSpecs"],
+            |decoder, fields| {
+                let id = fields.get("replica");
+                let replica = id
+                    .map(|id| replica(decoder, id, "replica"))
+                    .unwrap_or_default();
+                (replica, field_specs(decoder, fields, "fieldSpecs"))
+            },
+        )
         .map(|(replica, specs)| Transformer::Replicas { replica, specs }),
         "NamespaceTransformer" => {
             let known = &["fieldSpecs", "unsetOnly", "setRoleBindingSubjects"];
-            let (specs, unset_only, mode) = with_fields(context, config, known, |decoder, fields| {
-                (
-                    field_specs(decoder, fields, "fieldSpecs"),
-                    decoder.flag(fields, "unsetOnly"),
-                    decoder.text(fields, "setRoleBindingSubjects"),
-                )
-            })?;
+            let (specs, unset_only, mode) =
+                with_fields(context, config, known, |decoder, fields| {
+                    (
+                        field_specs(decoder, fields, "fieldSpecs"),
+                        decoder.flag(fields, "unsetOnly"),
+                        decoder.text(fields, "setRoleBindingSubjects"),
+                    )
+                })?;
             Ok(Transformer::Namespace(NamespaceTransformer {
                 namespace: node::namespace(&context.tree, config.root).to_owned(),
                 specs,
@@ -283,11 +349,20 @@ fn configure(context: &mut Context<'_>, loader: &Loader, config: &Resource, kind
             }))
         }
         "PrefixTransformer" | "SuffixTransformer" | "PrefixSuffixTransformer" => {
-            let (prefix, suffix, specs) = with_fields(context, config, &["prefix", "suffix", "fieldSpecs"], |decoder, fields| {
-                let given = fields.get("fieldSpecs").is_some();
-                let specs = given.then(|| field_specs(decoder, fields, "fieldSpecs"));
-                (decoder.text(fields, "prefix"), decoder.text(fields, "suffix"), specs)
-            })?;
+            let (prefix, suffix, specs) = with_fields(
+                context,
+                config,
+                &["prefix", "suffix", "fieldSpecs"],
+                |decoder, fields| {
+                    let given = fields.get("fieldSpecs").is_some();
+                    let specs = given.then(|| field_specs(decoder, fields, "fieldSpecs"));
+                    (
+                        decoder.text(fields, "prefix"),
+                        decoder.text(fields, "suffix"),
+                        specs,
+                    )
+                },
+            )?;
             let Some(specs) = specs else {
                 return fail("fieldSpecs is not expected to be nil");
             };
@@ -302,34 +377,51 @@ fn configure(context: &mut Context<'_>, loader: &Loader, config: &Resource, kind
                     suffix,
                     specs,
                 },
-                _ => Transformer::PrefixAndSuffix { prefix, suffix, specs },
+                _ => Transformer::PrefixAndSuffix {
+                    prefix,
+                    suffix,
+                    specs,
+                },
             })
         }
         "PatchJson6902Transformer" => {
-            let patch = with_fields(context, config, &["target", "path", "jsonOp"], |decoder, fields| {
-                patch_of(decoder, fields, "jsonOp")
-            })?;
+            let patch = with_fields(
+                context,
+                config,
+                &["target", "path", "jsonOp"],
+                |decoder, fields| patch_of(decoder, fields, "jsonOp"),
+            )?;
             json_patch(context, loader, &patch)
         }
         "PatchStrategicMergeTransformer" => {
-            let (paths, patches) = with_fields(context, config, &["paths", "patches"], |decoder, fields| {
-                (decoder.texts(fields, "paths"), decoder.text(fields, "patches"))
-            })?;
+            let (paths, patches) =
+                with_fields(context, config, &["paths", "patches"], |decoder, fields| {
+                    (
+                        decoder.texts(fields, "paths"),
+                        decoder.text(fields, "patches"),
+                    )
+                })?;
             if paths.is_empty() && patches.is_empty() {
                 return fail("empty file path and empty patch content");
             }
             load_merges(context, loader, &paths, &patches).map(Transformer::StrategicMerge)
         }
         "PatchTransformer" => {
-            let patch = with_fields(context, config, &["target", "path", "patch", "options"], |decoder, fields| {
-                patch_of(decoder, fields, "patch")
-            })?;
-            PatchTransformer::load(context, loader, &patch).map(|patch| Transformer::Patch(Box::new(patch)))
+            let patch = with_fields(
+                context,
+                config,
+                &["target", "path", "patch", "options"],
+                |decoder, fields| patch_of(decoder, fields, "patch"),
+            )?;
+            PatchTransformer::load(context, loader, &patch)
+                .map(|patch| Transformer::Patch(Box::new(patch)))
         }
         "ReplacementTransformer" => {
             let list = with_fields(context, config, &["replacements"], |decoder, fields| {
                 let list = decoder.list(fields, "replacements");
-                list.into_iter().map(|(id, path)| replacement(decoder, id, &path)).collect::<Vec<_>>()
+                list.into_iter()
+                    .map(|(id, path)| replacement(decoder, id, &path))
+                    .collect::<Vec<_>>()
             })?;
             replace::load(context, loader, &list).map(Transformer::Replacements)
         }
@@ -344,17 +436,27 @@ fn configure(context: &mut Context<'_>, loader: &Loader, config: &Resource, kind
 }
 
 /// A JSON patch of `patchesJson6902`.
-pub fn json_patch(context: &mut Context<'_>, loader: &Loader, patch: &Patch) -> Result<Transformer> {
-    if patch.target.as_ref().is_none_or(|target| target.id.name.is_empty()) {
+pub fn json_patch(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    patch: &Patch,
+) -> Result<Transformer> {
+    if patch
+        .target
+        .as_ref()
+        .is_none_or(|target| target.id.name.is_empty())
+    {
         return fail("must specify the target name");
     }
-    let text = match (patch.path.as_str(), patch.patch.as_str()) {
+    let text = match (patch.path.as_str(), patch.inline.as_str()) {
         ("", "") => return fail("empty file path and empty jsonOp"),
         ("", text) => text.to_owned(),
-        (path, "") => {
-            let (_, text) = loader.load_text(context, path).map_err(|errors| errors.field("path"))?;
+        (file, "") => {
+            let (_, text) = loader
+                .load_text(context, file)
+                .map_err(|errors| errors.field("path"))?;
             if text.is_empty() {
-                return fail(format!("patch file '{path}' empty seems to be empty"));
+                return fail(format!("patch file '{file}' empty seems to be empty"));
             }
             text
         }
@@ -372,7 +474,9 @@ pub fn json_patch(context: &mut Context<'_>, loader: &Loader, patch: &Patch) -> 
 fn value_targets<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Vec<ValueTarget> {
     let mut targets = Vec::new();
     for (id, path) in decoder.list(fields, "targets") {
-        if let Some(fields) = decoder.fields(id, &path, &["selector", "fieldPath", "filePathPosition"]) {
+        if let Some(fields) =
+            decoder.fields(id, &path, &["selector", "fieldPath", "filePathPosition"])
+        {
             targets.push(ValueTarget {
                 selector: optional_selector(decoder, &fields, "selector"),
                 field_path: decoder.text(&fields, "fieldPath"),
@@ -394,7 +498,12 @@ fn value_add(context: &mut Context<'_>, loader: &Loader, config: &Resource) -> R
     })?;
     let mut value = value.trim().to_owned();
     if value.is_empty() {
-        loader.root().rsplit('/').next().unwrap_or_default().clone_into(&mut value);
+        loader
+            .root()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .clone_into(&mut value);
     }
     if !path.is_empty() {
         let (file, text) = loader.load_text(context, &path)?;

@@ -111,7 +111,9 @@ fn set(tree: &mut Tree, object: NodeId, name: &str, text: &str) -> Result<()> {
 
 /// Adds the annotation of a file's object.
 pub fn annotate_file(tree: &mut Tree, object: NodeId, origin: &Provenance) -> Result<()> {
-    let Some(annotations) = node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))? else {
+    let Some(annotations) =
+        node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
+    else {
         return Ok(());
     };
     if tree.node(annotations).is_null() {
@@ -130,7 +132,9 @@ pub fn add_transformation(tree: &mut Tree, object: NodeId, by: &Provenance) -> R
     if origin_of(tree, object).is_none() {
         return set_origin(tree, object, &by.text());
     }
-    let mut text = node::annotation(tree, object, TRANSFORMATIONS).unwrap_or_default().to_owned();
+    let mut text = node::annotation(tree, object, TRANSFORMATIONS)
+        .unwrap_or_default()
+        .to_owned();
     text.push_str(&by.item());
     set(tree, object, TRANSFORMATIONS, &text)
 }

@@ -16,46 +16,84 @@ use super::types::{FieldOptions, Replacement, Source, Target, replacement};
 use crate::yaml::{Kind, NodeId, Style, Tag, Tree, parse};
 
 /// The replacements of a list, those in files loaded.
-pub fn load(context: &mut Context<'_>, loader: &Loader, list: &[Replacement]) -> Result<Vec<Replacement>> {
-    let mut loaded = Vec::new();
+pub fn load(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    list: &[Replacement],
+) -> Result<Vec<Replacement>> {
+    let mut all = Vec::new();
     for entry in list {
         if entry.path.is_empty() {
-            loaded.push(entry.clone());
+            all.push(entry.clone());
             continue;
         }
-        if entry.source.is_some() || entry.targets.as_ref().is_some_and(|targets| !targets.is_empty()) {
+        if entry.source.is_some()
+            || entry
+                .targets
+                .as_ref()
+                .is_some_and(|targets| !targets.is_empty())
+        {
             return fail("cannot specify both path and inline replacement");
         }
-        let (file, text) = loader.load_text(context, &entry.path).map_err(|errors| errors.field("replacements"))?;
+        let (file, text) = loader
+            .load_text(context, &entry.path)
+            .map_err(|errors| errors.field("replacements"))?;
         let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
-            return Err(BuildError::new("a replacement, or a list of them, is expected").in_file(&file).into());
+            return Err(
+                BuildError::new("a replacement, or a list of them, is expected")
+                    .in_file(&file)
+                    .into(),
+            );
         };
         let mut decoder = Decoder::new(&document.tree, Mode::Lenient);
         let from_file: Vec<Replacement> = match document.tree.kind(document.root) {
             Kind::Seq => {
                 let elements = decoder.elements(document.root, "");
-                elements.into_iter().map(|(id, path)| replacement(&mut decoder, id, &path)).collect()
+                elements
+                    .into_iter()
+                    .map(|(id, path)| replacement(&mut decoder, id, &path))
+                    .collect()
             }
             Kind::Map => vec![replacement(&mut decoder, document.root, "")],
             _ => {
-                return Err(BuildError::new("a replacement, or a list of them, is expected").in_file(&file).into());
+                return Err(
+                    BuildError::new("a replacement, or a list of them, is expected")
+                        .in_file(&file)
+                        .into(),
+                );
             }
         };
-        loaded.extend(decoder.finish(from_file).map_err(|errors| errors.in_file(&file))?);
+        all.extend(
+            decoder
+                .finish(from_file)
+                .map_err(|errors| errors.in_file(&file))?,
+        );
     }
-    Ok(loaded)
+    Ok(all)
 }
 
 /// Does the replacements, in order.
-pub fn replace(context: &mut Context<'_>, resources: &mut Resources, list: &[Replacement]) -> Result<()> {
+pub fn replace(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    list: &[Replacement],
+) -> Result<()> {
     for (index, entry) in list.iter().enumerate() {
-        replace_one(context, resources, entry).map_err(|errors| errors.field(&format!("replacements[{index}]")))?;
+        replace_one(context, resources, entry)
+            .map_err(|errors| errors.field(&format!("replacements[{index}]")))?;
     }
     Ok(())
 }
 
-fn replace_one(context: &mut Context<'_>, resources: &mut Resources, entry: &Replacement) -> Result<()> {
-    let (Some(targets), true) = (&entry.targets, entry.source.is_some() || entry.source_value.is_some()) else {
+fn replace_one(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    entry: &Replacement,
+) -> Result<()> {
+    let (Some(targets), true) = (
+        &entry.targets,
+        entry.source.is_some() || entry.source_value.is_some(),
+    ) else {
         return fail("replacements must specify a source and at least one target");
     };
     let value = match (&entry.source, &entry.source_value) {
@@ -85,14 +123,30 @@ fn describe(id: &ResId) -> String {
     id.to_string()
 }
 
-fn source_value(context: &mut Context<'_>, resources: &Resources, source: &Source) -> Result<NodeId> {
-    let selects = |resource: &&Resource| ids(context, resource).iter().any(|id| id.is_selected(&source.id));
+fn source_value(
+    context: &mut Context<'_>,
+    resources: &Resources,
+    source: &Source,
+) -> Result<NodeId> {
+    let selects = |resource: &&Resource| {
+        ids(context, resource)
+            .iter()
+            .any(|id| id.is_selected(&source.id))
+    };
     let found: Vec<&Resource> = resources.list().iter().filter(selects).collect();
     let [holder] = found[..] else {
-        let what = if found.is_empty() { "nothing selected by" } else { "multiple matches for selector" };
+        let what = if found.is_empty() {
+            "nothing selected by"
+        } else {
+            "multiple matches for selector"
+        };
         return fail(format!("{what} {}", describe(&source.id)));
     };
-    let path = if source.field_path.is_empty() { "metadata.name" } else { &source.field_path };
+    let path = if source.field_path.is_empty() {
+        "metadata.name"
+    } else {
+        &source.field_path
+    };
     let tree = &mut context.tree;
     let found = node::lookup(tree, holder.root, &split_field_path(path), None)?;
     let Some(found) = found.filter(|found| !tree.node(*found).is_empty()) else {
@@ -101,7 +155,11 @@ fn source_value(context: &mut Context<'_>, resources: &Resources, source: &Sourc
             describe(&source.id)
         ));
     };
-    let Some(options) = source.options.as_ref().filter(|options| !options.delimiter.is_empty()) else {
+    let Some(options) = source
+        .options
+        .as_ref()
+        .filter(|options| !options.delimiter.is_empty())
+    else {
         return Ok(found);
     };
     if tree.kind(found) != Kind::Scalar {
@@ -109,21 +167,35 @@ fn source_value(context: &mut Context<'_>, resources: &Resources, source: &Sourc
     }
     let text = tree.text(found);
     let parts: Vec<&str> = text.split(&options.delimiter).collect();
-    let part = usize::try_from(options.index).ok().and_then(|index| parts.get(index));
+    let part = usize::try_from(options.index)
+        .ok()
+        .and_then(|index| parts.get(index));
     let Some(part) = part.map(|part| (*part).to_owned()) else {
-        return fail(format!("options.index {} is out of bounds for value {text}", options.index));
+        return fail(format!(
+            "options.index {} is out of bounds for value {text}",
+            options.index
+        ));
     };
     let copy = tree.copy(found);
     tree.node_mut(copy).text = part.into();
     Ok(copy)
 }
 
-fn apply(context: &mut Context<'_>, resources: &Resources, value: NodeId, target: &Target) -> Result<()> {
+fn apply(
+    context: &mut Context<'_>,
+    resources: &Resources,
+    value: NodeId,
+    target: &Target,
+) -> Result<()> {
     let Some(select) = &target.select else {
         return fail("target must specify resources to select");
     };
     let default = ["metadata.name".to_owned()];
-    let paths = if target.field_paths.is_empty() { &default[..] } else { &target.field_paths };
+    let paths = if target.field_paths.is_empty() {
+        &default[..]
+    } else {
+        &target.field_paths
+    };
     let select = Matcher::new(select)?;
     let reject: Vec<(bool, Matcher)> = target
         .reject
@@ -134,9 +206,12 @@ fn apply(context: &mut Context<'_>, resources: &Resources, value: NodeId, target
         let ids = ids(context, resource);
         let labels = node::metadata_map(&context.tree, resource.root, "labels");
         let annotations = node::metadata_map(&context.tree, resource.root, "annotations");
-        let fits = |matcher: &Matcher| matcher.labels.matches(&labels) && matcher.annotations.matches(&annotations);
+        let fits = |matcher: &Matcher| {
+            matcher.labels.matches(&labels) && matcher.annotations.matches(&annotations)
+        };
         let is_rejected = |(any_id, matcher): &(bool, Matcher)| {
-            let by_labels = !(matcher.labels.is_empty() && matcher.annotations.is_empty()) && fits(matcher);
+            let by_labels =
+                !(matcher.labels.is_empty() && matcher.annotations.is_empty()) && fits(matcher);
             by_labels || (!any_id && ids.iter().any(|id| matcher.id(id)))
         };
         if !fits(&select) || reject.iter().any(is_rejected) || !ids.iter().any(|id| select.id(id)) {
@@ -144,29 +219,57 @@ fn apply(context: &mut Context<'_>, resources: &Resources, value: NodeId, target
         }
         for path in paths {
             put(context, resource, value, path, target.options.as_ref()).map_err(|errors| {
-                let words = format!("field `{path}` of {}", node::describe(&context.tree, resource.root));
-                errors.context(&words).each(|error| resource.origin.place(error))
+                let words = format!(
+                    "field `{path}` of {}",
+                    node::describe(&context.tree, resource.root)
+                );
+                errors
+                    .context(&words)
+                    .each(|error| resource.origin.place(error))
             })?;
         }
         let limit = context.options.limits.depth;
         if context.tree.depth(resource.root) > limit + 1 {
-            return fail(format!("the replacement nests deeper than the limit of {limit} levels"));
+            return fail(format!(
+                "the replacement nests deeper than the limit of {limit} levels"
+            ));
         }
     }
     Ok(())
 }
 
 /// Puts the value where the path leads, also into JSON or YAML that stands in a text.
-fn put(context: &mut Context<'_>, resource: &Resource, value: NodeId, path: &str, options: Option<&FieldOptions>) -> Result<()> {
-    let create = options.filter(|options| options.create).map(|_| context.tree.kind(value));
+fn put(
+    context: &mut Context<'_>,
+    resource: &Resource,
+    value: NodeId,
+    path: &str,
+    options: Option<&FieldOptions>,
+) -> Result<()> {
+    let create = options
+        .filter(|options| options.create)
+        .map(|_| context.tree.kind(value));
     let parts = split_field_path(path);
     let limits = context.yaml_limits();
     let tree = &mut context.tree;
     let mut set_inside = |tree: &mut Tree, target: NodeId| set(tree, target, value, options);
-    if structured::put(tree, resource.root, &mut set_inside, &parts, create, &limits).is_ok() {
+    if structured::put(
+        tree,
+        resource.root,
+        &mut set_inside,
+        &parts,
+        create,
+        &limits,
+    )
+    .is_ok()
+    {
         return Ok(());
     }
-    let words = if create.is_some() { "unable to find or create field" } else { "unable to find field" };
+    let words = if create.is_some() {
+        "unable to find or create field"
+    } else {
+        "unable to find field"
+    };
     let targets = find(tree, resource.root, &parts, create, &limits)
         .map_err(|errors| errors.context(&format!("{words} in replacement target")))?;
     if targets.is_empty() {
@@ -178,13 +281,22 @@ fn put(context: &mut Context<'_>, resource: &Resource, value: NodeId, path: &str
     Ok(())
 }
 
-fn set(tree: &mut Tree, target: NodeId, value: NodeId, options: Option<&FieldOptions>) -> Result<()> {
+fn set(
+    tree: &mut Tree,
+    target: NodeId,
+    value: NodeId,
+    options: Option<&FieldOptions>,
+) -> Result<()> {
     let value = tree.copy(value);
     if let Some(options) = options.filter(|options| !options.delimiter.is_empty()) {
         if tree.kind(target) != Kind::Scalar {
             return fail("delimiter option can only be used with scalar nodes");
         }
-        let text = if tree.node(value).is_null() { "" } else { tree.text(value) };
+        let text = if tree.node(value).is_null() {
+            ""
+        } else {
+            tree.text(value)
+        };
         let mut parts: Vec<&str> = tree.text(target).split(&options.delimiter).collect();
         match usize::try_from(options.index) {
             Err(_) => parts.insert(0, text),
@@ -233,7 +345,9 @@ pub fn find(
         }
         return match tree.elements(id).get(index).copied() {
             Some(element) => find(tree, element, rest, create, limits),
-            None => fail(format!("index {index} specified but only {length} elements found")),
+            None => fail(format!(
+                "index {index} specified but only {length} elements found"
+            )),
         };
     }
     if node::is_list_index(part) {
@@ -247,23 +361,23 @@ pub fn find(
         }
         return Ok(found);
     }
-    let field = match node::field(tree, id, part, None)? {
-        Some(field) => field,
-        None => {
-            let Some(kind) = create else { return Ok(Vec::new()) };
-            let made = tree.empty(node::part_kind(next, kind));
-            if tree.kind(id) != Kind::Map {
-                return Ok(Vec::new());
-            }
-            tree.append_field(id, part, Style::Plain, made);
-            made
-        }
+    let field = if let Some(field) = node::field(tree, id, part, None)? {
+        field
+    } else {
+        let Some(kind) = create.filter(|_| tree.kind(id) == Kind::Map) else {
+            return Ok(Vec::new());
+        };
+        let made = tree.empty(node::part_kind(next, kind));
+        tree.append_field(id, part, Style::Plain, made);
+        made
     };
     if tree.kind(field) == Kind::Scalar && !tree.node(field).is_null() && !rest.is_empty() {
         // What stands in a text is looked at, but a change to it is lost.
         let text = tree.text(field).to_owned();
         let inner = parse(&text, "", limits)?;
-        let Some(inner) = inner else { return fail("there is nothing in the text") };
+        let Some(inner) = inner else {
+            return fail("there is nothing in the text");
+        };
         let root = tree.import(&inner.tree, inner.root);
         return find(tree, root, rest, create, limits);
     }
@@ -292,7 +406,9 @@ fn find_elements(
                 }
                 continue;
             }
-            let Some(field) = tree.get(element, name) else { continue };
+            let Some(field) = tree.get(element, name) else {
+                continue;
+            };
             if regex.is_match(&structured::text_of(tree, field)) {
                 found.extend(find(tree, element, rest, create, limits)?);
             }

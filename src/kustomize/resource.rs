@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::context::Context;
-use super::error::{Result, fail};
+use super::error::{BuildError, Problems, Result, fail};
 use super::id::{Gvk, ResId};
 use super::node;
 use super::selector::{Matcher, Selector};
@@ -110,20 +110,35 @@ impl Resource {
         }
         let value = |name: &str| {
             let key = format!("{INTERNAL}{name}");
-            annotations.iter().find(|(there, _)| *there == key).map(|(_, value)| value.as_str())
+            annotations
+                .iter()
+                .find(|(there, _)| *there == key)
+                .map(|(_, value)| value.as_str())
         };
         let list = |name: &str| -> Vec<String> {
-            value(name).map_or_else(Vec::new, |text| text.split(',').map(str::to_owned).collect())
+            value(name).map_or_else(Vec::new, |text| {
+                text.split(',').map(str::to_owned).collect()
+            })
         };
-        let (names, namespaces, kinds) = (list("previousNames"), list("previousNamespaces"), list("previousKinds"));
+        let (names, namespaces, kinds) = (
+            list("previousNames"),
+            list("previousNamespaces"),
+            list("previousKinds"),
+        );
         if names.len() != namespaces.len() || names.len() != kinds.len() {
-            return fail("number of previous names, number of previous namespaces, number of previous kinds not equal");
+            return fail(
+                "number of previous names, number of previous namespaces, number of previous kinds not equal",
+            );
         }
         self.previous = names
             .into_iter()
             .zip(namespaces)
             .zip(kinds)
-            .map(|((name, namespace), kind)| Previous { name, namespace, kind })
+            .map(|((name, namespace), kind)| Previous {
+                name,
+                namespace,
+                kind,
+            })
             .collect();
         self.prefixes = list("prefixes");
         self.suffixes = list("suffixes");
@@ -145,7 +160,9 @@ impl Resource {
             return Ok(());
         }
         let mut annotations = node::metadata_map(tree, self.root, "annotations");
-        annotations.retain(|(key, _)| !BUILD_ANNOTATIONS.contains(&key.as_str()) && !drop.contains(&key.as_str()));
+        annotations.retain(|(key, _)| {
+            !BUILD_ANNOTATIONS.contains(&key.as_str()) && !drop.contains(&key.as_str())
+        });
         node::set_metadata_map(tree, self.root, "annotations", &annotations)
     }
 
@@ -172,12 +189,18 @@ impl Resource {
     }
 
     pub fn gvk(&self, tree: &Tree) -> Gvk {
-        Gvk::new(node::api_version(tree, self.root), node::kind(tree, self.root))
+        Gvk::new(
+            node::api_version(tree, self.root),
+            node::kind(tree, self.root),
+        )
     }
 
     pub fn id(&self, context: &Context<'_>) -> ResId {
         let tree = &context.tree;
-        let (api_version, kind) = (node::api_version(tree, self.root), node::kind(tree, self.root));
+        let (api_version, kind) = (
+            node::api_version(tree, self.root),
+            node::kind(tree, self.root),
+        );
         ResId {
             gvk: Gvk::new(api_version, kind),
             name: node::name(tree, self.root).to_owned(),
@@ -217,13 +240,19 @@ impl Resource {
     }
 
     /// Remembers what the object is called now.
-    pub fn store_previous_id(&mut self, context: &Context<'_>) {
+    pub fn store_previous_id(&mut self, context: &Context<'_>) -> Result<()> {
         let id = self.id(context);
+        if id.name.is_empty() || id.gvk.kind.is_empty() {
+            let words = node::describe(&context.tree, self.root);
+            let error = BuildError::new(format!("missing kind or metadata.name in object {words}"));
+            return Err(self.origin.place(error).into());
+        }
         self.previous.push(Previous {
             namespace: id.effective_namespace().to_owned(),
             name: id.name,
             kind: id.gvk.kind,
         });
+        Ok(())
     }
 
     /// Forgets what the object was called and how it was made.
@@ -296,14 +325,18 @@ impl Resources {
     /// Adds an object; one with the same identity is an error.
     pub fn append(&mut self, context: &Context<'_>, resource: Resource) -> Result<()> {
         let list = &self.list;
-        let index = self
-            .index
-            .get_or_insert_with(|| list.iter().map(|resource| Key::of(&resource.id(context))).collect());
+        let index = self.index.get_or_insert_with(|| {
+            list.iter()
+                .map(|resource| Key::of(&resource.id(context)))
+                .collect()
+        });
         let id = resource.id(context);
         if !index.insert(Key::of(&id)) {
             let there = list.iter().find(|there| there.id(context).same(&id));
-            let first = there.map_or_else(String::new, |there| format!("; the first is in {}", there.origin));
-            let error = super::error::BuildError::new(format!(
+            let first = there.map_or_else(String::new, |there| {
+                format!("; the first is in {}", there.origin)
+            });
+            let error = BuildError::new(format!(
                 "may not add resource with an already registered id: {id}{first}"
             ));
             return Err(resource.origin.place(error).into());
@@ -312,8 +345,12 @@ impl Resources {
         Ok(())
     }
 
-    pub fn append_all(&mut self, context: &Context<'_>, more: impl IntoIterator<Item = Resource>) -> Result<()> {
-        let mut problems = super::error::Problems::default();
+    pub fn append_all(
+        &mut self,
+        context: &Context<'_>,
+        more: impl IntoIterator<Item = Resource>,
+    ) -> Result<()> {
+        let mut problems = Problems::default();
         for resource in more {
             problems.keep(self.append(context, resource));
         }
@@ -328,11 +365,16 @@ impl Resources {
     }
 
     /// The positions of the objects that have, or ever had, an identity that `matches` accepts.
-    pub fn matching_any_id(&self, context: &Context<'_>, matches: impl Fn(&ResId) -> bool) -> Vec<usize> {
+    pub fn matching_any_id(
+        &self,
+        context: &Context<'_>,
+        matches: impl Fn(&ResId) -> bool,
+    ) -> Vec<usize> {
         let tree = &context.tree;
         let positions = self.list.iter().enumerate().filter(|(_, resource)| {
             !resource.is_gone(tree)
-                && (resource.previous_ids(tree).iter().any(&matches) || matches(&resource.id(context)))
+                && (resource.previous_ids(tree).iter().any(&matches)
+                    || matches(&resource.id(context)))
         });
         positions.map(|(position, _)| position).collect()
     }
@@ -343,9 +385,14 @@ impl Resources {
         let found = self.matching_any_id(context, |other| other.name == name && id.same(other));
         match found[..] {
             [one] => Ok(one),
-            [] => fail(format!("no matches for Id {id}; failed to find unique target for patch {id}")),
+            [] => fail(format!(
+                "no matches for Id {id}; failed to find unique target for patch {id}"
+            )),
             _ => {
-                let places: Vec<String> = found.iter().map(|at| self.list[*at].origin.to_string()).collect();
+                let places: Vec<String> = found
+                    .iter()
+                    .map(|at| self.list[*at].origin.to_string())
+                    .collect();
                 fail(format!(
                     "multiple matches for Id {id} ({}); failed to find unique target for patch {id}",
                     places.join(", ")
@@ -365,10 +412,14 @@ impl Resources {
             if (namespace(&original) || namespace(&current))
                 && (matcher.name(&original.name) || matcher.name(&current.name))
                 && matcher.gvk(&current.gvk)
-                && matcher.labels.matches(&node::metadata_map(tree, resource.root, "labels"))
                 && matcher
-                    .annotations
-                    .matches(&node::metadata_map(tree, resource.root, "annotations"))
+                    .labels
+                    .matches(&node::metadata_map(tree, resource.root, "labels"))
+                && matcher.annotations.matches(&node::metadata_map(
+                    tree,
+                    resource.root,
+                    "annotations",
+                ))
             {
                 selected.push(position);
             }
@@ -387,19 +438,26 @@ impl Resources {
             Behavior::Unspecified => "unspecified",
         };
         match (&found[..], resource.behavior) {
-            ([], Behavior::Merge | Behavior::Replace) => {
-                fail(format!("{id} does not exist; cannot merge or replace (behavior: {words})"))
-            }
+            ([], Behavior::Merge | Behavior::Replace) => fail(format!(
+                "{id} does not exist; cannot merge or replace (behavior: {words})"
+            )),
             ([], _) => self.append(context, resource),
             ([at], Behavior::Merge | Behavior::Replace) => {
                 let old = &self.list[*at];
                 let is_merge = resource.behavior == Behavior::Merge;
-                let origin = node::annotation(&context.tree, old.root, super::provenance::ORIGIN).map(str::to_owned);
+                let origin = node::annotation(&context.tree, old.root, super::provenance::ORIGIN)
+                    .map(str::to_owned);
                 resource.copy_metadata_from(&mut context.tree, old)?;
                 if is_merge {
                     let tree = &mut context.tree;
-                    let is_secret = id.gvk.group.is_empty() && id.gvk.version == "v1" && id.gvk.kind == "Secret";
-                    let data = if is_secret { fold_string_data(tree, old.root)? } else { old.root };
+                    let is_secret = id.gvk.group.is_empty()
+                        && id.gvk.version == "v1"
+                        && id.gvk.kind == "Secret";
+                    let data = if is_secret {
+                        fold_string_data(tree, old.root)?
+                    } else {
+                        old.root
+                    };
                     merge_data(tree, data, resource.root, "data")?;
                     merge_data(tree, old.root, resource.root, "binaryData")?;
                     if let Some(origin) = origin {
@@ -411,7 +469,9 @@ impl Resources {
                     .filter(|at| self.list[*at].id(context).same(&id))
                     .collect();
                 if current != [*at] {
-                    return fail(format!("{id} does not have one object that a generator can replace"));
+                    return fail(format!(
+                        "{id} does not have one object that a generator can replace"
+                    ));
                 }
                 let at = *at;
                 self.list_mut()[at] = resource;
@@ -420,7 +480,9 @@ impl Resources {
             ([_], _) => fail(format!(
                 "{id} exists; can not use behavior: '{words}', behavior must be merge or replace"
             )),
-            _ => fail(format!("found multiple objects that could accept merge of {id}")),
+            _ => fail(format!(
+                "found multiple objects that could accept merge of {id}"
+            )),
         }
     }
 }
@@ -430,7 +492,9 @@ impl Resource {
     pub fn copy_metadata_from(&mut self, tree: &mut Tree, other: &Resource) -> Result<()> {
         for field in ["labels", "annotations"] {
             let mut merged: std::collections::BTreeMap<String, String> =
-                node::metadata_map(tree, other.root, field).into_iter().collect();
+                node::metadata_map(tree, other.root, field)
+                    .into_iter()
+                    .collect();
             merged.extend(node::metadata_map(tree, self.root, field));
             let merged: Vec<(String, String)> = merged.into_iter().collect();
             node::set_metadata_map(tree, self.root, field, &merged)?;
@@ -455,12 +519,21 @@ impl Resource {
 /// A copy of a Secret in which `stringData` stands in `data`.
 fn fold_string_data(tree: &mut Tree, secret: NodeId) -> Result<NodeId> {
     let copy = tree.copy(secret);
-    if let Some(texts) = tree.get(copy, "stringData").filter(|id| !tree.node(*id).is_null()) {
+    if let Some(texts) = tree
+        .get(copy, "stringData")
+        .filter(|id| !tree.node(*id).is_null())
+    {
         node::demand(tree, texts, Kind::Map)?;
         for (key, value) in tree.pairs(texts).collect::<Vec<_>>() {
             node::demand(tree, value, Kind::Scalar)?;
             let (key, value) = (tree.text(key).to_owned(), tree.text(value).to_owned());
-            super::generate::put_data(tree, copy, "data", &key, &super::generate::encode(value.as_bytes()))?;
+            super::generate::put_data(
+                tree,
+                copy,
+                "data",
+                &key,
+                &super::generate::encode(value.as_bytes()),
+            )?;
         }
     }
     node::clear(tree, copy, "stringData")?;
@@ -471,13 +544,20 @@ fn merge_data(tree: &mut Tree, old: NodeId, new: NodeId, field: &str) -> Result<
     let entries = |tree: &Tree, object: NodeId| -> Vec<(String, String)> {
         let map = tree.get(object, field);
         map.map_or_else(Vec::new, |map| {
-            let value = |id: NodeId| if tree.node(id).is_null() { "" } else { tree.text(id) };
+            let value = |id: NodeId| {
+                if tree.node(id).is_null() {
+                    ""
+                } else {
+                    tree.text(id)
+                }
+            };
             tree.pairs(map)
                 .map(|(key, id)| (tree.text(key).to_owned(), value(id).to_owned()))
                 .collect()
         })
     };
-    let mut merged: std::collections::BTreeMap<String, String> = entries(tree, old).into_iter().collect();
+    let mut merged: std::collections::BTreeMap<String, String> =
+        entries(tree, old).into_iter().collect();
     merged.extend(entries(tree, new));
     node::clear(tree, new, field)?;
     for (key, value) in merged {
@@ -487,12 +567,14 @@ fn merge_data(tree: &mut Tree, old: NodeId, new: NodeId, field: &str) -> Result<
 }
 
 impl Origin {
-    pub fn place(&self, error: super::error::BuildError) -> super::error::BuildError {
+    pub fn place(&self, error: BuildError) -> BuildError {
         if self.file.is_empty() {
             return error;
         }
         let line = u32::try_from(self.line).unwrap_or(0);
-        error.in_file(&self.file).at(crate::yaml::Place { line, column: 0 })
+        error
+            .in_file(&self.file)
+            .at(crate::yaml::Place { line, column: 0 })
     }
 }
 

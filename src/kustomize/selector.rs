@@ -126,15 +126,22 @@ impl LabelSelector {
         if self.0.is_empty() {
             return true;
         }
-        let labels: HashMap<&str, &str> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let labels: HashMap<&str, &str> = labels
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
         self.0.iter().all(|requirement| {
             let value = labels.get(requirement.key.as_str()).copied();
             let number = || value.and_then(|value| value.parse::<i64>().ok());
             match &requirement.test {
                 Test::Exists => value.is_some(),
                 Test::Missing => value.is_none(),
-                Test::In(values) => value.is_some_and(|value| values.iter().any(|one| one == value)),
-                Test::NotIn(values) => value.is_none_or(|value| values.iter().all(|one| one != value)),
+                Test::In(values) => {
+                    value.is_some_and(|value| values.iter().any(|one| one == value))
+                }
+                Test::NotIn(values) => {
+                    value.is_none_or(|value| values.iter().all(|one| one != value))
+                }
                 Test::Greater(limit) => number().is_some_and(|number| number > *limit),
                 Test::Less(limit) => number().is_some_and(|number| number < *limit),
             }
@@ -164,7 +171,9 @@ impl<'t> Parser<'t> {
     fn word(&mut self) -> &'t str {
         let end = self
             .rest
-            .find(|c: char| c.is_whitespace() || matches!(c, '=' | '!' | '(' | ')' | ',' | '>' | '<'))
+            .find(|c: char| {
+                c.is_whitespace() || matches!(c, '=' | '!' | '(' | ')' | ',' | '>' | '<')
+            })
             .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -240,7 +249,9 @@ fn is_label_value(value: &str) -> bool {
         || (value.len() <= 63
             && value.starts_with(edge)
             && value.ends_with(edge)
-            && value.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.')))
+            && value
+                .chars()
+                .all(|c| edge(c) || matches!(c, '-' | '_' | '.')))
 }
 
 #[cfg(test)]
@@ -249,7 +260,8 @@ mod tests {
 
     #[test]
     fn label_selectors() {
-        let labels = [("app", "shop"), ("tier", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let labels =
+            [("app", "shop"), ("tier", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         for (selector, expected) in [
             ("", true),
             ("app", true),

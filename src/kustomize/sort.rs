@@ -44,11 +44,22 @@ struct Key {
 
 impl Key {
     fn of(id: &ResId, first: &[String], last: &[String]) -> Self {
-        let or = |text: &str, none: &'static str| if text.is_empty() { none.to_owned() } else { text.to_owned() };
+        let or = |text: &str, none: &'static str| {
+            if text.is_empty() {
+                none.to_owned()
+            } else {
+                text.to_owned()
+            }
+        };
         Self {
             rank: kind_rank(&id.gvk.kind, first, last),
             gvk: id.gvk.sort_text(),
-            name: format!("{}|{}|{}", id.gvk, or(&id.namespace, "~X"), or(&id.name, "~N")),
+            name: format!(
+                "{}|{}|{}",
+                id.gvk,
+                or(&id.namespace, "~X"),
+                or(&id.name, "~N")
+            ),
             id: id.clone(),
         }
     }

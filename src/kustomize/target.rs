@@ -69,7 +69,9 @@ impl Target {
             kustomization,
             loader,
         };
-        target.choose_schema(context).map_err(|errors| errors.under(&file))?;
+        target
+            .choose_schema(context)
+            .map_err(|errors| errors.under(&file))?;
         Ok(target)
     }
 
@@ -77,13 +79,17 @@ impl Target {
     pub fn build(&self, context: &mut Context<'_>) -> Result<Resources> {
         let file = &self.kustomization.file;
         let mut gathered = self.gather(context, Gathered::default())?;
-        self.finish(context, &mut gathered).map_err(|errors| errors.under(file))?;
+        Self::finish(context, &mut gathered).map_err(|errors| errors.under(file))?;
         Ok(gathered.resources)
     }
 
     /// The steps that come last, once for the whole.
-    fn finish(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
-        let Gathered { resources, config, vars } = gathered;
+    fn finish(context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
+        let Gathered {
+            resources,
+            config,
+            vars,
+        } = gathered;
         add_hashes(context, resources)?;
         fix_references(context, resources, config)?;
         resolve_vars(context, resources, config, vars)?;
@@ -93,10 +99,14 @@ impl Target {
     fn choose_schema(&self, context: &mut Context<'_>) -> Result<()> {
         let field = |name: &str| {
             let mut fields = self.kustomization.openapi.iter();
-            fields.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+            fields
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
         };
         let custom = field("path").map(|path| self.loader.load_text(context, path));
-        let custom = custom.transpose().map_err(|errors| errors.field("openapi.path"))?;
+        let custom = custom
+            .transpose()
+            .map_err(|errors| errors.field("openapi.path"))?;
         if context.schemas.is_chosen() {
             return Ok(());
         }
@@ -106,7 +116,9 @@ impl Target {
         if let Some(version) = field("version").filter(|version| !version.is_empty())
             && version != "v1.21.2"
         {
-            return fail("openapi: the specified OpenAPI version is not built in; there is v1.21.2");
+            return fail(
+                "openapi: the specified OpenAPI version is not built in; there is v1.21.2",
+            );
         }
         let with_builtin = context.schemas.is_builtin_in_use();
         let schema = match custom {
@@ -140,33 +152,54 @@ impl Target {
         self.accumulate_components(context, gathered)?;
         self.run_transformers(context, gathered)?;
         self.run_validators(context, gathered)?;
-        merge_vars(context, &mut gathered.resources, &mut gathered.vars, &kustomization.vars)
-            .map_err(|errors| errors.field("vars"))
+        merge_vars(
+            context,
+            &mut gathered.resources,
+            &mut gathered.vars,
+            &kustomization.vars,
+        )
+        .map_err(|errors| errors.field("vars"))
     }
 
-    fn accumulate(&self, context: &mut Context<'_>, gathered: &mut Gathered, paths: &[String], field: &str) -> Result<()> {
+    fn accumulate(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+        paths: &[String],
+        field: &str,
+    ) -> Result<()> {
         let mut problems = Problems::default();
         for (index, path) in paths.iter().enumerate() {
             let done = self.accumulate_one(context, gathered, path);
-            problems.keep(done.map_err(|errors| {
-                errors.each(|error| if error.chain.is_empty() { error.field(format!("{field}[{index}]")) } else { error })
-            }));
+            problems.keep(done.map_err(|errors| errors.field(&format!("{field}[{index}]"))));
         }
         problems.finish()
     }
 
-    fn accumulate_one(&self, context: &mut Context<'_>, gathered: &mut Gathered, path: &str) -> Result<()> {
+    fn accumulate_one(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+        path: &str,
+    ) -> Result<()> {
         match self.loader.kind(context, path)? {
             Some(EntryKind::File) => self.accumulate_file(context, gathered, path),
             Some(EntryKind::Directory) => self.accumulate_directory(context, gathered, path, false),
-            None if path.contains('\n') => fail("neither a file, nor a directory, nor an inline object"),
+            None if path.contains('\n') => {
+                fail("neither a file, nor a directory, nor an inline object")
+            }
             None => fail(format!("`{path}` does not exist")),
         }
     }
 
-    fn accumulate_file(&self, context: &mut Context<'_>, gathered: &mut Gathered, path: &str) -> Result<()> {
-        let (file, content) = self.loader.load(context, path)?;
-        let resources = resources_from(context, &content, &file)?;
+    fn accumulate_file(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+        path: &str,
+    ) -> Result<()> {
+        let (file, bytes) = self.loader.load(context, path)?;
+        let resources = resources_from(context, &bytes, &file)?;
         if let Some(origin) = &self.origin {
             let provenance = Provenance::of_path(join_origin(origin, path));
             for resource in &resources {
@@ -176,16 +209,25 @@ impl Target {
         gathered.resources.append_all(context, resources)
     }
 
-    fn accumulate_components(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
+    fn accumulate_components(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
         for (index, path) in self.kustomization.components.iter().enumerate() {
-            self.accumulate_directory(context, gathered, path, true).map_err(|errors| {
-                errors.each(|error| if error.chain.is_empty() { error.field(format!("components[{index}]")) } else { error })
-            })?;
+            self.accumulate_directory(context, gathered, path, true)
+                .map_err(|errors| errors.field(&format!("components[{index}]")))?;
         }
         Ok(())
     }
 
-    fn accumulate_directory(&self, context: &mut Context<'_>, gathered: &mut Gathered, path: &str, component: bool) -> Result<()> {
+    fn accumulate_directory(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+        path: &str,
+        component: bool,
+    ) -> Result<()> {
         let loader = self.loader.enter(context, path)?;
         let kustomization = load(context, &loader)?;
         let root = display(loader.root()).to_owned();
@@ -196,7 +238,9 @@ impl Target {
             loader,
         };
         let file = target.kustomization.file.clone();
-        target.choose_schema(context).map_err(|errors| errors.under(&file))?;
+        target
+            .choose_schema(context)
+            .map_err(|errors| errors.under(&file))?;
         let is_component = target.kustomization.kind == COMPONENT;
         if component && !is_component {
             return fail(format!(
@@ -213,26 +257,41 @@ impl Target {
             let before = std::mem::take(gathered);
             let after = target.gather(context, before)?;
             // A component's objects become those of a new set, so that two of one identity show.
-            gathered.resources.append_all(context, after.resources.into_list())?;
+            gathered
+                .resources
+                .append_all(context, after.resources.into_list())?;
             gathered.config = after.config;
             gathered.vars = after.vars;
             return Ok(());
         }
         let below = target.gather(context, Gathered::default())?;
-        gathered.resources.append_all(context, below.resources.into_list())?;
+        gathered
+            .resources
+            .append_all(context, below.resources.into_list())?;
         gathered.config = config::merged(&gathered.config, &below.config)?;
-        add_vars(&mut gathered.vars, below.vars.into_values()).map_err(|errors| errors.field("vars"))
+        add_vars(&mut gathered.vars, below.vars.into_values())
+            .map_err(|errors| errors.field("vars"))
     }
 
     /// The plugin configurations in a list of files, directories and inline objects.
-    fn plugin_configs(&self, context: &mut Context<'_>, list: &[String], field: &str) -> Result<Resources> {
+    fn plugin_configs(
+        &self,
+        context: &mut Context<'_>,
+        list: &[String],
+        field: &str,
+    ) -> Result<Resources> {
         let mut gathered = Gathered::default();
         let mut paths = Vec::new();
         for entry in list {
             match resources_from(context, entry.as_bytes(), "") {
                 Ok(inline) => {
                     if let Some(origin) = &self.origin {
-                        let name = self.kustomization.file.rsplit('/').next().unwrap_or_default();
+                        let name = self
+                            .kustomization
+                            .file
+                            .rsplit('/')
+                            .next()
+                            .unwrap_or_default();
                         let text = Provenance::of_path(join_origin(origin, name)).text();
                         for resource in &inline {
                             provenance::set_origin(&mut context.tree, resource.root, &text)?;
@@ -249,11 +308,19 @@ impl Target {
     }
 
     fn configured_in(&self) -> Option<String> {
-        let name = self.kustomization.file.rsplit('/').next().unwrap_or_default();
+        let name = self
+            .kustomization
+            .file
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         self.origin.as_ref().map(|origin| join_origin(origin, name))
     }
 
-    fn provenance_of(context: &Context<'_>, config: &super::resource::Resource) -> Option<Provenance> {
+    fn provenance_of(
+        context: &Context<'_>,
+        config: &super::resource::Resource,
+    ) -> Option<Provenance> {
         let tree = &context.tree;
         let origin = provenance::origin_of(tree, config.root)?;
         Some(Provenance {
@@ -270,24 +337,51 @@ impl Target {
         let kustomization = &self.kustomization;
         let mut generators: Vec<(Generator, Option<Provenance>, String)> = Vec::new();
         let lists = [
-            (&kustomization.config_map_generator, Made::ConfigMap, "configMapGenerator"),
-            (&kustomization.secret_generator, Made::Secret, "secretGenerator"),
+            (
+                &kustomization.config_map_generator,
+                Made::ConfigMap,
+                "configMapGenerator",
+            ),
+            (
+                &kustomization.secret_generator,
+                Made::Secret,
+                "secretGenerator",
+            ),
         ];
         for (list, made, field) in lists {
             for (index, args) in list.iter().enumerate() {
                 let mut args = args.clone();
-                args.options = GeneratorOptions::merged(args.options.as_ref(), kustomization.generator_options.as_ref());
-                let kind = if made == Made::Secret { "SecretGenerator" } else { "ConfigMapGenerator" };
-                let provenance = self.configured_in().map(|file| Provenance::of_builtin(file, kind));
-                generators.push((Generator::Made(made, args), provenance, format!("{field}[{index}]")));
+                args.options = GeneratorOptions::merged(
+                    args.options.as_ref(),
+                    kustomization.generator_options.as_ref(),
+                );
+                let kind = if made == Made::Secret {
+                    "SecretGenerator"
+                } else {
+                    "ConfigMapGenerator"
+                };
+                let provenance = self
+                    .configured_in()
+                    .map(|file| Provenance::of_builtin(file, kind));
+                generators.push((
+                    Generator::Made(made, args),
+                    provenance,
+                    format!("{field}[{index}]"),
+                ));
             }
         }
         let configs = self.plugin_configs(context, &kustomization.generators, "generators")?;
         for config in configs.list() {
             let generator = generator_of(context, config).map_err(|errors| {
-                errors.field("generators").each(|error| config.origin.place(error))
+                errors
+                    .field("generators")
+                    .each(|error| config.origin.place(error))
             })?;
-            generators.push((generator, Self::provenance_of(context, config), "generators".to_owned()));
+            generators.push((
+                generator,
+                Self::provenance_of(context, config),
+                "generators".to_owned(),
+            ));
         }
         for (generator, provenance, field) in generators {
             let resource = generator
@@ -298,35 +392,51 @@ impl Target {
             {
                 provenance::set_origin(&mut context.tree, resource.root, &provenance.text())?;
             }
-            gathered.resources.absorb(context, resource).map_err(|errors| errors.field(&field))?;
+            gathered
+                .resources
+                .absorb(context, resource)
+                .map_err(|errors| errors.field(&field))?;
         }
         context.check_budget()
     }
 
     /// The transformers that the kustomization's own fields configure, in kustomize's order.
-    fn builtin_transformers(&self, context: &mut Context<'_>, config: &Config) -> Result<Vec<(Transformer, &'static str, String)>> {
+    fn builtin_transformers(
+        &self,
+        context: &mut Context<'_>,
+        config: &Config,
+    ) -> Result<Vec<(Transformer, &'static str, String)>> {
         let kustomization = &self.kustomization;
         let mut list: Vec<(Transformer, &'static str, String)> = Vec::new();
         let mut problems = Problems::default();
         if !kustomization.patches_strategic_merge.is_empty() {
             let field = "patchesStrategicMerge";
-            let patches = load_merges(context, &self.loader, &kustomization.patches_strategic_merge, "");
+            let patches = load_merges(
+                context,
+                &self.loader,
+                &kustomization.patches_strategic_merge,
+                "",
+            );
             let patches = problems.keep(patches.map_err(|errors| errors.field(field)));
-            list.extend(patches.map(|patches| (Transformer::StrategicMerge(patches), "PatchStrategicMergeTransformer", field.to_owned())));
+            list.extend(patches.map(|patches| {
+                (
+                    Transformer::StrategicMerge(patches),
+                    "PatchStrategicMergeTransformer",
+                    field.to_owned(),
+                )
+            }));
         }
         for (index, patch) in kustomization.patches.iter().enumerate() {
             let field = format!("patches[{index}]");
             let patch = PatchTransformer::load(context, &self.loader, patch);
-            let patch = problems.keep(patch.map_err(|errors| {
-                errors.each(|error| {
-                    let inner = error.field.clone().map_or_else(String::new, |inner| format!(".{inner}"));
-                    BuildError {
-                        field: Some(format!("{field}{inner}")),
-                        ..error
-                    }
-                })
+            let patch = problems.keep(patch.map_err(|errors| errors.below_field(&field)));
+            list.extend(patch.map(|patch| {
+                (
+                    Transformer::Patch(Box::new(patch)),
+                    "PatchTransformer",
+                    field,
+                )
             }));
-            list.extend(patch.map(|patch| (Transformer::Patch(Box::new(patch)), "PatchTransformer", field)));
         }
         if !kustomization.namespace.is_empty() {
             let namespace = NamespaceTransformer {
@@ -334,11 +444,25 @@ impl Target {
                 specs: config.namespace.clone(),
                 ..NamespaceTransformer::default()
             };
-            list.push((Transformer::Namespace(namespace), "NamespaceTransformer", "namespace".to_owned()));
+            list.push((
+                Transformer::Namespace(namespace),
+                "NamespaceTransformer",
+                "namespace".to_owned(),
+            ));
         }
         let affixes = [
-            (&kustomization.name_prefix, &config.name_prefix, "PrefixTransformer", "namePrefix"),
-            (&kustomization.name_suffix, &config.name_suffix, "SuffixTransformer", "nameSuffix"),
+            (
+                &kustomization.name_prefix,
+                &config.name_prefix,
+                "PrefixTransformer",
+                "namePrefix",
+            ),
+            (
+                &kustomization.name_suffix,
+                &config.name_suffix,
+                "SuffixTransformer",
+                "nameSuffix",
+            ),
         ];
         for (affix, specs, kind, field) in affixes {
             if affix.is_empty() {
@@ -359,7 +483,11 @@ impl Target {
                 pairs: kustomization.common_annotations.clone(),
                 specs: config.common_annotations.clone(),
             };
-            list.push((transformer, "AnnotationsTransformer", "commonAnnotations".to_owned()));
+            list.push((
+                transformer,
+                "AnnotationsTransformer",
+                "commonAnnotations".to_owned(),
+            ));
         }
         for (index, patch) in kustomization.patches_json6902.iter().enumerate() {
             let field = format!("patchesJson6902[{index}]");
@@ -372,25 +500,43 @@ impl Target {
                 replica: replica.clone(),
                 specs: config.replicas.clone(),
             };
-            list.push((transformer, "ReplicaCountTransformer", format!("replicas[{index}]")));
+            list.push((
+                transformer,
+                "ReplicaCountTransformer",
+                format!("replicas[{index}]"),
+            ));
         }
         for (index, image) in kustomization.images.iter().enumerate() {
             let transformer = Transformer::Images {
                 image: image.clone(),
                 specs: config.images.clone(),
             };
-            list.push((transformer, "ImageTagTransformer", format!("images[{index}]")));
+            list.push((
+                transformer,
+                "ImageTagTransformer",
+                format!("images[{index}]"),
+            ));
         }
         if !kustomization.replacements.is_empty() {
             let loaded = replace::load(context, &self.loader, &kustomization.replacements);
             let loaded = problems.keep(loaded.map_err(|errors| errors.field("replacements")));
-            list.extend(loaded.map(|loaded| (Transformer::Replacements(loaded), "ReplacementTransformer", "replacements".to_owned())));
+            list.extend(loaded.map(|loaded| {
+                (
+                    Transformer::Replacements(loaded),
+                    "ReplacementTransformer",
+                    "replacements".to_owned(),
+                )
+            }));
         }
         problems.finish()?;
         Ok(list)
     }
 
-    fn label_transformers(&self, config: &Config, list: &mut Vec<(Transformer, &'static str, String)>) -> Result<()> {
+    fn label_transformers(
+        &self,
+        config: &Config,
+        list: &mut Vec<(Transformer, &'static str, String)>,
+    ) -> Result<()> {
         let kustomization = &self.kustomization;
         if kustomization.labels.is_empty() && kustomization.common_labels.is_empty() {
             return Ok(());
@@ -428,17 +574,25 @@ impl Target {
     fn run_transformers(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
         let config = gathered.config.clone();
         let builtins = self.builtin_transformers(context, &config)?;
-        let configs = self.plugin_configs(context, &self.kustomization.transformers, "transformers")?;
+        let configs =
+            self.plugin_configs(context, &self.kustomization.transformers, "transformers")?;
         let mut all: Vec<(Transformer, Option<Provenance>, String)> = builtins
             .into_iter()
             .map(|(transformer, kind, field)| {
-                let provenance = self.configured_in().map(|file| Provenance::of_builtin(file, kind));
+                let provenance = self
+                    .configured_in()
+                    .map(|file| Provenance::of_builtin(file, kind));
                 (transformer, provenance, field)
             })
             .collect();
         for config in configs.list() {
-            let transformer = transformer_of(context, &self.loader, config).map_err(|errors| errors.field("transformers"))?;
-            all.push((transformer, Self::provenance_of(context, config), "transformers".to_owned()));
+            let transformer = transformer_of(context, &self.loader, config)
+                .map_err(|errors| errors.field("transformers"))?;
+            all.push((
+                transformer,
+                Self::provenance_of(context, config),
+                "transformers".to_owned(),
+            ));
         }
         for (transformer, provenance, field) in all {
             transformer
@@ -447,7 +601,11 @@ impl Target {
             if let Some(provenance) = provenance {
                 for resource in gathered.resources.list() {
                     if !resource.is_gone(&context.tree) {
-                        provenance::add_transformation(&mut context.tree, resource.root, &provenance)?;
+                        provenance::add_transformation(
+                            &mut context.tree,
+                            resource.root,
+                            &provenance,
+                        )?;
                     }
                 }
             }
@@ -463,17 +621,22 @@ impl Target {
         }
         let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
         for config in configs.list() {
-            let validator = transformer_of(context, &self.loader, config).map_err(|errors| errors.field("validators"))?;
-            let values = |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
-                let list = resources.list().iter();
-                list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?)).collect()
-            };
+            let validator = transformer_of(context, &self.loader, config)
+                .map_err(|errors| errors.field("validators"))?;
+            let values =
+                |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
+                    let list = resources.list().iter();
+                    list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?))
+                        .collect()
+                };
             let before = values(context, &gathered.resources)?;
             validator
                 .transform(context, &mut gathered.resources)
                 .map_err(|errors| errors.field("validators"))?;
             if values(context, &gathered.resources)? != before {
-                return Err(BuildError::new("a validator must not change the objects").field("validators").into());
+                return Err(BuildError::new("a validator must not change the objects")
+                    .field("validators")
+                    .into());
             }
         }
         Ok(())
@@ -484,7 +647,11 @@ impl Target {
 fn drop_local(context: &Context<'_>, resources: &mut Resources) -> Result<()> {
     let tree = &context.tree;
     let mut problems = Problems::default();
-    for resource in resources.list().iter().filter(|resource| !resource.is_gone(tree)) {
+    for resource in resources
+        .list()
+        .iter()
+        .filter(|resource| !resource.is_gone(tree))
+    {
         let kind = node::kind(tree, resource.root);
         let missing = if kind.is_empty() {
             "kind"
@@ -494,12 +661,15 @@ fn drop_local(context: &Context<'_>, resources: &mut Resources) -> Result<()> {
             continue;
         };
         let words = node::describe(tree, resource.root);
-        problems.add(resource.origin.place(BuildError::new(format!("missing {missing} in object {words}"))));
+        problems.add(resource.origin.place(BuildError::new(format!(
+            "missing {missing} in object {words}"
+        ))));
     }
     problems.finish()?;
     let is_local = |resource: &super::resource::Resource| {
         resource.is_gone(tree)
-            || node::annotation(tree, resource.root, "config.kubernetes.io/local-config").is_some_and(|value| value != "false")
+            || node::annotation(tree, resource.root, "config.kubernetes.io/local-config")
+                .is_some_and(|value| value != "false")
     };
     if resources.list().iter().any(is_local) {
         resources.list_mut().retain(|resource| !is_local(resource));

@@ -32,12 +32,18 @@ pub fn set_entries(
             // One node for all places, as kustomize has it: what changes one of them later changes all.
             let value = context.tree.scalar(value, Tag::Str);
             for spec in specs {
-                apply(&mut context.tree, resource.root, spec, Some(&create), &mut |tree, map| {
-                    if tree.kind(map) == Kind::Scalar && tree.node(map).is_null() {
-                        return Ok(());
-                    }
-                    node::set_field(tree, map, key, value)
-                })
+                apply(
+                    &mut context.tree,
+                    resource.root,
+                    spec,
+                    Some(&create),
+                    &mut |tree, map| {
+                        if tree.kind(map) == Kind::Scalar && tree.node(map).is_null() {
+                            return Ok(());
+                        }
+                        node::set_field(tree, map, key, value)
+                    },
+                )
                 .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
             }
         }
@@ -73,12 +79,18 @@ pub fn affix_names(
                 if !suffix.is_empty() {
                     resource.suffixes.push(suffix.to_owned());
                 }
-                resource.store_previous_id(context);
+                resource.store_previous_id(context)?;
             }
-            apply(&mut context.tree, resource.root, spec, Some(&create), &mut |tree, name| {
-                let affixed = format!("{prefix}{}{suffix}", tree.text(name));
-                node::set_text(tree, name, &affixed, Tag::None)
-            })
+            apply(
+                &mut context.tree,
+                resource.root,
+                spec,
+                Some(&create),
+                &mut |tree, name| {
+                    let affixed = format!("{prefix}{}{suffix}", tree.text(name));
+                    node::set_text(tree, name, &affixed, Tag::None)
+                },
+            )
             .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
     }
@@ -120,7 +132,13 @@ impl NamespaceTransformer {
         if self.namespace.is_empty() {
             return Ok(());
         }
-        let key = |id: &ResId| (id.gvk.clone(), id.name.clone(), id.effective_namespace().to_owned());
+        let key = |id: &ResId| {
+            (
+                id.gvk.clone(),
+                id.name.clone(),
+                id.effective_namespace().to_owned(),
+            )
+        };
         let mut count = std::collections::HashMap::new();
         for resource in resources.list() {
             *count.entry(key(&resource.id(context))).or_insert(0_usize) += 1;
@@ -132,7 +150,7 @@ impl NamespaceTransformer {
                 continue;
             }
             let before = key(&resource.id(context));
-            resource.store_previous_id(context);
+            resource.store_previous_id(context)?;
             self.transform_one(context, resource)
                 .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
             let id = resource.id(context);
@@ -144,7 +162,9 @@ impl NamespaceTransformer {
                 *count.entry(after.clone()).or_insert(0) += 1;
             }
             if count.get(&after) != Some(&1) {
-                let error = BuildError::new(format!("namespace transformation produces ID conflict: {id}"));
+                let error = BuildError::new(format!(
+                    "namespace transformation produces ID conflict: {id}"
+                ));
                 return Err(resource.origin.place(error).into());
             }
         }
@@ -156,11 +176,15 @@ impl NamespaceTransformer {
         let object = resource.root;
         let core = node::api_version(tree, object) == "v1";
         let kind = node::kind(tree, object).to_owned();
-        let cluster_scoped = context.schemas.is_cluster_scoped(node::api_version(tree, object), &kind);
+        let cluster_scoped = context
+            .schemas
+            .is_cluster_scoped(node::api_version(tree, object), &kind);
         if !cluster_scoped {
             let spec = FieldSpec::of(NAMESPACE, true);
             let create = text(Kind::Scalar, Tag::None);
-            apply(tree, object, &spec, Some(&create), &mut |tree, id| self.set(tree, id))?;
+            apply(tree, object, &spec, Some(&create), &mut |tree, id| {
+                self.set(tree, id)
+            })?;
         }
         let is_binding = matches!(kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
         if is_binding {
@@ -175,14 +199,20 @@ impl NamespaceTransformer {
             {
                 continue;
             }
-            apply(tree, object, spec, Some(&create), &mut |tree, id| self.set(tree, id))
-                .map_err(|errors| errors.context("namespace transformation failed"))?;
+            apply(tree, object, spec, Some(&create), &mut |tree, id| {
+                self.set(tree, id)
+            })
+            .map_err(|errors| errors.context("namespace transformation failed"))?;
         }
         Ok(())
     }
 
     fn set(&self, tree: &mut Tree, id: NodeId) -> Result<()> {
-        if self.unset_only && !tree.node(id).is_empty() && tree.kind(id) == Kind::Scalar && !tree.text(id).is_empty() {
+        if self.unset_only
+            && !tree.node(id).is_empty()
+            && tree.kind(id) == Kind::Scalar
+            && !tree.text(id).is_empty()
+        {
             return Ok(());
         }
         node::set_text(tree, id, &self.namespace, Tag::Str)
@@ -199,12 +229,16 @@ impl NamespaceTransformer {
         };
         node::demand(tree, subjects, Kind::Seq)?;
         for subject in tree.elements(subjects).to_vec() {
-            let Some(found) = node::lookup(tree, subject, &[field], None)? else { continue };
+            let Some(found) = node::lookup(tree, subject, &[field], None)? else {
+                continue;
+            };
             node::demand(tree, found, Kind::Scalar)?;
             if tree.node(found).is_null() || tree.text(found) != value {
                 continue;
             }
-            if let Some(namespace) = node::lookup(tree, subject, &["namespace"], Some(Kind::Scalar))? {
+            if let Some(namespace) =
+                node::lookup(tree, subject, &["namespace"], Some(Kind::Scalar))?
+            {
                 self.set(tree, namespace)?;
             }
         }
@@ -218,7 +252,9 @@ fn split_image(image: &str) -> (&str, &str, &str) {
     let find = |c: char| image[start..].find(c).map(|at| at + start);
     match (find(':'), find('@')) {
         (None, None) => (image, "", ""),
-        (Some(colon), Some(at)) if colon < at => (&image[..colon], &image[colon + 1..at], &image[at + 1..]),
+        (Some(colon), Some(at)) if colon < at => {
+            (&image[..colon], &image[colon + 1..at], &image[at + 1..])
+        }
         (_, Some(at)) => (&image[..at], "", &image[at + 1..]),
         (Some(colon), None) => (&image[..colon], &image[colon + 1..], ""),
     }
@@ -226,7 +262,11 @@ fn split_image(image: &str) -> (&str, &str, &str) {
 
 fn new_image(image: &Image, old: &str) -> String {
     let (name, mut tag, mut digest) = split_image(old);
-    let name = if image.new_name.is_empty() { name } else { &image.new_name };
+    let name = if image.new_name.is_empty() {
+        name
+    } else {
+        &image.new_name
+    };
     let suffixed;
     if !image.new_tag.is_empty() {
         tag = &image.new_tag;
@@ -252,14 +292,21 @@ fn new_image(image: &Image, old: &str) -> String {
 }
 
 /// Changes the names and tags of images.
-pub fn set_images(context: &mut Context<'_>, resources: &mut Resources, image: &Image, specs: &[FieldSpec]) -> Result<()> {
+pub fn set_images(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    image: &Image,
+    specs: &[FieldSpec],
+) -> Result<()> {
     let pattern = format!(
         "^{}(:[a-zA-Z0-9_.{{}}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{{}}-]*)?$",
         image.name
     );
     let Ok(regex) = Regex::new(&pattern) else {
         let name = &image.name;
-        context.warnings.push(format!("the image name `{name}` is not a regular expression, it matches nothing"));
+        context.warnings.push(format!(
+            "the image name `{name}` is not a regular expression, it matches nothing"
+        ));
         return Ok(());
     };
     let set = |tree: &mut Tree, id: NodeId| -> Result<()> {
@@ -276,7 +323,8 @@ pub fn set_images(context: &mut Context<'_>, resources: &mut Resources, image: &
         if node::kind(&context.tree, resource.root) == "CustomResourceDefinition" {
             continue;
         }
-        let place = |errors: super::error::BuildErrors| errors.each(|error| resource.origin.place(error));
+        let place =
+            |errors: super::error::BuildErrors| errors.each(|error| resource.origin.place(error));
         containers(&mut context.tree, resource.root, &set).map_err(place)?;
     }
     for at in 0..resources.len() {
@@ -285,20 +333,32 @@ pub fn set_images(context: &mut Context<'_>, resources: &mut Resources, image: &
             continue;
         }
         for spec in specs {
-            apply(&mut context.tree, resource.root, spec, None, &mut |tree, id| set(tree, id))
-                .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
+            apply(
+                &mut context.tree,
+                resource.root,
+                spec,
+                None,
+                &mut |tree, id| set(tree, id),
+            )
+            .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
     }
     Ok(())
 }
 
 /// Calls `set` for the images of all lists named `containers` or `initContainers`.
-fn containers(tree: &mut Tree, id: NodeId, set: &dyn Fn(&mut Tree, NodeId) -> Result<()>) -> Result<()> {
+fn containers(
+    tree: &mut Tree,
+    id: NodeId,
+    set: &dyn Fn(&mut Tree, NodeId) -> Result<()>,
+) -> Result<()> {
     match tree.kind(id) {
         Kind::Map => {
             for (key, value) in tree.pairs(id).collect::<Vec<_>>() {
                 containers(tree, value, set)?;
-                if matches!(tree.text(key), "containers" | "initContainers") && tree.kind(value) == Kind::Seq {
+                if matches!(tree.text(key), "containers" | "initContainers")
+                    && tree.kind(value) == Kind::Seq
+                {
                     for element in tree.elements(value).to_vec() {
                         if let Some(image) = node::field(tree, element, "image", None)? {
                             set(tree, image)?;
@@ -318,17 +378,28 @@ fn containers(tree: &mut Tree, id: NodeId, set: &dyn Fn(&mut Tree, NodeId) -> Re
 }
 
 /// Sets the number of replicas of the objects with this name.
-pub fn set_replicas(context: &mut Context<'_>, resources: &mut Resources, replica: &Replica, specs: &[FieldSpec]) -> Result<()> {
+pub fn set_replicas(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    replica: &Replica,
+    specs: &[FieldSpec],
+) -> Result<()> {
     let create = text(Kind::Scalar, Tag::Int);
     let count = replica.count.to_string();
     let mut found = false;
     for spec in specs {
-        for at in resources.matching_any_id(context, |id| id.name == replica.name && id.gvk.is_selected(&spec.gvk)) {
+        for at in resources.matching_any_id(context, |id| {
+            id.name == replica.name && id.gvk.is_selected(&spec.gvk)
+        }) {
             found = true;
             let resource = &resources.list()[at];
-            apply(&mut context.tree, resource.root, spec, Some(&create), &mut |tree, id| {
-                node::set_text(tree, id, &count, Tag::Int)
-            })
+            apply(
+                &mut context.tree,
+                resource.root,
+                spec,
+                Some(&create),
+                &mut |tree, id| node::set_text(tree, id, &count, Tag::Int),
+            )
             .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
     }
@@ -352,7 +423,12 @@ pub struct ValueTarget {
 }
 
 /// Puts a value into fields, or into one part of the paths that stand there.
-pub fn add_value(context: &mut Context<'_>, resources: &mut Resources, value: &str, target: &ValueTarget) -> Result<()> {
+pub fn add_value(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    value: &str,
+    target: &ValueTarget,
+) -> Result<()> {
     let selected = match &target.selector {
         Some(selector) => resources.select(context, selector)?,
         None => (0..resources.len()).collect(),
@@ -387,7 +463,11 @@ fn insert_path_part(path: &str, position: usize, part: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     parts.insert(position.min(parts.len()), part);
     let joined = parts.join("/");
-    if absolute { format!("/{joined}") } else { joined }
+    if absolute {
+        format!("/{joined}")
+    } else {
+        joined
+    }
 }
 
 #[cfg(test)]
@@ -399,7 +479,10 @@ mod tests {
         assert_eq!(split_image("nginx"), ("nginx", "", ""));
         assert_eq!(split_image("nginx:1@sha256:2"), ("nginx", "1", "sha256:2"));
         assert_eq!(split_image("host:5000/nginx"), ("host:5000/nginx", "", ""));
-        assert_eq!(split_image("host:5000/nginx:1"), ("host:5000/nginx", "1", ""));
+        assert_eq!(
+            split_image("host:5000/nginx:1"),
+            ("host:5000/nginx", "1", "")
+        );
         assert_eq!(split_image("nginx@sha256:2"), ("nginx", "", "sha256:2"));
         let image = Image {
             new_name: "x".to_owned(),

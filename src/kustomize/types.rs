@@ -17,7 +17,9 @@ pub struct GeneratorOptions {
 impl GeneratorOptions {
     /// The options of one generator, with those of all generators.
     pub fn merged(local: Option<&Self>, global: Option<&Self>) -> Option<Self> {
-        let Some(global) = global else { return local.cloned() };
+        let Some(global) = global else {
+            return local.cloned();
+        };
         let mut merged = local.cloned().unwrap_or_default();
         for (into, from) in [
             (&mut merged.labels, &global.labels),
@@ -61,12 +63,11 @@ pub struct Label {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
     pub path: String,
-    pub patch: String,
+    /// The patch itself.
+    pub inline: String,
     pub target: Option<Selector>,
     pub allow_name_change: bool,
     pub allow_kind_change: bool,
-    /// Options were given.
-    pub has_options: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,24 +167,46 @@ pub fn field_spec(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> FieldSpe
     }
 }
 
-pub fn field_specs<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Vec<FieldSpec> {
+pub fn field_specs<'t>(
+    decoder: &mut Decoder<'t>,
+    fields: &Fields<'t>,
+    name: &str,
+) -> Vec<FieldSpec> {
     let list = decoder.list(fields, name);
-    list.into_iter().map(|(id, path)| field_spec(decoder, id, &path)).collect()
+    list.into_iter()
+        .map(|(id, path)| field_spec(decoder, id, &path))
+        .collect()
 }
 
 /// Kinds with the fields that refer to them by name.
-pub fn back_references<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Vec<(Gvk, Vec<FieldSpec>)> {
+pub fn back_references<'t>(
+    decoder: &mut Decoder<'t>,
+    fields: &Fields<'t>,
+    name: &str,
+) -> Vec<(Gvk, Vec<FieldSpec>)> {
     let mut result = Vec::new();
     for (id, path) in decoder.list(fields, name) {
-        if let Some(fields) = decoder.fields(id, &path, &["group", "version", "kind", "fieldSpecs"]) {
-            result.push((gvk(decoder, &fields), field_specs(decoder, &fields, "fieldSpecs")));
+        if let Some(fields) = decoder.fields(id, &path, &["group", "version", "kind", "fieldSpecs"])
+        {
+            result.push((
+                gvk(decoder, &fields),
+                field_specs(decoder, &fields, "fieldSpecs"),
+            ));
         }
     }
     result
 }
 
 pub fn selector(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Selector {
-    let known = &["group", "version", "kind", "name", "namespace", "annotationSelector", "labelSelector"];
+    let known = &[
+        "group",
+        "version",
+        "kind",
+        "name",
+        "namespace",
+        "annotationSelector",
+        "labelSelector",
+    ];
     let Some(fields) = decoder.fields(id, path, known) else {
         return Selector::default();
     };
@@ -194,14 +217,27 @@ pub fn selector(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Selector {
     }
 }
 
-pub fn optional_selector<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Option<Selector> {
+pub fn optional_selector<'t>(
+    decoder: &mut Decoder<'t>,
+    fields: &Fields<'t>,
+    name: &str,
+) -> Option<Selector> {
     let id = fields.get(name)?;
     Some(selector(decoder, id, &fields.path(name)))
 }
 
-pub fn generator_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str) -> Option<GeneratorOptions> {
+pub fn generator_options<'t>(
+    decoder: &mut Decoder<'t>,
+    fields: &Fields<'t>,
+    name: &str,
+) -> Option<GeneratorOptions> {
     let id = fields.get(name)?;
-    let known = &["labels", "annotations", "disableNameSuffixHash", "immutable"];
+    let known = &[
+        "labels",
+        "annotations",
+        "disableNameSuffixHash",
+        "immutable",
+    ];
     let fields = decoder.fields(id, &fields.path(name), known)?;
     Some(GeneratorOptions {
         labels: decoder.text_map(&fields, "labels"),
@@ -212,7 +248,15 @@ pub fn generator_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, nam
 }
 
 pub const GENERATOR_FIELDS: &[&str] = &[
-    "namespace", "name", "behavior", "literals", "files", "envs", "env", "options", "type",
+    "namespace",
+    "name",
+    "behavior",
+    "literals",
+    "files",
+    "envs",
+    "env",
+    "options",
+    "type",
 ];
 const CONFIG_MAP_FIELDS: &[&str] = GENERATOR_FIELDS.split_at(8).0;
 
@@ -234,8 +278,17 @@ pub fn generator_args<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Gen
     }
 }
 
-pub fn generators<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, name: &str, secret: bool) -> Vec<GeneratorArgs> {
-    let known = if secret { GENERATOR_FIELDS } else { CONFIG_MAP_FIELDS };
+pub fn generators<'t>(
+    decoder: &mut Decoder<'t>,
+    fields: &Fields<'t>,
+    name: &str,
+    secret: bool,
+) -> Vec<GeneratorArgs> {
+    let known = if secret {
+        GENERATOR_FIELDS
+    } else {
+        CONFIG_MAP_FIELDS
+    };
     let mut result = Vec::new();
     for (id, path) in decoder.list(fields, name) {
         if let Some(fields) = decoder.fields(id, &path, known) {
@@ -268,16 +321,19 @@ pub fn label(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Label {
 pub fn patch_of<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, inline: &str) -> Patch {
     let mut patch = Patch {
         path: decoder.text(fields, "path"),
-        patch: decoder.text(fields, inline),
+        inline: decoder.text(fields, inline),
         target: optional_selector(decoder, fields, "target"),
         ..Patch::default()
     };
     if let Some(id) = fields.get("options")
-        && let Some(options) = decoder.fields(id, &fields.path("options"), &["allowNameChange", "allowKindChange"])
+        && let Some(options) = decoder.fields(
+            id,
+            &fields.path("options"),
+            &["allowNameChange", "allowKindChange"],
+        )
     {
         patch.allow_name_change = decoder.flag(&options, "allowNameChange");
         patch.allow_kind_change = decoder.flag(&options, "allowKindChange");
-        patch.has_options = true;
     }
     patch
 }
@@ -328,7 +384,15 @@ fn field_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<F
 
 fn source<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<Source> {
     let id = fields.get("source")?;
-    let known = &["group", "version", "kind", "name", "namespace", "fieldPath", "options"];
+    let known = &[
+        "group",
+        "version",
+        "kind",
+        "name",
+        "namespace",
+        "fieldPath",
+        "options",
+    ];
     let fields = decoder.fields(id, &fields.path("source"), known)?;
     Some(Source {
         id: res_id(decoder, &fields),
@@ -338,30 +402,43 @@ fn source<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<Source> 
 }
 
 fn replacement_target(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Target {
-    let Some(fields) = decoder.fields(id, path, &["select", "reject", "fieldPaths", "options"]) else {
+    let Some(fields) = decoder.fields(id, path, &["select", "reject", "fieldPaths", "options"])
+    else {
         return Target::default();
     };
     let reject = decoder.list(&fields, "reject");
     Target {
         select: optional_selector(decoder, &fields, "select"),
-        reject: reject.into_iter().map(|(id, path)| selector(decoder, id, &path)).collect(),
+        reject: reject
+            .into_iter()
+            .map(|(id, path)| selector(decoder, id, &path))
+            .collect(),
         field_paths: decoder.texts(&fields, "fieldPaths"),
         options: field_options(decoder, &fields),
     }
 }
 
 pub fn replacement(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Replacement {
-    let Some(fields) = decoder.fields(id, path, &["source", "sourceValue", "targets", "path"]) else {
+    let Some(fields) = decoder.fields(id, path, &["source", "sourceValue", "targets", "path"])
+    else {
         return Replacement::default();
     };
-    let targets = fields.get("targets").is_some().then(|| decoder.list(&fields, "targets"));
+    let targets = fields
+        .get("targets")
+        .is_some()
+        .then(|| decoder.list(&fields, "targets"));
     Replacement {
         path: decoder.text(&fields, "path"),
         source: source(decoder, &fields),
-        source_value: fields.get("sourceValue").is_some().then(|| decoder.text(&fields, "sourceValue")),
+        source_value: fields
+            .get("sourceValue")
+            .is_some()
+            .then(|| decoder.text(&fields, "sourceValue")),
         targets: targets.map(|list| {
             let targets = list.into_iter();
-            targets.map(|(id, path)| replacement_target(decoder, id, &path)).collect()
+            targets
+                .map(|(id, path)| replacement_target(decoder, id, &path))
+                .collect()
         }),
     }
 }
@@ -372,7 +449,14 @@ pub fn var(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Var {
         return result;
     };
     result.name = decoder.text(&fields, "name");
-    let known = &["apiVersion", "group", "version", "kind", "name", "namespace"];
+    let known = &[
+        "apiVersion",
+        "group",
+        "version",
+        "kind",
+        "name",
+        "namespace",
+    ];
     if let Some(objref) = fields.get("objref")
         && let Some(fields) = decoder.fields(objref, &fields.path("objref"), known)
     {
@@ -401,15 +485,26 @@ pub fn var(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Var {
 
 pub fn sort_options<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Option<SortOptions> {
     let id = fields.get("sortOptions")?;
-    let fields = decoder.fields(id, &fields.path("sortOptions"), &["order", "legacySortOptions"])?;
+    let fields = decoder.fields(
+        id,
+        &fields.path("sortOptions"),
+        &["order", "legacySortOptions"],
+    )?;
     let mut options = SortOptions {
         order: decoder.text(&fields, "order"),
         legacy: None,
     };
     if let Some(id) = fields.get("legacySortOptions")
-        && let Some(fields) = decoder.fields(id, &fields.path("legacySortOptions"), &["orderFirst", "orderLast"])
+        && let Some(fields) = decoder.fields(
+            id,
+            &fields.path("legacySortOptions"),
+            &["orderFirst", "orderLast"],
+        )
     {
-        options.legacy = Some((decoder.texts(&fields, "orderFirst"), decoder.texts(&fields, "orderLast")));
+        options.legacy = Some((
+            decoder.texts(&fields, "orderFirst"),
+            decoder.texts(&fields, "orderLast"),
+        ));
     }
     Some(options)
 }

@@ -26,11 +26,20 @@ enum Value {
 pub type Vars = BTreeMap<String, Var>;
 
 /// Adds the vars of a kustomization, and marks the objects that they take their values from.
-pub fn merge_vars(context: &Context<'_>, resources: &mut Resources, vars: &mut Vars, more: &[Var]) -> Result<()> {
+pub fn merge_vars(
+    context: &Context<'_>,
+    resources: &mut Resources,
+    vars: &mut Vars,
+    more: &[Var],
+) -> Result<()> {
     for var in more {
         let target = &var.target;
         let matches = |id: &ResId| {
-            if target.namespace.is_empty() { target.same_name(id) } else { target.same(id) }
+            if target.namespace.is_empty() {
+                target.same_name(id)
+            } else {
+                target.same(id)
+            }
         };
         match resources.matching_any_id(context, matches)[..] {
             [] => {}
@@ -59,7 +68,12 @@ pub fn add_vars(vars: &mut Vars, more: impl IntoIterator<Item = Var>) -> Result<
 }
 
 /// Replaces all vars.
-pub fn resolve_vars(context: &mut Context<'_>, resources: &mut Resources, config: &Config, vars: &Vars) -> Result<()> {
+pub fn resolve_vars(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    config: &Config,
+    vars: &Vars,
+) -> Result<()> {
     if vars.is_empty() {
         return Ok(());
     }
@@ -74,21 +88,35 @@ pub fn resolve_vars(context: &mut Context<'_>, resources: &mut Resources, config
                 values: &values,
                 used: &mut used,
             };
-            apply(&mut context.tree, resource.root, spec, None, &mut |tree, id| replacer.set(tree, id))
-                .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
+            apply(
+                &mut context.tree,
+                resource.root,
+                spec,
+                None,
+                &mut |tree, id| replacer.set(tree, id),
+            )
+            .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
     }
-    let unused: Vec<&str> = vars.keys().map(String::as_str).filter(|name| !used.contains(*name)).collect();
+    let unused: Vec<&str> = vars
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !used.contains(*name))
+        .collect();
     if !unused.is_empty() {
-        context
-            .warnings
-            .push(format!("well-defined vars that were never replaced: {}", unused.join(",")));
+        context.warnings.push(format!(
+            "well-defined vars that were never replaced: {}",
+            unused.join(",")
+        ));
     }
     Ok(())
 }
 
 fn value_of(context: &mut Context<'_>, resources: &Resources, var: &Var) -> Result<Value> {
-    let holder = resources.list().iter().find(|resource| resource.vars.contains(&var.name));
+    let holder = resources
+        .list()
+        .iter()
+        .find(|resource| resource.vars.contains(&var.name));
     let Some(holder) = holder else {
         return fail(format!(
             "var '{}' of {} cannot be mapped to a field in the set of known resources",
@@ -121,9 +149,13 @@ fn value_of(context: &mut Context<'_>, resources: &Resources, var: &Var) -> Resu
 fn slice_indices(path: Vec<String>) -> Vec<String> {
     let mut result = Vec::new();
     for part in path {
-        let split = part.strip_suffix(']').and_then(|rest| rest.rsplit_once('['));
+        let split = part
+            .strip_suffix(']')
+            .and_then(|rest| rest.rsplit_once('['));
         match split {
-            Some((name, index)) if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) => {
+            Some((name, index))
+                if !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()) =>
+            {
                 if !name.is_empty() {
                     result.push(name.to_owned());
                 }
@@ -166,7 +198,8 @@ impl Replacer<'_> {
             Kind::Seq => {
                 for element in tree.elements(id).to_vec() {
                     if !tree.node(element).is_string() {
-                        let error = BuildError::new("a list of strings is expected").at(tree.node(element).place);
+                        let error = BuildError::new("a list of strings is expected")
+                            .at(tree.node(element).place);
                         return Err(error.into());
                     }
                     self.update(tree, element);
@@ -216,7 +249,10 @@ impl Replacer<'_> {
             if let Some(more) = after.strip_prefix('$') {
                 result.push('$');
                 rest = more;
-            } else if let Some((name, more)) = after.strip_prefix('(').and_then(|after| after.split_once(')')) {
+            } else if let Some((name, more)) = after
+                .strip_prefix('(')
+                .and_then(|after| after.split_once(')'))
+            {
                 let value = self.mapped(name);
                 if more.is_empty() && at == 0 && result.is_empty() && rest.len() == input.len() {
                     return value;
@@ -269,9 +305,16 @@ mod tests {
             ("$A $", "$A $"),
             ("$(A", "$(A"),
         ] {
-            assert_eq!(replacer.replace(input), Value::Text(expected.to_owned()), "{input}");
+            assert_eq!(
+                replacer.replace(input),
+                Value::Text(expected.to_owned()),
+                "{input}"
+            );
         }
         assert_eq!(replacer.replace("$(N)"), Value::Int(5));
-        assert_eq!(slice_indices(vec!["a[0]".to_owned(), "b".to_owned()]), ["a", "0", "b"]);
+        assert_eq!(
+            slice_indices(vec!["a[0]".to_owned(), "b".to_owned()]),
+            ["a", "0", "b"]
+        );
     }
 }

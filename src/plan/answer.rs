@@ -31,6 +31,10 @@ pub enum DryRunOutcome {
     NotFound {
         message: String,
     },
+    /// Its namespace is being deleted.
+    Terminating {
+        message: String,
+    },
     Other {
         message: String,
     },
@@ -49,59 +53,88 @@ pub enum Verdict {
     Refuse(Refusal),
 }
 
-/// What an answer means, by its code and machine-readable parts first, by its words where those do not tell.
+/// What an answer means, by its code and machine-readable parts first, by its words where those do not tell. A cause is
+/// field, reason and message.
 pub fn classify(
     code: u16,
     reason: &str,
     message: &str,
     causes: &[(String, String, String)],
 ) -> DryRunOutcome {
-    let message = message.to_owned();
+    let caused_by = |wanted: &str| causes.iter().any(|(_, reason, _)| reason == wanted);
     let words = message.to_lowercase();
+    let message = message.to_owned();
     match (code, reason) {
-        (409, "Conflict")
-            if causes
-                .iter()
-                .any(|(_, reason, _)| reason == "FieldManagerConflict") =>
-        {
+        (409, "Conflict") if caused_by("FieldManagerConflict") => {
             DryRunOutcome::Conflict { message }
         }
         (409, _) => DryRunOutcome::Other { message },
-        (422, _) if is_immutable(&words) => DryRunOutcome::Immutable { message },
+        (403, _) if caused_by("NamespaceTerminating") => DryRunOutcome::Terminating { message },
         // Validating admission policies answer 422 with their own text, webhooks with any code.
         _ if words.contains("admission webhook") || words.contains("validatingadmissionpolicy") => {
             DryRunOutcome::Denied { message }
         }
-        (403, _) if is_immutable(&words) => DryRunOutcome::Immutable { message },
+        (422, _) if !causes.is_empty() && causes.iter().all(is_immutable) => {
+            DryRunOutcome::Immutable { message }
+        }
+        // What a failed `test` of a JSON patch is answered with: the object changed meanwhile.
+        (422, _) if causes.is_empty() && words.starts_with("the server rejected our request") => {
+            DryRunOutcome::Other { message }
+        }
         (403, _) if words.contains("exceeded quota") || words.contains("violates podsecurity") => {
             DryRunOutcome::Denied { message }
         }
         (401 | 403, _) => DryRunOutcome::Forbidden { message },
         (404, _) => DryRunOutcome::NotFound { message },
-        (400 | 422, _) => DryRunOutcome::Invalid { message },
+        (400 | 413 | 422, _) => DryRunOutcome::Invalid { message },
+        // Server-side apply answers what does not fit the schema as if it were the server's own fault.
+        (500, "") if is_malformed(&words) => DryRunOutcome::Invalid { message },
         _ => DryRunOutcome::Other { message },
     }
 }
 
-/// What the API server says of fields that can never change.
-fn is_immutable(words: &str) -> bool {
+fn is_malformed(words: &str) -> bool {
     [
-        "field is immutable",
-        "is immutable after creation",
-        "updates to statefulset spec for fields other than",
-        "may not change once set",
-        "may not be changed once set",
-        "cannot change roleref",
-        "updates to provisioner are forbidden",
-        "updates to parameters are forbidden",
-        "pod updates may not change fields other than",
-        "immutable when `immutable` is set",
-        "field is immutable when",
+        "failed to create typed patch object",
+        "failed to convert new object",
     ]
     .iter()
-    .any(|known| words.contains(known))
+    .any(|known| words.starts_with(known))
 }
 
+/// Whether a cause is that a field can never change, and not that its value is wrong. The words count only where no
+/// value of the object can stand: an invalid value comes before them, a forbidden change has them first.
+fn is_immutable((_, reason, message): &(String, String, String)) -> bool {
+    let words = message.to_lowercase();
+    match reason.as_str() {
+        "FieldValueInvalid" => [
+            "is immutable",
+            "may not change once set",
+            "cannot change roleref",
+        ]
+        .iter()
+        .any(|known| words.ends_with(known)),
+        "FieldValueForbidden" => {
+            let words = words.lines().next().unwrap_or_default();
+            let words = words.trim_start_matches("forbidden: ");
+            [
+                "field is immutable",
+                "updates to statefulset spec for fields other than",
+                "spec is immutable after creation",
+                "spec.persistentvolumesource is immutable after creation",
+                "pod updates may not",
+                "may not be changed in an update",
+                "updates to provisioner are forbidden",
+                "updates to parameters are forbidden",
+            ]
+            .iter()
+            .any(|known| words.starts_with(known))
+        }
+        _ => false,
+    }
+}
+
+/// What follows from the outcome of a dry run, or of a write.
 pub fn after_dry_run(action: &Action, outcome: &DryRunOutcome, live: &LiveState) -> Verdict {
     let refuse = |reason: RefusalReason, message: &String| {
         Verdict::Refuse(Refusal::new(&action.id, reason, message.clone()))
@@ -126,6 +159,7 @@ pub fn after_dry_run(action: &Action, outcome: &DryRunOutcome, live: &LiveState)
         DryRunOutcome::Denied { message } => refuse(RefusalReason::Denied, message),
         DryRunOutcome::Forbidden { message } => refuse(RefusalReason::Forbidden, message),
         DryRunOutcome::NotFound { message } => refuse(RefusalReason::NotFound, message),
+        DryRunOutcome::Terminating { message } => refuse(RefusalReason::Terminating, message),
         DryRunOutcome::Other { message } => refuse(RefusalReason::Failed, message),
     }
 }
@@ -159,3 +193,6 @@ fn is_finished(job: &Object) -> bool {
             && condition["status"] == "True"
     })
 }
+
+#[cfg(test)]
+mod tests;

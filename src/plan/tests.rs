@@ -2,9 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::desired::{KindInfo, Kinds, Scope, Source, desired};
-use crate::object::{ADOPT_ANNOTATION, REPLACE_ANNOTATION};
+use crate::object::ADOPT_ANNOTATION;
 
-mod answers;
 
 /// One environment with one object, and what the cluster has of it.
 struct Scene {

@@ -32,9 +32,14 @@ pub fn scalar_value(node: &Node) -> Result<Scalar, ValueError> {
         | (Tag::Int, Scalar::Int(_) | Scalar::Uint(_))
         | (Tag::Float, Scalar::Float(_))
         | (Tag::Timestamp, Scalar::Timestamp(_)) => Some(resolved.clone()),
-        #[expect(clippy::cast_precision_loss, reason = "a float is what the tag asks for")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a float is what the tag asks for"
+        )]
         (Tag::Float, Scalar::Int(value)) => Some(Scalar::Float(*value as f64)),
-        (Tag::Str | Tag::Binary | Tag::Merge | Tag::Other(_) | Tag::Map | Tag::Seq, _) => Some(Scalar::Str),
+        (Tag::Str | Tag::Binary | Tag::Merge | Tag::Other(_) | Tag::Map | Tag::Seq, _) => {
+            Some(Scalar::Str)
+        }
         _ => None,
     };
     fits.ok_or_else(|| ValueError {
@@ -87,7 +92,10 @@ fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
                 if !top && scalar_value(name)? != Scalar::Str {
                     return Err(ValueError {
                         place: name.place,
-                        message: format!("the key `{0}` is not a string; quote it: \"{0}\"", name.text),
+                        message: format!(
+                            "the key `{0}` is not a string; quote it: \"{0}\"",
+                            name.text
+                        ),
                     });
                 }
                 map.insert(name.text.to_string(), value(tree, item, false)?);
@@ -99,10 +107,12 @@ fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
             Scalar::Bool(value) => Value::Bool(value),
             Scalar::Int(value) => Value::Number(value.into()),
             Scalar::Uint(value) => Value::Number(value.into()),
-            Scalar::Float(value) => Value::Number(float_number(value).ok_or_else(|| ValueError {
-                place: node.place,
-                message: format!("`{}` has no JSON form", node.text),
-            })?),
+            Scalar::Float(value) => {
+                Value::Number(float_number(value).ok_or_else(|| ValueError {
+                    place: node.place,
+                    message: format!("`{}` has no JSON form", node.text),
+                })?)
+            }
             Scalar::Timestamp(text) => Value::String(text),
             Scalar::Str if node.tag == Tag::Binary => Value::String(binary(node)?),
             Scalar::Str => Value::String(node.text.to_string()),
@@ -126,7 +136,11 @@ fn float_number(value: f64) -> Option<Number> {
 }
 
 fn binary(node: &Node) -> Result<String, ValueError> {
-    let text: String = node.text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+    let text: String = node
+        .text
+        .chars()
+        .filter(|c| !matches!(c, '\n' | '\r'))
+        .collect();
     base64::engine::general_purpose::STANDARD
         .decode(text)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

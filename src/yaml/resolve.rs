@@ -42,8 +42,12 @@ pub fn resolve(text: &str) -> Scalar {
 /// What go-yaml v2 takes a plain scalar for: `yes`, `on` and their like are booleans.
 pub fn resolve_1_1(text: &str) -> Scalar {
     match text {
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Scalar::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Scalar::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Scalar::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Scalar::Bool(false)
+        }
         _ => resolve_common(text, false),
     }
 }
@@ -52,7 +56,9 @@ fn resolve_common(text: &str, octal_minus: bool) -> Scalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
         ".nan" | ".NaN" | ".NAN" => return Scalar::Float(f64::NAN),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Scalar::Float(f64::INFINITY),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Scalar::Float(f64::INFINITY);
+        }
         "-.inf" | "-.Inf" | "-.INF" => return Scalar::Float(f64::NEG_INFINITY),
         _ => {}
     }
@@ -131,7 +137,12 @@ fn integer(text: &str) -> Option<Scalar> {
 fn float(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let mut at = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
-    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        bytes[from..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .count()
+    };
     let whole = digits(at);
     at += whole;
     let mut fraction = 0;
@@ -165,7 +176,8 @@ fn timestamp(text: &str) -> Option<String> {
     let year: i16 = text.get(..4)?.parse().ok()?;
     let (month, rest) = short_number(text.get(5..)?)?;
     let (day, rest) = short_number(rest.strip_prefix('-')?)?;
-    let date = jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    let date =
+        jiff::civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
     if rest.is_empty() {
         return Some(format!("{date}T00:00:00Z"));
     }
@@ -186,7 +198,9 @@ fn timestamp(text: &str) -> Option<String> {
         if digits == 0 {
             return None;
         }
-        after[..digits.min(9)].trim_end_matches('0').clone_into(&mut fraction);
+        after[..digits.min(9)]
+            .trim_end_matches('0')
+            .clone_into(&mut fraction);
         rest = &after[digits..];
     }
     let zone = match (zoned, rest) {
@@ -195,7 +209,9 @@ fn timestamp(text: &str) -> Option<String> {
         _ => return None,
     };
     let dot = if fraction.is_empty() { "" } else { "." };
-    Some(format!("{date}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"))
+    Some(format!(
+        "{date}T{hour:02}:{minute:02}:{second:02}{dot}{fraction}{zone}"
+    ))
 }
 
 fn short_number(text: &str) -> Option<(u32, &str)> {
@@ -231,8 +247,12 @@ pub fn needs_quotes_in_1_1(text: &str) -> bool {
         return true;
     }
     // A collection, or nothing but a comment.
-    let collection = text.starts_with(['{', '[', '#']) || text.starts_with("- ") || text.contains(": ") || text.ends_with(':');
-    collection && super::parse(text, "", &super::Limits::default()).is_ok_and(|document| {
-        document.is_none_or(|document| document.tree.kind(document.root) != super::Kind::Scalar)
-    })
+    let collection = text.starts_with(['{', '[', '#'])
+        || text.starts_with("- ")
+        || text.contains(": ")
+        || text.ends_with(':');
+    collection
+        && super::parse(text, "", &super::Limits::default()).is_ok_and(|document| {
+            document.is_none_or(|document| document.tree.kind(document.root) != super::Kind::Scalar)
+        })
 }

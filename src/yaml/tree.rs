@@ -1,6 +1,9 @@
 //! Nodes in one arena. A node is referred to by its id, so parts can be moved, shared and changed in place.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use super::comments::Comments;
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,10 @@ pub enum Style {
 impl Style {
     /// Whether a scalar of this style is a string whatever it says.
     pub fn is_quoted(self) -> bool {
-        matches!(self, Style::Single | Style::Double | Style::Literal | Style::Folded)
+        matches!(
+            self,
+            Style::Single | Style::Double | Style::Literal | Style::Folded
+        )
     }
 }
 
@@ -118,6 +124,8 @@ pub struct NodeId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Of the nodes that have some, in documents that were read with them.
+    comments: HashMap<NodeId, Comments>,
 }
 
 impl Tree {
@@ -134,6 +142,14 @@ impl Tree {
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         self.nodes.push(node);
         NodeId(id)
+    }
+
+    pub fn comments(&self, id: NodeId) -> Option<&Comments> {
+        self.comments.get(&id)
+    }
+
+    pub fn comments_mut(&mut self, id: NodeId) -> &mut Comments {
+        self.comments.entry(id).or_default()
     }
 
     pub fn scalar(&mut self, text: &str, tag: Tag) -> NodeId {
@@ -163,19 +179,29 @@ impl Tree {
     /// The (key, value) pairs of a map; of anything else none.
     pub fn pairs(&self, id: NodeId) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
         let node = self.node(id);
-        let items: &[NodeId] = if node.kind == Kind::Map { &node.items } else { &[] };
+        let items: &[NodeId] = if node.kind == Kind::Map {
+            &node.items
+        } else {
+            &[]
+        };
         items.chunks_exact(2).map(|pair| (pair[0], pair[1]))
     }
 
     /// The elements of a sequence; of anything else none.
     pub fn elements(&self, id: NodeId) -> &[NodeId] {
         let node = self.node(id);
-        if node.kind == Kind::Seq { &node.items } else { &[] }
+        if node.kind == Kind::Seq {
+            &node.items
+        } else {
+            &[]
+        }
     }
 
     /// The value of the first field of this name.
     pub fn get(&self, id: NodeId, name: &str) -> Option<NodeId> {
-        self.pairs(id).find(|(key, _)| self.text(*key) == name).map(|(_, value)| value)
+        self.pairs(id)
+            .find(|(key, _)| self.text(*key) == name)
+            .map(|(_, value)| value)
     }
 
     /// The value at a path of field names.
@@ -242,11 +268,21 @@ impl Tree {
         for item in &mut node.items {
             *item = self.import(other, *item);
         }
-        self.add(node)
+        let copy = self.add(node);
+        if let Some(comments) = other.comments(id) {
+            self.comments.insert(copy, comments.clone());
+        }
+        copy
     }
 
     /// How deep the deepest node below lies; a scalar has depth 1.
     pub fn depth(&self, id: NodeId) -> usize {
-        1 + self.node(id).items.iter().map(|item| self.depth(*item)).max().unwrap_or(0)
+        1 + self
+            .node(id)
+            .items
+            .iter()
+            .map(|item| self.depth(*item))
+            .max()
+            .unwrap_or(0)
     }
 }

@@ -66,7 +66,11 @@ fn shortest(value: f64) -> (&'static str, String, i32) {
     let text = format!("{:e}", value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let sign = if value.is_sign_negative() { "-" } else { "" };
-    (sign, mantissa.replace('.', ""), exponent.parse().unwrap_or(0))
+    (
+        sign,
+        mantissa.replace('.', ""),
+        exponent.parse().unwrap_or(0),
+    )
 }
 
 fn plain(sign: &str, digits: &str, exponent: i32) -> String {
@@ -117,7 +121,10 @@ fn key_order(a: &str, b: &str) -> Ordering {
     }
     let mut start = 0_i64;
     if x == '0' || y == '0' {
-        let before = a_runes[..at].iter().rev().take_while(|c| c.is_ascii_digit());
+        let before = a_runes[..at]
+            .iter()
+            .rev()
+            .take_while(|c| c.is_ascii_digit());
         if before.into_iter().any(|c| *c != '0') {
             start = 1;
         }
@@ -127,9 +134,9 @@ fn key_order(a: &str, b: &str) -> Ordering {
             .iter()
             .map_while(|c| c.to_digit(10).map(i64::from))
             .collect();
-        let value = digits
-            .iter()
-            .fold(start, |value, digit| value.wrapping_mul(10).wrapping_add(*digit));
+        let value = digits.iter().fold(start, |value, digit| {
+            value.wrapping_mul(10).wrapping_add(*digit)
+        });
         (value, digits.len())
     };
     run(&a_runes).cmp(&run(&b_runes)).then(x.cmp(&y))
@@ -145,7 +152,11 @@ pub fn merge_sort<T>(mut list: Vec<T>, is_behind: &dyn Fn(&T, &T) -> bool) -> Ve
     let mut merged = Vec::with_capacity(left.len() + right.len());
     let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
     while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let next = if is_behind(a, b) { right.next() } else { left.next() };
+        let next = if is_behind(a, b) {
+            right.next()
+        } else {
+            left.next()
+        };
         merged.extend(next);
     }
     merged.extend(left);
@@ -227,7 +238,8 @@ impl Writer {
                 self.indent(indent);
             }
             inline = false;
-            let long = key.len() > SIMPLE_KEY || key.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}']);
+            let long =
+                key.len() > SIMPLE_KEY || key.contains(['\n', '\u{85}', '\u{2028}', '\u{2029}']);
             if long {
                 self.indicator("?", false);
                 self.string(key, indent + 2, false);
@@ -325,7 +337,8 @@ impl Writer {
             self.words(text, indent, !key, Quote::None);
             return;
         }
-        let double = literal || !(shape.single && resolve_1_1(text) == Scalar::Str && !is_base_60(text));
+        let double =
+            literal || !(shape.single && resolve_1_1(text) == Scalar::Str && !is_base_60(text));
         self.space();
         self.open_ended = false;
         if double {
@@ -374,7 +387,12 @@ impl Writer {
         let mut spaces = false;
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
-            if !is_printable(c) || matches!(c, '"' | '\\' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}') {
+            if !is_printable(c)
+                || matches!(
+                    c,
+                    '"' | '\\' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+                )
+            {
                 self.push('\\');
                 self.push_str(&escape(c));
                 spaces = false;
@@ -397,12 +415,63 @@ impl Writer {
     }
 
     fn literal(&mut self, text: &str, indent: usize) {
+        self.block_header('|', text);
+        let mut breaks = true;
+        for c in text.chars() {
+            if is_break(c) {
+                self.text_break(c);
+                breaks = true;
+            } else {
+                if breaks {
+                    self.indent(indent);
+                }
+                self.push(c);
+                self.line_start = false;
+                breaks = false;
+            }
+        }
+    }
+
+    /// Folded text, in lines as long as its own.
+    fn folded(&mut self, text: &str, indent: usize) {
+        self.block_header('>', text);
+        let starts_blank = text.trim_start_matches(is_break).starts_with([' ', '\t']);
+        let (mut breaks, mut leading_spaces) = (true, true);
+        for c in text.chars() {
+            if is_break(c) {
+                if !breaks && !leading_spaces && c == '\n' && !starts_blank {
+                    self.text_break('\n');
+                }
+                self.text_break(c);
+                breaks = true;
+            } else {
+                if breaks {
+                    self.indent(indent);
+                    leading_spaces = matches!(c, ' ' | '\t');
+                }
+                self.push(c);
+                self.line_start = false;
+                breaks = false;
+            }
+        }
+    }
+
+    fn text_break(&mut self, c: char) {
+        if c == '\n' {
+            self.line_break();
+        } else {
+            self.out.push(c);
+            self.column = 0;
+        }
+        self.line_start = true;
+    }
+
+    fn block_header(&mut self, indicator: char, text: &str) {
         self.space();
-        self.push('|');
+        self.push(indicator);
         if text.starts_with([' ', '\n', '\u{85}', '\u{2028}', '\u{2029}']) {
             self.push('2');
         }
-        let is_break = |c: char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let mut end = text.chars().rev();
         self.open_ended = false;
         match (end.next().is_some_and(is_break), end.next()) {
@@ -420,26 +489,6 @@ impl Writer {
         self.line_break();
         self.line_start = true;
         self.blank = true;
-        let mut breaks = true;
-        for c in text.chars() {
-            if is_break(c) {
-                if c == '\n' {
-                    self.line_break();
-                } else {
-                    self.out.push(c);
-                    self.column = 0;
-                }
-                self.line_start = true;
-                breaks = true;
-            } else {
-                if breaks {
-                    self.indent(indent);
-                }
-                self.push(c);
-                self.line_start = false;
-                breaks = false;
-            }
-        }
     }
 }
 
@@ -470,7 +519,6 @@ impl Shape {
         if text.starts_with("---") || text.starts_with("...") {
             shape.plain = false;
         }
-        let is_break = |c: char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let mut after_white = true;
         let (mut previous_space, mut previous_break) = (false, false);
         let mut chars = text.chars().peekable();
@@ -481,7 +529,21 @@ impl Shape {
             let indicator = if first {
                 matches!(
                     c,
-                    '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`'
+                    '#' | ','
+                        | '['
+                        | ']'
+                        | '{'
+                        | '}'
+                        | '&'
+                        | '*'
+                        | '!'
+                        | '|'
+                        | '>'
+                        | '\''
+                        | '"'
+                        | '%'
+                        | '@'
+                        | '`'
                 ) || (matches!(c, '?' | ':' | '-') && before_white)
             } else {
                 (c == ':' && before_white) || (c == '#' && after_white)
@@ -525,8 +587,13 @@ impl Shape {
     }
 }
 
+fn is_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}') && c != '\u{feff}'
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
+        && c != '\u{feff}'
 }
 
 fn escape(c: char) -> String {
@@ -563,10 +630,8 @@ fn is_base_60(text: &str) -> bool {
     let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     groups.next().is_some_and(is_digits)
         && is_digits(fraction)
-        && groups.all(|group| match group.as_bytes() {
-            [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'] => true,
-            _ => false,
-        })
+        && groups
+            .all(|group| matches!(group.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']))
 }
 
 /// A text as a scalar on one line, quoted where it has to be.
@@ -603,9 +668,13 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
     };
     let flow_plain = !flow || !text.contains([',', '?', '[', ']', '{', '}', ':']);
     let style = match style {
-        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => Style::Plain,
-        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => Style::Single,
-        Style::Literal | Style::Folded if shape.block => Style::Literal,
+        Style::Plain | Style::Flow if shape.plain && flow_plain && !(flow && text.is_empty()) => {
+            Style::Plain
+        }
+        Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => {
+            Style::Single
+        }
+        Style::Literal | Style::Folded if shape.block => style,
         _ => Style::Double,
     };
     match style {
@@ -616,6 +685,7 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
             writer.out.push('\'');
         }
         Style::Literal => writer.literal(text, indent),
+        Style::Folded => writer.folded(text, indent),
         _ => {
             writer.push('"');
             writer.double(text, 0, false);

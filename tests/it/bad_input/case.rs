@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use driftless::api::EnvironmentStatus;
-use futures::{FutureExt, future::BoxFuture, future::join_all};
+use futures::{FutureExt, StreamExt, future::{BoxFuture, join_all}, stream};
 
 use super::{
     place::{NAME, OBJECTS, Place, condition, telling},
@@ -28,13 +28,13 @@ pub enum Told {
 type Does = Box<dyn for<'a> Fn(&'a Place) -> BoxFuture<'a, Result<(), String>>>;
 
 pub struct Case {
-    pub name: &'static str,
+    name: &'static str,
     told: Told,
     does: Does,
     undoes: Does,
     front: bool,
-    /// The place of the trouble is the Repository's: its Event is not the Environment's own.
-    restart_tells: bool,
+    /// Whether drift can be undone meanwhile.
+    keeps: bool,
 }
 
 impl Case {
@@ -65,7 +65,7 @@ impl Case {
                 async { Ok(()) }.boxed()
             }),
             front: false,
-            restart_tells: true,
+            keeps: true,
         }
     }
 
@@ -77,9 +77,9 @@ impl Case {
         Self { undoes: Box::new(undoes), ..self }
     }
 
-    /// An agent that starts anew has lost what was wrong.
-    pub fn lost_by_restart(self) -> Self {
-        Self { restart_tells: false, ..self }
+    /// Nothing can be written meanwhile.
+    pub fn without_hands(self) -> Self {
+        Self { keeps: false, ..self }
     }
 }
 
@@ -119,7 +119,9 @@ impl Course {
             fragments.truncate(1);
             self.place.event(&fragments).await?;
         }
-        self.place.drifts_back().await
+        // What Git no longer has is not kept, and the account that is to write may not be there.
+        let held = !self.place.status(NAME).await?.held.is_empty();
+        if held || !self.case.keeps { Ok(()) } else { self.place.drifts_back().await }
     }
 
     async fn tells(&self) -> Result<(), String> {
@@ -132,7 +134,7 @@ impl Course {
 
     async fn tells_again(&self) -> Result<(), String> {
         self.place.pass(NAME).await?;
-        if self.case.restart_tells { self.tells().await } else { Ok(()) }
+        self.tells().await
     }
 
     async fn heals(&self) -> Result<(), String> {
@@ -183,7 +185,9 @@ pub async fn run(node: &'static Node, cases: Vec<Case>) {
     let mut world = World::new(node).await;
     let mut failures = Vec::new();
     let mut courses = Vec::new();
-    for begun in join_all(cases.into_iter().map(|case| Course::begin(&world, case))).await {
+    // All at once they would only wait for each other.
+    let begun: Vec<_> = stream::iter(cases).map(|case| Course::begin(&world, case)).buffer_unordered(8).collect().await;
+    for begun in begun {
         match begun {
             Ok(course) => courses.push(course),
             Err(failure) => failures.push(failure),

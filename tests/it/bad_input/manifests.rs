@@ -97,7 +97,7 @@ fn objects() -> Vec<Case> {
         }),
         Case::git(
             "one object in two files",
-            Told::Error(&["base/extra.yaml:1", "ConfigMap", "shop-map-1", "{commit}"]),
+            Told::Error(&["base/extra.yaml:1", "ConfigMap", "map-1", "base/maps.yaml:7", "{commit}"]),
             |place| extra(place, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-1}\n"),
         ),
         Case::git(
@@ -269,7 +269,7 @@ fn secrets() -> Vec<Case> {
         ),
         with_extra(
             "a Secret that cannot be read",
-            &["base/extra.yaml:5", "{commit}"],
+            &["base/extra.yaml:6", "{commit}"],
             format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\nstringData:\n  a: \"{CANARY}\n"),
         ),
     ]

@@ -104,6 +104,10 @@ fn in_git() -> Vec<Case> {
             repo.commit(&[("base/maps.yaml", text)]);
             let object = place.repo().path().join("objects").join(&blob[..2]).join(&blob[2..]);
             std::fs::remove_file(object).expect("the blob is a loose object");
+        })
+        .undone(|place| {
+            place.repo().set("main", &place.good);
+            async { Ok(()) }.boxed()
         }),
         Case::any("17 a stale render", Told::Ready, |place| {
             async move {
@@ -159,8 +163,7 @@ fn on_the_way() -> Vec<Case> {
     vec![
         Case::network("16 the fetch breaks in the middle", Told::Error(&["{url}"]), |place| {
             // A pack that is larger than what comes through.
-            let noise: Vec<u8> = (0_u32..500_000).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
-            place.write("noise", &noise);
+            place.write("noise", &noise(500_000));
             front(place, Mode::Cut(100_000));
         }),
         Case::network("16 the connection is closed", Told::Error(&["{url}"]), |place| {
@@ -174,6 +177,18 @@ fn on_the_way() -> Vec<Case> {
         answer("18 the server redirects", "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         answer("18 no refs, and Git's own type", "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     ]
+}
+
+/// Bytes that nothing makes shorter.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn front(place: &Place, mode: Mode) {
@@ -209,9 +224,11 @@ fn in_the_environment() -> Vec<Case> {
             }
             .boxed()
         }),
-        Case::any("22 the service account is not there", Told::Error(&["nobody"]), |place| {
+        Case::any("22 the service account is not there", Told::Error(&["nobody", "{commit}"]), |place| {
+            place.repo().commit(&[("app/patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: 'no'}\n")]);
             place.respec(json!({"serviceAccount": "nobody"})).boxed()
         })
+        .without_hands()
         .undone(|place| place.respec(json!({"serviceAccount": "deployer"})).boxed()),
         Case::any("23 the Repository is deleted", Told::Error(&["shop"]), |place| {
             async move {
