@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use driftless::kustomize::{Build, BuildOptions, LoadRestrictor, Reorder, build};
+use driftless::kustomize::{
+    Build, BuildError, BuildErrors, BuildOptions, LoadRestrictor, Reorder, build,
+};
 use driftless::tree::join;
 use driftless::yaml::to_yaml;
 use serde_json::Value;
@@ -127,7 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         ..BuildOptions::default()
     };
     let directory = absolute(&arguments.directory)?;
-    let build = build(&Checkout, &directory, &options)?;
+    let build = build(&Checkout, &directory, &options).map_err(shown)?;
     for warning in &build.warnings {
         let _ = writeln!(std::io::stderr(), "Warning: {warning}");
     }
@@ -140,6 +142,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             written.context("cannot write to the standard output")
         }
     }
+}
+
+/// Errors with paths as the user sees them: from the working directory, or from the root.
+fn shown(errors: BuildErrors) -> BuildErrors {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = |path: String| {
+        let full = PathBuf::from(format!("/{path}"));
+        full.strip_prefix(&here).map_or_else(
+            |_| full.display().to_string(),
+            |below| below.display().to_string(),
+        )
+    };
+    errors.each(|error| BuildError {
+        file: error.file.map(path),
+        chain: error.chain.into_iter().map(path).collect(),
+        ..error
+    })
 }
 
 /// The real directory, as a path from the root without the slash in front.

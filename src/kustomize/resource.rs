@@ -54,6 +54,8 @@ pub struct Resource {
     pub needs_hash: bool,
     pub allow_name_change: bool,
     pub allow_kind_change: bool,
+    /// It was renamed while it had no name, so that names before and after do not fit together.
+    pub was_nameless: bool,
     /// The vars that take their value from this object.
     pub vars: Vec<String>,
     pub origin: Origin,
@@ -95,6 +97,7 @@ impl Resource {
             needs_hash: false,
             allow_name_change: false,
             allow_kind_change: false,
+            was_nameless: false,
             vars: Vec::new(),
             origin,
         }
@@ -240,10 +243,17 @@ impl Resource {
     /// Remembers what the object is called now.
     pub fn store_previous_id(&mut self, context: &Context<'_>) -> Result<()> {
         let id = self.id(context);
-        if id.name.is_empty() || id.gvk.kind.is_empty() {
+        let nameless = id.name.is_empty() || id.gvk.kind.is_empty();
+        if self.was_nameless || (nameless && !self.previous.is_empty()) {
             let words = node::describe(&context.tree, self.root);
-            let error = BuildError::new(format!("missing kind or metadata.name in object {words}"));
+            let error = BuildError::new(format!(
+                "missing kind or metadata.name in object {words}, which had them before"
+            ));
             return Err(self.origin.place(error).into());
+        }
+        if nameless {
+            self.was_nameless = true;
+            return Ok(());
         }
         self.previous.push(Previous {
             namespace: id.effective_namespace().to_owned(),
@@ -256,6 +266,7 @@ impl Resource {
     /// Forgets what the object was called and how it was made.
     pub fn forget_build_state(&mut self) {
         self.previous.clear();
+        self.was_nameless = false;
         self.prefixes.clear();
         self.suffixes.clear();
         self.needs_hash = false;
@@ -289,6 +300,7 @@ impl Resource {
             node::set_metadata_map(tree, self.root, field, &merged)?;
         }
         self.previous.clone_from(&other.previous);
+        self.was_nameless = other.was_nameless;
         self.prefixes.clone_from(&other.prefixes);
         self.suffixes.clone_from(&other.suffixes);
         self.allow_name_change = other.allow_name_change;
