@@ -7,7 +7,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use clap::Args;
 use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
-use crate::kustomize::BuildOptions;
+use crate::kustomize::{BuildError, BuildOptions};
 use crate::render::render;
 use crate::tree::{Files, join};
 
@@ -109,7 +109,16 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 fn check(files: &dyn Files, asked: &[String]) -> Checked {
     let mut checked = Checked::default();
     let found = find::objects(files, &mut checked.problems);
-    let mut paths: BTreeSet<String> = asked.iter().cloned().collect();
+    // Each path with who names it.
+    let nobody = Problem {
+        file: String::new(),
+        line: 0,
+        message: String::new(),
+    };
+    let mut paths: BTreeMap<String, Problem> = asked
+        .iter()
+        .map(|path| (path.clone(), nobody.clone()))
+        .collect();
     for object in &found {
         checked.objects += 1;
         let mut problems = schema::validate(object);
@@ -122,17 +131,22 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
                 message: format!("{}: {message}", object.title()),
             }));
         if asked.is_empty() && object.kind == "Environment" && !object.partial {
-            paths.extend(object.path());
+            let (path, line) = object.path();
+            let named_by = Problem {
+                file: object.file.clone(),
+                line,
+                message: format!("{}: spec.path: ", object.title()),
+            };
+            paths.entry(path).or_insert(named_by);
         }
     }
-    for path in &paths {
-        match join("", path) {
+    for (path, named_by) in paths {
+        match join("", &path) {
             None => checked.problems.push(Problem {
-                file: String::new(),
-                line: 0,
-                message: format!("the path {path:?} leaves the checkout"),
+                message: format!("{}{path:?} leaves the checkout", named_by.message),
+                ..named_by
             }),
-            Some(path) => renders(files, &path, &mut checked),
+            Some(path) => renders(files, &path, &named_by, &mut checked),
         }
     }
     checked.problems.sort();
@@ -140,25 +154,36 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
     checked
 }
 
-fn renders(files: &dyn Files, path: &str, checked: &mut Checked) {
+fn renders(files: &dyn Files, path: &str, named_by: &Problem, checked: &mut Checked) {
     checked.paths += 1;
-    match render(files, path, &BuildOptions::default()) {
-        Ok(rendered) => checked.rendered += rendered.resources.len(),
-        Err(errors) => checked
-            .problems
-            .extend(errors.0.into_iter().map(|error| Problem {
-                file: error.file.clone().unwrap_or_default(),
-                line: error.line,
-                message: {
-                    // The place stands in front already.
-                    let bare = crate::kustomize::BuildError {
-                        file: None,
-                        line: 0,
-                        column: 0,
-                        ..error
-                    };
-                    bare.to_string()
-                },
-            })),
-    }
+    let errors = match render(files, path, &BuildOptions::default()) {
+        Ok(rendered) => {
+            checked.rendered += rendered.resources.len();
+            return;
+        }
+        Err(errors) => errors.0,
+    };
+    checked
+        .problems
+        .extend(errors.into_iter().map(|error| match &error.file {
+            None => Problem {
+                message: format!("{}{error}", named_by.message),
+                ..named_by.clone()
+            },
+            Some(file) => {
+                let (file, line) = (file.clone(), error.line);
+                // The place stands in front already.
+                let bare = BuildError {
+                    file: None,
+                    line: 0,
+                    column: 0,
+                    ..error
+                };
+                Problem {
+                    file,
+                    line,
+                    message: bare.to_string(),
+                }
+            }
+        }));
 }

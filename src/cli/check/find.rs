@@ -43,14 +43,13 @@ impl Found {
         }
     }
 
-    /// The path that an Environment names.
-    pub fn path(&self) -> Option<String> {
+    /// The path that an Environment names, and on which line.
+    pub fn path(&self) -> (String, u32) {
         let tree = self.tree();
-        let spec = tree.get(self.root(), "spec")?;
-        Some(
-            tree.get(spec, "path")
-                .map_or_else(|| ".".to_owned(), |id| tree.text(id).to_owned()),
-        )
+        match tree.at(self.root(), &["spec", "path"]) {
+            Some(id) => (tree.text(id).to_owned(), tree.node(id).place.line),
+            None => (".".to_owned(), self.document.line()),
+        }
     }
 }
 

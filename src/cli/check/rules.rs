@@ -23,7 +23,7 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
             serde_json::from_value(value).map(|environment| self::environment(&environment))
         }
         _ => Ok(vec![(
-            vec!["kind"],
+            "kind".to_owned(),
             "an Approval is made by a person (driftless approve) and never taken from Git"
                 .to_owned(),
         )]),
@@ -31,23 +31,24 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
     problems
         .unwrap_or_default()
         .into_iter()
-        .map(|(path, message)| {
-            (
-                line(object, &path),
-                format!("{}: {message}", path.join(".")),
-            )
-        })
+        .map(|(field, message)| (line(object, &field), format!("{field}: {message}")))
         .collect()
 }
 
-type Problems = Vec<(Vec<&'static str>, String)>;
+/// A field, such as `spec.follow[0]`, and what is wrong with it.
+type Problems = Vec<(String, String)>;
 
-/// The line of the deepest part of the path that is there.
-fn line(object: &Found, path: &[&str]) -> u32 {
+/// The line of the deepest part of the field that is there.
+fn line(object: &Found, field: &str) -> u32 {
     let tree = object.tree();
     let mut at: NodeId = object.root();
-    for name in path {
-        match tree.get(at, name) {
+    for name in field
+        .split(['.', '['])
+        .map(|part| part.trim_end_matches(']'))
+    {
+        let index = name.parse::<usize>().ok();
+        let element = index.and_then(|index| tree.elements(at).get(index).copied());
+        match element.or_else(|| tree.get(at, name)) {
             Some(next) => at = next,
             None => break,
         }
@@ -58,8 +59,8 @@ fn line(object: &Found, path: &[&str]) -> u32 {
 fn repository(repository: &Repository) -> Problems {
     let mut problems = Problems::new();
     let url = &repository.spec.url;
-    let mut wrong = |field: &'static str, message: &str| {
-        problems.push((vec!["spec", field], message.to_owned()))
+    let mut wrong = |field: &str, message: &str| {
+        problems.push((format!("spec.{field}"), message.to_owned()));
     };
     let parsed = url::Url::parse(url);
     let known = ["https://", "ssh://", "file://"]
@@ -88,7 +89,7 @@ fn environment(environment: &Environment) -> Problems {
     let spec = &environment.spec;
     let mut problems = Problems::new();
     let mut wrong =
-        |field: &'static str, message: String| problems.push((vec!["spec", field], message));
+        |field: &str, message: String| problems.push((format!("spec.{field}"), message));
     if spec.create_namespace && spec.namespace.is_none() {
         wrong(
             "createNamespace",
@@ -100,7 +101,7 @@ fn environment(environment: &Environment) -> Problems {
     }
     for (index, rule) in spec.follow.iter().enumerate() {
         for message in follow(rule) {
-            wrong("follow", format!("[{index}] {message}"));
+            wrong(&format!("follow[{index}]"), message);
         }
         if let Some(message) = tags(environment, rule) {
             wrong("images", format!("{message} (follow rule {index})"));

@@ -1,6 +1,8 @@
 use clap::Parser;
 
+use super::super::folder::Folder;
 use super::*;
+use crate::kustomize::{BuildOptions, build};
 use crate::object::Object;
 use crate::yaml::{Limits, read, to_value};
 
@@ -31,7 +33,38 @@ fn names(objects: &[Object]) -> String {
 
 #[test]
 fn the_installation_is_what_deploy_holds() {
-    insta::assert_snapshot!(names(&printed(&["--image=i:1"])));
+    let deploy = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy").as_ref()).unwrap();
+    let built = build(&deploy, "", &BuildOptions::default()).unwrap();
+    let mut expected: Vec<Object> = built
+        .resources
+        .into_iter()
+        .map(|resource| resource.object)
+        .collect();
+    let mut objects = printed(&["--image=driftless"]);
+    insta::assert_snapshot!(names(&objects));
+    expected.sort_by_key(Object::id);
+    objects.sort_by_key(Object::id);
+    assert!(
+        objects == expected,
+        "printed: {objects:?}; deploy: {expected:?}"
+    );
+}
+
+#[test]
+fn names_are_names() {
+    for words in [
+        &["--image=a b"][..],
+        &["--image=i", "--namespace=Gitops"],
+        &["--tenant=shop\nkind: x"],
+        &["--tenant=shop", "--service-account=-"],
+        &["--image=i", "--tenant=shop"],
+        &[],
+    ] {
+        assert!(
+            Line::try_parse_from([&["install"], words].concat()).is_err(),
+            "{words:?}"
+        );
+    }
 }
 
 #[test]
@@ -78,6 +111,18 @@ fn a_tenant_lets_the_agent_act_as_one_account() {
         objects[3].at("/subjects/0/namespace").unwrap(),
         "driftless-system"
     );
+}
+
+#[test]
+fn a_tenant_without_an_account_decides_for_all_of_its_own() {
+    let objects = printed(&["--tenant=shop", "--namespace=gitops"]);
+    assert_eq!(
+        names(&objects),
+        "Role.rbac.authorization.k8s.io shop/driftless-impersonation\n\
+         RoleBinding.rbac.authorization.k8s.io shop/driftless-impersonation\n"
+    );
+    assert_eq!(objects[0].at("/rules/0/resourceNames"), None);
+    assert_eq!(objects[1].at("/subjects/0/namespace").unwrap(), "gitops");
 }
 
 #[test]
