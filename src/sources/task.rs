@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Signals, Snapshot, Sources, View};
 use crate::api::{Repository, RepositoryStatus};
+use crate::cluster::watch_backoff;
 use crate::git::{Access, Mirror, Remote, RemoteRefs, RemoteUrl};
 use crate::status::{condition, set_condition};
 
@@ -120,7 +121,7 @@ fn watch_secret(sources: &Sources, repository: &Repository, name: &str) -> Secre
     let config = watcher::Config::default()
         .fields(&format!("metadata.name={name}"))
         .timeout(3600);
-    watcher(api, config).default_backoff().boxed()
+    watcher(api, config).backoff(watch_backoff()).boxed()
 }
 
 /// Whether the first list came before `stop`.
