@@ -3,10 +3,14 @@
 mod approve;
 mod ask;
 mod check;
+mod checkout;
 mod connect;
 pub mod crds;
+mod diff;
+mod folder;
 mod install;
 mod output;
+mod render;
 mod run;
 mod status;
 mod suspend;
@@ -24,7 +28,7 @@ use clap_complete::Shell;
 use crate::config;
 
 /// Makes Kubernetes clusters what Git says, and keeps them so.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "driftless",
     version,
@@ -38,7 +42,7 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Status(status::Arguments),
     Sync(sync::Arguments),
@@ -46,6 +50,9 @@ enum Command {
     Suspend(suspend::Arguments),
     Resume(suspend::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
+    /// Print the objects of a directory, as `kustomize build` does
+    Render(render::Arguments),
     Install(install::Arguments),
     /// Print the definitions of our kinds
     Crds,
@@ -70,6 +77,8 @@ enum Outcome {
     Done,
     /// There is a difference, or something is not ready.
     Not,
+    /// Something is wrong, and was told.
+    Wrong,
 }
 
 /// Parses the command line, runs the command, and says how it ended.
@@ -78,6 +87,7 @@ pub fn main() -> ExitCode {
     match start(command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Not) => ExitCode::from(1),
+        Ok(Outcome::Wrong) => ExitCode::from(2),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error);
@@ -105,6 +115,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Suspend(arguments) => suspend::run(&arguments, true, &mut out).await,
         Command::Resume(arguments) => suspend::run(&arguments, false, &mut out).await,
         Command::Check(arguments) => check::run(&arguments, &mut out),
+        Command::Diff(arguments) => diff::run(&arguments, &mut out).await,
+        Command::Render(arguments) => render::run(&arguments).map(|()| Outcome::Done),
         Command::Install(arguments) => install::run(&arguments, &mut out),
         Command::Crds => output::text(&mut out, &crds::yaml()),
         Command::Run { cluster, arguments } => run::run(&cluster, *arguments).await,

@@ -26,7 +26,7 @@ pub struct Arguments {
     /// The agent's own namespace: its lease and its state [default: that of the pod, else driftless-system]
     #[arg(short, long, env = "DRIFTLESS_NAMESPACE")]
     pub namespace: Option<String>,
-    /// The name of this replica in the lease [default: the host's name and the process's number]
+    /// The name of this replica in the lease [default: the host's name and the time of the start]
     #[arg(long, env = "DRIFTLESS_IDENTITY")]
     pub identity: Option<String>,
     /// Where probes, metrics and webhooks are answered
@@ -55,14 +55,14 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", env = "DRIFTLESS_GIT_MAX_REFS", default_value = "64MiB")]
     pub git_max_refs: Bytes,
 
-    /// Environments that are rendered at once
-    #[arg(long, value_name = "N", env = "DRIFTLESS_PARALLEL_RENDERS", default_value_t = 2)]
-    pub parallel_renders: usize,
+    /// Environments that are rendered at once [default: one per processor]
+    #[arg(long, value_name = "N", env = "DRIFTLESS_PARALLEL_RENDERS")]
+    pub parallel_renders: Option<usize>,
     /// Requests to the API server that one environment makes at once
-    #[arg(long, value_name = "N", env = "DRIFTLESS_PARALLEL_REQUESTS", default_value_t = 8)]
+    #[arg(long, value_name = "N", env = "DRIFTLESS_PARALLEL_REQUESTS", default_value_t = 16)]
     pub parallel_requests: usize,
     /// Files and folders of a repository that one environment may read
-    #[arg(long, value_name = "N", env = "DRIFTLESS_MAX_FILES", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", env = "DRIFTLESS_MAX_FILES", default_value_t = 20_000)]
     pub max_files: usize,
     /// Field managers of hand tools, as globs: what they add to an object is removed, what others add is told
     #[arg(long, value_name = "GLOBS", env = "DRIFTLESS_HAND_TOOLS", default_value = "kubectl*", value_delimiter = ',')]
@@ -110,6 +110,7 @@ impl Run {
             log_format: _,
             log: _,
         } = arguments;
+        let parallel_renders = parallel_renders.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
         for (flag, number) in [
             ("--parallel-renders", parallel_renders),
             ("--parallel-requests", parallel_requests),
@@ -160,7 +161,8 @@ fn holder() -> String {
         "" => "driftless",
         host => host,
     };
-    format!("{host}_{}", std::process::id())
+    // Another run in the same pod is another replica: it does not go on with the lease of the one before.
+    format!("{host}-{:x}", jiff::Timestamp::now().as_millisecond())
 }
 
 fn default_cache() -> Result<PathBuf> {

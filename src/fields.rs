@@ -134,19 +134,25 @@ fn takeable(object: &Object, entry: &Value) -> (Value, Value) {
     (metadata, rest)
 }
 
-/// The fingerprint of our own Apply entry, fields and time: another one says that somebody changed what Git decides.
+/// The fingerprint of our own Apply entry, time and fields: another one says that somebody changed what Git decides.
 pub fn fingerprint(object: &Object) -> Option<String> {
     let entry = entries(object).find(|entry| is_own(entry))?;
     let time = text(entry, "time");
     let fields = crate::desired::digest(entry.get("fieldsV1").unwrap_or(&Value::Null));
-    let mut hex = String::with_capacity(32);
-    for byte in Sha256::digest(format!("{time} {fields}").as_bytes())
-        .iter()
-        .take(16)
-    {
-        let _ = write!(hex, "{byte:02x}");
+    let mut fingerprint = format!("{time} ");
+    for byte in Sha256::digest(fields.as_bytes()).iter().take(16) {
+        let _ = write!(fingerprint, "{byte:02x}");
     }
-    Some(hex)
+    Some(fingerprint)
+}
+
+/// Whether our own Apply entry was written since it had this fingerprint, or is gone. What others take from it leaves its time
+/// as it is.
+pub fn is_rewritten(object: &Object, fingerprint: &str) -> bool {
+    let time = entries(object)
+        .find(|entry| is_own(entry))
+        .map(|entry| text(entry, "time"));
+    time.is_none() || time != fingerprint.split_once(' ').map(|(time, _)| time)
 }
 
 /// The managers other than us that own one of these fields; where none does, whoever wrote last.

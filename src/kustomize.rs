@@ -83,7 +83,8 @@ impl Default for Limits {
         Self {
             files: 100_000,
             bytes: 256 << 20,
-            nodes: 50_000_000,
+            // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
+            nodes: 2_000_000,
             depth: 100,
             layers: 250,
         }
@@ -208,3 +209,6 @@ pub fn build(
         warnings: context.warnings,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,11 @@
 use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
-use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// How a line looks.
@@ -49,9 +50,17 @@ fn subscriber(
         filter: filter.to_owned(),
         source,
     })?;
+    // What libraries say below `info` holds requests and answers, and with them the values of Secrets, whatever is asked for.
+    let discreet = filter_fn(|line| *line.level() <= Level::INFO || line.target().starts_with("driftless"));
     let builder = fmt().with_env_filter(parsed).with_writer(writer);
     Ok(match format {
-        Format::Text => Box::new(builder.with_ansi(colours).with_target(false).finish()),
+        Format::Text => Box::new(
+            builder
+                .with_ansi(colours)
+                .with_target(false)
+                .finish()
+                .with(discreet),
+        ),
         // The spans are those of libraries (one per request): our own fields are on the events.
         Format::Json => Box::new(
             builder
@@ -59,7 +68,8 @@ fn subscriber(
                 .flatten_event(true)
                 .with_current_span(false)
                 .with_span_list(false)
-                .finish(),
+                .finish()
+                .with(discreet),
         ),
     })
 }
@@ -95,6 +105,7 @@ mod tests {
                 "applied"
             );
             tracing::debug!("not asked for");
+            tracing::debug!(target: "kube_client::client", "Unsuccessful: the value of a Secret");
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
@@ -116,6 +127,17 @@ mod tests {
             text.ends_with("INFO applied environment=\"shop/production\" revision=\"3f2c1ab\"\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_libraries_say_of_requests_is_never_told() {
+        for filter in ["trace", "trace,kube_client=trace"] {
+            for format in [Format::Text, Format::Json] {
+                let text = logged(format, filter);
+                assert!(text.contains("not asked for"), "{text}");
+                assert!(!text.contains("the value of a Secret"), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -60,23 +60,36 @@ pub trait Files {
     fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError>;
 }
 
-/// Everything that a render looked at, with its fingerprint then: the render of another commit where all of these are
-/// the same is the same render.
+/// Everything that a render looked at, as it was then: the render of another commit where all of it is the same is the
+/// same render.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reads(BTreeMap<String, Option<String>>);
+pub struct Reads(BTreeMap<String, Looked>);
+
+/// What was looked at of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Looked {
+    /// Only what stands there. The names in a directory that nobody listed do not matter.
+    Kind(Option<EntryKind>),
+    /// Its fingerprint.
+    Content(Option<String>),
+}
 
 impl Reads {
-    /// Whether every path that was read still has the fingerprint that it had.
+    /// Whether everything that was looked at is as it was.
     pub fn unchanged_in(&self, files: &dyn Files) -> Result<bool, FileError> {
-        for (path, fingerprint) in &self.0 {
-            if files.fingerprint(path)? != *fingerprint {
+        for (path, looked) in &self.0 {
+            let same = match looked {
+                Looked::Kind(kind) => files.kind(path)? == *kind,
+                Looked::Content(fingerprint) => files.fingerprint(path)? == *fingerprint,
+            };
+            if !same {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// The paths that were read, absent ones included.
+    /// The paths that were looked at, absent ones included.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -103,43 +116,58 @@ impl<'a> Recorded<'a> {
         self.reads.into_inner()
     }
 
-    fn record(&self, path: &str) -> Result<(), FileError> {
+    fn record(&self, path: &str, looked: Looked) -> Result<(), FileError> {
         let mut reads = self.reads.borrow_mut();
-        if reads.0.contains_key(path) {
-            return Ok(());
+        match reads.0.get(path) {
+            Some(Looked::Content(_)) => return Ok(()),
+            Some(Looked::Kind(_)) => {}
+            None if reads.0.len() >= self.limit => {
+                return Err(FileError::TooManyFiles {
+                    path: path.to_owned(),
+                    limit: self.limit,
+                });
+            }
+            None => {}
         }
-        if reads.0.len() >= self.limit {
-            return Err(FileError::TooManyFiles {
-                path: path.to_owned(),
-                limit: self.limit,
-            });
-        }
-        reads
-            .0
-            .insert(path.to_owned(), self.files.fingerprint(path)?);
+        reads.0.insert(path.to_owned(), looked);
         Ok(())
+    }
+
+    fn record_kind(&self, path: &str) -> Result<Option<EntryKind>, FileError> {
+        let kind = self.files.kind(path)?;
+        self.record(path, Looked::Kind(kind))?;
+        Ok(kind)
+    }
+
+    fn record_content(&self, path: &str) -> Result<Option<String>, FileError> {
+        let fingerprint = self.files.fingerprint(path)?;
+        self.record(path, Looked::Content(fingerprint.clone()))?;
+        Ok(fingerprint)
     }
 }
 
 impl Files for Recorded<'_> {
     fn kind(&self, path: &str) -> Result<Option<EntryKind>, FileError> {
-        self.record(path)?;
-        self.files.kind(path)
+        self.record_kind(path)
     }
 
     fn read(&self, path: &str) -> Result<Option<Arc<[u8]>>, FileError> {
-        self.record(path)?;
+        // Where there is no file, that is all that was learned.
+        if self.record_kind(path)? == Some(EntryKind::File) {
+            self.record_content(path)?;
+        }
         self.files.read(path)
     }
 
     fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, FileError> {
-        self.record(path)?;
+        if self.record_kind(path)? == Some(EntryKind::Directory) {
+            self.record_content(path)?;
+        }
         self.files.list(path)
     }
 
     fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError> {
-        self.record(path)?;
-        self.files.fingerprint(path)
+        self.record_content(path)
     }
 }
 
@@ -160,4 +188,66 @@ pub fn join(base: &str, relative: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_looked_at_counts() {
+        let first = MemoryFiles::new([
+            ("app/kustomization.yaml", "a"),
+            ("base/map.yaml", "b"),
+            ("list/one", "c"),
+        ]);
+        let recorded = Recorded::new(&first, 100);
+        assert_eq!(recorded.kind("app").unwrap(), Some(EntryKind::Directory));
+        assert!(recorded.read("app/kustomization.yaml").unwrap().is_some());
+        assert_eq!(recorded.read("base").unwrap(), None);
+        assert_eq!(recorded.read("app/kustomization.yml").unwrap(), None);
+        assert_eq!(recorded.list("list").unwrap().unwrap().len(), 1);
+        let reads = recorded.into_reads();
+
+        let unread = [
+            ("app/kustomization.yaml", "a"),
+            ("app/notes", "n"),
+            ("base/map.yaml", "2"),
+            ("base/new", "n"),
+            ("list/one", "2"),
+        ];
+        assert_eq!(reads.unchanged_in(&MemoryFiles::new(unread)), Ok(true));
+        for changed in [
+            [
+                ("app/kustomization.yaml", "2"),
+                ("base/map.yaml", "b"),
+                ("list/one", "c"),
+                ("x", ""),
+            ],
+            [
+                ("app/kustomization.yaml", "a"),
+                ("base", "a file"),
+                ("list/one", "c"),
+                ("x", ""),
+            ],
+            [
+                ("app/kustomization.yaml", "a"),
+                ("base/map.yaml", "b"),
+                ("list/two", "c"),
+                ("x", ""),
+            ],
+            [
+                ("app/kustomization.yaml", "a"),
+                ("base/map.yaml", "b"),
+                ("list/one", "c"),
+                ("app/kustomization.yml", ""),
+            ],
+        ] {
+            assert_eq!(
+                reads.unchanged_in(&MemoryFiles::new(changed)),
+                Ok(false),
+                "{changed:?}"
+            );
+        }
+    }
 }

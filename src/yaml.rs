@@ -2,6 +2,7 @@
 //! place, and the text that `kustomize` prints. Must not know what the documents are about.
 
 mod block;
+mod comments;
 mod json;
 mod reader;
 mod resolve;
@@ -10,7 +11,7 @@ mod writer;
 
 pub use block::to_block;
 pub use json::{ValueError, check_value, scalar_value, to_value};
-pub use reader::{Document, Limits, Problem, YamlErrors, parse, read};
+pub use reader::{Document, Limits, Problem, YamlErrors, parse, parse_with_comments, read};
 pub use resolve::{Scalar, needs_quotes_in_1_1, resolve, resolve_1_1};
 pub use tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 pub use writer::{float_text, json_float_text, merge_sort, plain_or_quoted, to_yaml};

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::checkout::Checkout;
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 pub struct Arguments {
     /// The directory with the kustomization.
     #[arg(default_value = ".")]

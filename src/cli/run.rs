@@ -4,29 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client};
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Outcome;
 use super::connect::Server as ClusterServer;
-use crate::agent::{Agent, Handle};
-use crate::api::Repository;
+use crate::agent::{Agent, hooks};
 use crate::cluster::Cluster;
 use crate::config::{Arguments, Run};
 use crate::metrics::Metrics;
-use crate::object::SYNC_ANNOTATION;
-use crate::server::{Hooks, Name, Server, router, serve};
+use crate::server::{Server, router, serve};
 use crate::telemetry;
-
-/// The field manager of the annotation that a webhook writes.
-const HOOK_MANAGER: &str = "driftless-webhook";
 
 pub async fn run(cluster: &ClusterServer, arguments: Arguments) -> Result<Outcome> {
     telemetry::init(arguments.log_format, &arguments.log)?;
@@ -49,8 +38,8 @@ pub async fn run(cluster: &ClusterServer, arguments: Arguments) -> Result<Outcom
     let handle = agent.handle();
     let routes = router(Server {
         metrics,
-        ready: readiness(handle.clone()),
-        hooks: Arc::new(hooks(cluster.client(), handle)),
+        ready: handle.ready.clone(),
+        hooks: Arc::new(hooks::hooks(&handle, cluster)),
     });
     let served = CancellationToken::new();
     let serving = {
@@ -98,48 +87,4 @@ async fn connected(server: &ClusterServer, stop: &CancellationToken) -> Result<O
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
         }
     }
-}
-
-/// Turns true when the watches have told what there is.
-fn readiness(handle: Handle) -> watch::Receiver<bool> {
-    let (set, ready) = watch::channel(false);
-    tokio::spawn(async move {
-        // An error means that the agent has ended.
-        if handle.repositories.wait_until_ready().await.is_ok() && handle.environments.wait_until_ready().await.is_ok() {
-            set.send_replace(true);
-        }
-    });
-    ready
-}
-
-/// A webhook's only effect: the annotation that asks for a look.
-fn hooks(client: Client, handle: Handle) -> Hooks {
-    let tokens = client.clone();
-    Hooks::new(
-        move |name| {
-            let reference = ObjectRef::<Repository>::new(&name.repository).within(&name.namespace);
-            let repository = handle.repositories.get(&reference)?;
-            Some(repository.spec.webhook.as_ref()?.secret.clone())
-        },
-        move |namespace, secret| {
-            let secrets: Api<Secret> = Api::namespaced(tokens.clone(), &namespace);
-            async move {
-                let Some(secret) = secrets.get_opt(&secret).await? else {
-                    anyhow::bail!("there is no Secret {namespace}/{secret}");
-                };
-                let token = secret.data.unwrap_or_default().remove("token").context("the Secret has no key token")?;
-                Ok(Some(token.0.trim_ascii_end().to_vec()))
-            }
-        },
-        move |Name { namespace, repository }| {
-            let repositories: Api<Repository> = Api::namespaced(client.clone(), &namespace);
-            async move {
-                let now = format!("{:.9}", jiff::Timestamp::now());
-                let patch = json!({"metadata": {"annotations": {SYNC_ANNOTATION: now}}});
-                let params = PatchParams { field_manager: Some(HOOK_MANAGER.to_owned()), ..PatchParams::default() };
-                repositories.patch_metadata(&repository, &params, &Patch::Merge(patch)).await?;
-                Ok(())
-            }
-        },
-    )
 }

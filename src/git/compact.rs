@@ -29,7 +29,7 @@ pub(super) fn compact(mirror: &Path, refs: &RemoteRefs) -> Result<(), GitError> 
         return Ok(());
     }
     unite(mirror, refs)?;
-    let names: String = packs.iter().map(|name| format!("{name}\n")).collect();
+    let names = packs.join("\n");
     fs::write(mirror.join(SUPERSEDED), names).map_err(disk("note the packs that were replaced"))
 }
 

@@ -89,17 +89,12 @@ impl Config {
     }
 
     fn add_name_reference(&mut self, gvk: &Gvk, referrers: &[FieldSpec]) -> Result<()> {
-        match self
-            .name_reference
-            .iter_mut()
-            .find(|(there, _)| there == gvk)
-        {
-            Some((_, there)) => merge_all(there, referrers),
-            None => {
-                self.name_reference.push((gvk.clone(), referrers.to_vec()));
-                Ok(())
-            }
+        let mut references = self.name_reference.iter_mut();
+        if let Some((_, there)) = references.find(|(there, _)| there == gvk) {
+            return merge_all(there, referrers);
         }
+        self.name_reference.push((gvk.clone(), referrers.to_vec()));
+        Ok(())
     }
 
     /// Adds what is not there yet.
@@ -250,7 +245,7 @@ pub fn load(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Res
     Ok(Arc::new(config))
 }
 
-/// What the OpenAPI definitions of custom resources say about their fields.
+/// What the `OpenAPI` definitions of custom resources say about their fields.
 pub fn load_crds(
     context: &mut Context<'_>,
     loader: &Loader,

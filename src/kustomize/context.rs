@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::BuildOptions;
 use super::error::{BuildError, Result};
 use super::schema::Schemas;
-use super::{BuildOptions, Limits};
 use crate::tree::Files;
 use crate::yaml::Tree;
 
@@ -29,10 +29,6 @@ impl<'f> Context<'f> {
             read_files: 0,
             read_bytes: 0,
         }
-    }
-
-    pub fn limits(&self) -> Limits {
-        self.options.limits
     }
 
     pub fn yaml_limits(&self) -> crate::yaml::Limits {

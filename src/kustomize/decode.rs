@@ -39,11 +39,6 @@ impl Fields<'_> {
             .filter(|id| !is_null(self.tree, *id))
     }
 
-    /// Whether the field is there, null or not.
-    pub fn has(&self, name: &str) -> bool {
-        self.found.iter().any(|(known, _)| *known == name)
-    }
-
     pub fn path(&self, name: &str) -> String {
         if self.path.is_empty() {
             name.to_owned()
@@ -164,7 +159,7 @@ impl<'t> Decoder<'t> {
         }
         let text = self.tree.text(id);
         match meaning(self.tree, id) {
-            Scalar::Str | Scalar::Merge => text.to_owned(),
+            Scalar::Str => text.to_owned(),
             Scalar::Timestamp(time) => time,
             _ if self.mode == Mode::Strict => {
                 self.expected(id, path, "text");

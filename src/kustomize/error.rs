@@ -43,9 +43,12 @@ impl BuildError {
         self
     }
 
+    /// Names the field of the kustomization; not where another file is to blame.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field.get_or_insert_with(|| field.into());
+        if self.file.is_none() {
+            self.field.get_or_insert_with(|| field.into());
+        }
         self
     }
 }
@@ -95,6 +98,16 @@ impl BuildErrors {
     #[must_use]
     pub fn field(self, field: &str) -> Self {
         self.each(|error| error.field(field))
+    }
+
+    /// Puts a field in front of the one that the errors name.
+    #[must_use]
+    pub fn below_field(self, field: &str) -> Self {
+        self.each(|mut error| {
+            let inner = error.field.take();
+            let path = inner.map_or_else(|| field.to_owned(), |inner| format!("{field}.{inner}"));
+            error.field(path)
+        })
     }
 
     #[must_use]

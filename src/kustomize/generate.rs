@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets from literals, files and env files, and the service accounts of `IAMPolicyGenerator`.
+//! `ConfigMap`s and Secrets from literals, files and env files, and the service accounts of `IAMPolicyGenerator`.
 
 use std::collections::BTreeMap;
 
@@ -94,7 +94,7 @@ fn put_text(tree: &mut Tree, map: NodeId, name: &str, text: &str) -> Result<()> 
     node::set_field(tree, map, name, value)
 }
 
-/// Puts a text into the data of a ConfigMap or a Secret.
+/// Puts a text into the data of a `ConfigMap` or a Secret.
 pub fn put_data(tree: &mut Tree, root: NodeId, field: &str, key: &str, text: &str) -> Result<()> {
     let Some(map) = node::lookup(tree, root, &[field], Some(Kind::Map))? else {
         return Ok(());
@@ -155,10 +155,10 @@ fn load_data(context: &mut Context<'_>, loader: &Loader, args: &GeneratorArgs) -
         Ok(())
     };
     for path in &args.envs {
-        let (file, content) = loader
+        let (file, bytes) = loader
             .load(context, path)
             .map_err(|errors| errors.field("envs"))?;
-        for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             if let Some((key, value)) = env_line(line, index == 0).map_err(|error| {
                 let line = u32::try_from(index + 1).unwrap_or(0);
                 error
@@ -181,10 +181,10 @@ fn load_data(context: &mut Context<'_>, loader: &Loader, args: &GeneratorArgs) -
     }
     for source in &args.files {
         let (key, path) = file_source(source)?;
-        let (_, content) = loader
+        let (_, bytes) = loader
             .load(context, path)
             .map_err(|errors| errors.field("files"))?;
-        put(key, content.to_vec())?;
+        put(key, bytes.to_vec())?;
     }
     Ok(data)
 }

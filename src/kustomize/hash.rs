@@ -22,7 +22,7 @@ pub fn add_hashes(context: &mut Context<'_>, resources: &mut Resources) -> Resul
         }
         let hash = hash(&context.tree, resource.root)
             .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
-        resource.store_previous_id(context);
+        resource.store_previous_id(context)?;
         let name = format!("{}-{hash}", node::name(&context.tree, resource.root));
         let value = context.tree.scalar(&name, Tag::None);
         if let Some(metadata) = context.tree.get(resource.root, "metadata") {

@@ -25,14 +25,6 @@ impl Gvk {
         }
     }
 
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
-    }
-
     /// Whether every part that the selector has is the same here.
     pub fn is_selected(&self, selector: &Gvk) -> bool {
         let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;

@@ -19,6 +19,27 @@ struct Operation {
     value: Option<Value>,
 }
 
+/// How many nodes the `copy` operations of one patch may look at.
+const MAX_COPIED: usize = 10_000_000;
+/// How deep a patch may nest.
+const MAX_DEPTH: usize = 512;
+
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(list) => list.iter().map(size).sum(),
+        Value::Object(map) => map.values().map(size).sum(),
+        _ => 0,
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(list) => list.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 impl JsonPatch {
     /// Reads a patch written as JSON or YAML; `None` if there is nothing in it.
     pub fn read(text: &str, limits: &Limits) -> Result<Option<Self>> {
@@ -64,7 +85,17 @@ impl JsonPatch {
 
     /// Applies every operation, in order.
     pub fn apply(&self, document: &mut Value) -> Result<()> {
+        // Copies of copies grow without measure.
+        let mut copied = 0;
         for (index, operation) in self.0.iter().enumerate() {
+            if operation.op == "copy" {
+                copied += size(document);
+                if copied > MAX_COPIED {
+                    return fail(format!(
+                        "the JSON patch copies more than {MAX_COPIED} nodes"
+                    ));
+                }
+            }
             operation.apply(document).map_err(|message| {
                 BuildError::new(format!("operation {index} of the JSON patch: {message}"))
             })?;
@@ -185,11 +216,11 @@ fn container<'d>(document: &'d mut Value, path: &str) -> Outcome<(&'d mut Value,
         let key = unescape(part);
         at = match at {
             Value::Object(map) => map.get_mut(&key),
-            Value::Array(list) => {
-                let length = list.len();
+            Value::Array(items) => {
+                let length = items.len();
                 index(&key, length, path)
                     .ok()
-                    .and_then(|index| list.get_mut(index))
+                    .and_then(|index| items.get_mut(index))
             }
             _ => None,
         }
@@ -225,6 +256,9 @@ fn get<'v>(container: &'v Value, key: &str, path: &str) -> Outcome<Option<&'v Va
 }
 
 fn add(container: &mut Value, key: &str, value: Value, path: &str) -> Outcome {
+    if depth(&value) + path.matches('/').count() > MAX_DEPTH {
+        return Err(format!("`{path}`: nested deeper than {MAX_DEPTH} levels"));
+    }
     match container {
         Value::Object(map) => {
             map.insert(key.to_owned(), value);
@@ -289,7 +323,7 @@ pub fn value_1_1(tree: &Tree, id: NodeId) -> Result<Value> {
                     |number| Ok(Value::Number(number)),
                 )?,
                 Scalar::Timestamp(text) => Value::String(text),
-                Scalar::Merge | Scalar::Str => Value::String(node.text.to_string()),
+                Scalar::Str => Value::String(node.text.to_string()),
             }
         }
     })

@@ -196,31 +196,36 @@ const DEPRECATED: [(&str, &str); 6] = [
 
 /// Reads the one kustomization file of a directory.
 pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization> {
+    let file = find(context, loader)?;
+    load_file(context, &file).map_err(|errors| errors.under(&file))
+}
+
+/// The one kustomization file of a directory.
+fn find(context: &Context<'_>, loader: &Loader) -> Result<String> {
     let files = kustomization_files(context.files, loader.root())?;
-    let file = match &files[..] {
-        [file] => file.clone(),
-        [] => {
-            return fail(format!(
-                "unable to find one of {} in directory `{}`",
-                FILE_NAMES.map(|name| format!("`{name}`")).join(", "),
-                display(loader.root())
-            ));
-        }
-        _ => {
-            return fail(format!(
-                "Found multiple kustomization files under `{}`: {}",
-                display(loader.root()),
-                files.join(", ")
-            ));
-        }
-    };
-    let content = context.read(&file)?.unwrap_or_default();
-    let Ok(text) = std::str::from_utf8(&content) else {
+    match &files[..] {
+        [file] => Ok(file.clone()),
+        [] => fail(format!(
+            "unable to find one of {} in directory `{}`",
+            FILE_NAMES.map(|name| format!("`{name}`")).join(", "),
+            display(loader.root())
+        )),
+        _ => fail(format!(
+            "Found multiple kustomization files under `{}`: {}",
+            display(loader.root()),
+            files.join(", ")
+        )),
+    }
+}
+
+fn load_file(context: &mut Context<'_>, file: &str) -> Result<Kustomization> {
+    let bytes = context.read(file)?.unwrap_or_default();
+    let Ok(text) = std::str::from_utf8(&bytes) else {
         return Err(BuildError::new("the file is not UTF-8")
-            .in_file(&file)
+            .in_file(file)
             .into());
     };
-    let mut kustomization = decode(text, &file, Mode::Strict, &context.yaml_limits(), read)?;
+    let mut kustomization = decode(text, file, Mode::Strict, &context.yaml_limits(), read)?;
     for name in &kustomization.deprecated {
         let instead = DEPRECATED
             .iter()
@@ -230,7 +235,7 @@ pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization>
             "{file}: `{name}` is deprecated, use `{instead}` instead"
         ));
     }
-    let in_file = |message: String| BuildError::new(message).in_file(&file);
+    let in_file = |message: String| BuildError::new(message).in_file(file);
     if !kustomization.has_content {
         return Err(in_file("the kustomization is empty".to_owned()).into());
     }
@@ -275,6 +280,6 @@ pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization>
                 .push(format!("{file}: buildMetadata: unknown option `{option}`"));
         }
     }
-    kustomization.file = file;
+    file.clone_into(&mut kustomization.file);
     Ok(kustomization)
 }

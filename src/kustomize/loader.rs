@@ -42,7 +42,7 @@ pub fn is_remote(path: &str) -> bool {
             .any(|host| lower.starts_with(host))
         || lower.contains(".git?")
         || lower.contains("?ref=")
-        || lower.ends_with(".git")
+        || lower.strip_suffix(".git").is_some()
 }
 
 const REMOTE_HINT: &str =
@@ -117,15 +117,15 @@ impl Loader {
             .into());
         }
         match context.read(&full)? {
-            Some(content) => Ok((full, content)),
+            Some(bytes) => Ok((full, bytes)),
             None => fail(format!("the file `{path}` does not exist")),
         }
     }
 
     /// The content of a file as text.
     pub fn load_text(&self, context: &mut Context<'_>, path: &str) -> Result<(String, String)> {
-        let (full, content) = self.load(context, path)?;
-        match std::str::from_utf8(&content) {
+        let (full, bytes) = self.load(context, path)?;
+        match std::str::from_utf8(&bytes) {
             Ok(text) => {
                 let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
                 Ok((full, text))

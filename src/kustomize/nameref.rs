@@ -137,18 +137,31 @@ pub fn fix_references(
 }
 
 /// A service account in a role binding that has a namespace, but an empty one, is an error.
-fn check_subjects(tree: &Tree, object: NodeId, candidate: &Candidate) -> std::result::Result<(), BuildError> {
-    let Some(subjects) = tree.get(object, "subjects").filter(|_| candidate.current.gvk.kind == "RoleBinding") else {
+fn check_subjects(
+    tree: &Tree,
+    object: NodeId,
+    candidate: &Candidate,
+) -> std::result::Result<(), BuildError> {
+    let Some(subjects) = tree
+        .get(object, "subjects")
+        .filter(|_| candidate.current.gvk.kind == "RoleBinding")
+    else {
         return Ok(());
     };
     for subject in tree.elements(subjects) {
-        let is_account = tree.get(*subject, "kind").is_some_and(|kind| tree.text(kind) == "ServiceAccount");
+        let is_account = tree
+            .get(*subject, "kind")
+            .is_some_and(|kind| tree.text(kind) == "ServiceAccount");
         let Some(namespace) = tree.get(*subject, "namespace").filter(|_| is_account) else {
             continue;
         };
         let node = tree.node(namespace);
-        if node.kind != Kind::Scalar || crate::yaml::scalar_value(node).is_ok_and(|value| value != crate::yaml::Scalar::Str) {
-            return Err(BuildError::new("the namespace of a subject is blank, or not text").at(node.place));
+        if node.kind != Kind::Scalar
+            || crate::yaml::scalar_value(node).is_ok_and(|value| value != crate::yaml::Scalar::Str)
+        {
+            return Err(
+                BuildError::new("the namespace of a subject is blank, or not text").at(node.place),
+            );
         }
     }
     Ok(())

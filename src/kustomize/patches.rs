@@ -12,7 +12,7 @@ use super::node;
 use super::resource::{Resource, Resources};
 use super::selector::Selector;
 use super::types::Patch;
-use crate::yaml::{Kind, Style, Tag, to_value};
+use crate::yaml::{Kind, NodeId, Style, Tag, Tree, to_value};
 
 /// An entry of `patches`, loaded.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct PatchTransformer {
 
 impl PatchTransformer {
     pub fn load(context: &mut Context<'_>, loader: &Loader, patch: &Patch) -> Result<Self> {
-        let inline = patch.patch.trim();
+        let inline = patch.inline.trim();
         let (text, source, file) = match (inline.is_empty(), patch.path.is_empty()) {
             (true, true) => return fail("must specify one of patch and path"),
             (false, false) => return fail("patch and path can't be set at the same time"),
@@ -67,8 +67,23 @@ impl PatchTransformer {
             if merge.origin.file.is_empty() {
                 merge.origin.line = 0;
             }
-            merge.allow_name_change |= patch.allow_name_change;
-            merge.allow_kind_change |= patch.allow_kind_change;
+            for (allowed, flag, name) in [
+                (
+                    patch.allow_name_change,
+                    &mut merge.allow_name_change,
+                    ALLOW_NAME_CHANGE,
+                ),
+                (
+                    patch.allow_kind_change,
+                    &mut merge.allow_kind_change,
+                    ALLOW_KIND_CHANGE,
+                ),
+            ] {
+                if allowed {
+                    *flag = true;
+                    note(&mut context.tree, merge.root, name)?;
+                }
+            }
         }
         Ok(transformer)
     }
@@ -83,7 +98,7 @@ impl PatchTransformer {
             };
             for at in resources.select(context, target)? {
                 let resource = &mut resources.list_mut()[at];
-                resource.store_previous_id(context);
+                resource.store_previous_id(context)?;
                 apply_json(context, resource, json)
                     .map_err(|errors| errors.context(&self.source))?;
             }
@@ -134,8 +149,8 @@ pub fn load_merges(
         if path.contains('\n') {
             resources_from(context, path.as_bytes(), "")?;
         }
-        let (file, content) = loader.load(context, path)?;
-        patches.extend(resources_from(context, &content, &file)?);
+        let (file, bytes) = loader.load(context, path)?;
+        patches.extend(resources_from(context, &bytes, &file)?);
     }
     if !text.is_empty() {
         patches.extend(resources_from(context, text.as_bytes(), "")?);
@@ -205,7 +220,11 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     let namespace = node::namespace(tree, object).to_owned();
     let kind = node::kind(tree, object).to_owned();
     if patch.allow_name_change || patch.allow_kind_change {
-        resource.store_previous_id(context);
+        resource.store_previous_id(context)?;
+    }
+    let marked = resource.has_build_state() && clears_annotations(&context.tree, patch.root);
+    if marked {
+        mark(&mut context.tree, object)?;
     }
     let merged =
         merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
@@ -222,6 +241,9 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     if resource.is_gone(tree) {
         return Ok(());
     }
+    if marked && !unmark(tree, object) {
+        resource.forget_build_state();
+    }
     if !patch.allow_kind_change {
         node::set_at(tree, object, &["kind"], &kind)?;
     }
@@ -232,7 +254,45 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     context.check_budget()
 }
 
+/// kustomize keeps notes of its own in the annotations; this one stands for them while a patch is applied.
 const MARKER: &str = "internal.config.kubernetes.io/previousNames";
+
+const ALLOW_NAME_CHANGE: &str = "internal.config.kubernetes.io/allowNameChange";
+const ALLOW_KIND_CHANGE: &str = "internal.config.kubernetes.io/allowKindChange";
+
+/// Adds such a note, which makes text of all annotations.
+fn note(tree: &mut Tree, object: NodeId, name: &str) -> Result<()> {
+    let mut annotations = node::metadata_map(tree, object, "annotations");
+    annotations.push((name.to_owned(), "enabled".to_owned()));
+    node::set_metadata_map(tree, object, "annotations", &annotations)
+}
+
+fn mark(tree: &mut Tree, object: NodeId) -> Result<()> {
+    if let Some(annotations) =
+        node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
+        && tree.kind(annotations) == Kind::Map
+    {
+        let value = tree.scalar("x", Tag::Str);
+        tree.append_field(annotations, MARKER, Style::Plain, value);
+    }
+    Ok(())
+}
+
+/// Whether the mark was still there.
+fn unmark(tree: &mut Tree, object: NodeId) -> bool {
+    let annotations = tree.at(object, &["metadata", "annotations"]);
+    annotations.is_some_and(|annotations| tree.remove(annotations, MARKER).is_some())
+}
+
+/// Whether a patch may take annotations away that it does not name.
+fn clears_annotations(tree: &Tree, patch: NodeId) -> bool {
+    let takes_away = |id: NodeId| tree.node(id).is_null() || tree.get(id, "$patch").is_some();
+    let metadata = tree.get(patch, "metadata");
+    metadata.is_some_and(takes_away)
+        || metadata
+            .and_then(|id| tree.get(id, "annotations"))
+            .is_some_and(takes_away)
+}
 
 /// Applies a JSON patch to an object.
 pub fn apply_json(
@@ -243,15 +303,9 @@ pub fn apply_json(
     let tree = &mut context.tree;
     let object = resource.root;
     let place = |error: BuildError| resource.origin.place(error);
-    // kustomize keeps notes of its own in the annotations, so there are some for the patch to add to.
-    let marked = resource.has_build_state();
-    if marked
-        && let Some(annotations) =
-            node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
-        && tree.kind(annotations) == Kind::Map
-    {
-        let value = tree.scalar("x", Tag::Str);
-        tree.append_field(annotations, MARKER, Style::Plain, value);
+    // So there are annotations for the patch to add to.
+    if resource.has_build_state() {
+        mark(tree, object)?;
     }
     let mut value = to_value(tree, object)?;
     patch.apply(&mut value).map_err(|errors| {

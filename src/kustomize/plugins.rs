@@ -448,15 +448,15 @@ pub fn json_patch(
     {
         return fail("must specify the target name");
     }
-    let text = match (patch.path.as_str(), patch.patch.as_str()) {
+    let text = match (patch.path.as_str(), patch.inline.as_str()) {
         ("", "") => return fail("empty file path and empty jsonOp"),
         ("", text) => text.to_owned(),
-        (path, "") => {
+        (file, "") => {
             let (_, text) = loader
-                .load_text(context, path)
+                .load_text(context, file)
                 .map_err(|errors| errors.field("path"))?;
             if text.is_empty() {
-                return fail(format!("patch file '{path}' empty seems to be empty"));
+                return fail(format!("patch file '{file}' empty seems to be empty"));
             }
             text
         }

@@ -21,10 +21,10 @@ pub fn load(
     loader: &Loader,
     list: &[Replacement],
 ) -> Result<Vec<Replacement>> {
-    let mut loaded = Vec::new();
+    let mut all = Vec::new();
     for entry in list {
         if entry.path.is_empty() {
-            loaded.push(entry.clone());
+            all.push(entry.clone());
             continue;
         }
         if entry.source.is_some()
@@ -63,13 +63,13 @@ pub fn load(
                 );
             }
         };
-        loaded.extend(
+        all.extend(
             decoder
                 .finish(from_file)
                 .map_err(|errors| errors.in_file(&file))?,
         );
     }
-    Ok(loaded)
+    Ok(all)
 }
 
 /// Does the replacements, in order.
@@ -361,19 +361,15 @@ pub fn find(
         }
         return Ok(found);
     }
-    let field = match node::field(tree, id, part, None)? {
-        Some(field) => field,
-        None => {
-            let Some(kind) = create else {
-                return Ok(Vec::new());
-            };
-            let made = tree.empty(node::part_kind(next, kind));
-            if tree.kind(id) != Kind::Map {
-                return Ok(Vec::new());
-            }
-            tree.append_field(id, part, Style::Plain, made);
-            made
-        }
+    let field = if let Some(field) = node::field(tree, id, part, None)? {
+        field
+    } else {
+        let Some(kind) = create.filter(|_| tree.kind(id) == Kind::Map) else {
+            return Ok(Vec::new());
+        };
+        let made = tree.empty(node::part_kind(next, kind));
+        tree.append_field(id, part, Style::Plain, made);
+        made
     };
     if tree.kind(field) == Kind::Scalar && !tree.node(field).is_null() && !rest.is_empty() {
         // What stands in a text is looked at, but a change to it is lost.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::context::Context;
-use super::error::{Result, fail};
+use super::error::{BuildError, Problems, Result, fail};
 use super::id::{Gvk, ResId};
 use super::node;
 use super::selector::{Matcher, Selector};
@@ -240,13 +240,30 @@ impl Resource {
     }
 
     /// Remembers what the object is called now.
-    pub fn store_previous_id(&mut self, context: &Context<'_>) {
+    pub fn store_previous_id(&mut self, context: &Context<'_>) -> Result<()> {
         let id = self.id(context);
+        if id.name.is_empty() || id.gvk.kind.is_empty() {
+            let words = node::describe(&context.tree, self.root);
+            let error = BuildError::new(format!("missing kind or metadata.name in object {words}"));
+            return Err(self.origin.place(error).into());
+        }
         self.previous.push(Previous {
             namespace: id.effective_namespace().to_owned(),
             name: id.name,
             kind: id.gvk.kind,
         });
+        Ok(())
+    }
+
+    /// Forgets what the object was called and how it was made.
+    pub fn forget_build_state(&mut self) {
+        self.previous.clear();
+        self.prefixes.clear();
+        self.suffixes.clear();
+        self.needs_hash = false;
+        self.behavior = Behavior::Unspecified;
+        self.allow_name_change = false;
+        self.allow_kind_change = false;
     }
 
     /// Whether kustomize would hold annotations of its own on this object.
@@ -319,7 +336,7 @@ impl Resources {
             let first = there.map_or_else(String::new, |there| {
                 format!("; the first is in {}", there.origin)
             });
-            let error = super::error::BuildError::new(format!(
+            let error = BuildError::new(format!(
                 "may not add resource with an already registered id: {id}{first}"
             ));
             return Err(resource.origin.place(error).into());
@@ -333,7 +350,7 @@ impl Resources {
         context: &Context<'_>,
         more: impl IntoIterator<Item = Resource>,
     ) -> Result<()> {
-        let mut problems = super::error::Problems::default();
+        let mut problems = Problems::default();
         for resource in more {
             problems.keep(self.append(context, resource));
         }
@@ -550,7 +567,7 @@ fn merge_data(tree: &mut Tree, old: NodeId, new: NodeId, field: &str) -> Result<
 }
 
 impl Origin {
-    pub fn place(&self, error: super::error::BuildError) -> super::error::BuildError {
+    pub fn place(&self, error: BuildError) -> BuildError {
         if self.file.is_empty() {
             return error;
         }

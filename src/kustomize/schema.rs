@@ -1,4 +1,4 @@
-//! Which lists merge by which keys: of the built-in kinds, and of an OpenAPI document that a kustomization brings.
+//! Which lists merge by which keys: of the built-in kinds, and of an `OpenAPI` document that a kustomization brings.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -69,7 +69,9 @@ impl<'s> SchemaAt<'s> {
             Shape::Type(_) | Shape::Builtin(_) => {
                 let type_ = self.type_()?;
                 let listed = type_.fields.get(name).copied().or(type_.other);
-                listed.or(self.schema.pruned.then_some(Shape::Known)).map(|shape| self.at(shape))
+                listed
+                    .or(self.schema.pruned.then_some(Shape::Known))
+                    .map(|shape| self.at(shape))
             }
         }
     }
@@ -78,7 +80,9 @@ impl<'s> SchemaAt<'s> {
         match self.shape {
             Shape::Known => Some(self),
             Shape::Anything => None,
-            Shape::Type(_) | Shape::Builtin(_) => self.type_()?.elements.map(|shape| self.at(shape)),
+            Shape::Type(_) | Shape::Builtin(_) => {
+                self.type_()?.elements.map(|shape| self.at(shape))
+            }
         }
     }
 
@@ -127,7 +131,10 @@ impl Schemas {
         let find = |schema: &'_ Schema| schema.kinds.get(&key).copied();
         if let Some(custom) = &self.custom {
             if let Some(shape) = find(custom) {
-                return Some(SchemaAt { schema: custom, shape });
+                return Some(SchemaAt {
+                    schema: custom,
+                    shape,
+                });
             }
             if !self.builtin_too {
                 return None;
@@ -144,7 +151,10 @@ impl Schemas {
         }
         self.custom.as_ref().is_some_and(|custom| {
             !custom.namespaced.is_empty()
-                && custom.namespaced.get(&(api_version.to_owned(), kind.to_owned())) == Some(&false)
+                && custom
+                    .namespaced
+                    .get(&(api_version.to_owned(), kind.to_owned()))
+                    == Some(&false)
         })
     }
 }
@@ -174,14 +184,18 @@ fn parse_table(text: &str) -> Schema {
             continue;
         }
         if let ["k", api_version, kind, type_] = words[..] {
-            schema.kinds.insert((api_version.to_owned(), kind.to_owned()), shape(type_));
+            schema
+                .kinds
+                .insert((api_version.to_owned(), kind.to_owned()), shape(type_));
             continue;
         }
         if let ["d", name, type_] = words[..] {
             schema.definitions.insert(name.to_owned(), shape(type_));
             continue;
         }
-        let Some(last) = schema.types.last_mut() else { continue };
+        let Some(last) = schema.types.last_mut() else {
+            continue;
+        };
         match words[..] {
             ["f", name, type_] => {
                 last.fields.insert(name.to_owned(), shape(type_));
@@ -197,7 +211,7 @@ fn parse_table(text: &str) -> Schema {
 }
 
 impl Schema {
-    /// The schema of an OpenAPI v2 document. It may refer to built-in definitions if those are in use.
+    /// The schema of an `OpenAPI` v2 document. It may refer to built-in definitions if those are in use.
     pub fn from_openapi(tree: &Tree, document: NodeId, with_builtin: bool) -> Self {
         let mut reader = OpenApi {
             tree,
@@ -209,7 +223,9 @@ impl Schema {
             for (name, definition) in tree.pairs(definitions) {
                 let number = reader.schema.types.len();
                 reader.schema.types.push(Type::default());
-                reader.definitions.insert(tree.text(name), (number, definition));
+                reader
+                    .definitions
+                    .insert(tree.text(name), (number, definition));
             }
             for (_, definition) in tree.pairs(definitions) {
                 reader.kinds(definition);
@@ -240,13 +256,23 @@ impl OpenApi<'_> {
     fn type_meta(&self, gvk: NodeId) -> (String, String) {
         let text = |name| self.tree.get(gvk, name).map_or("", |id| self.tree.text(id));
         let (group, version) = (text("group"), text("version"));
-        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
         (api_version, text("kind").to_owned())
     }
 
     fn kinds(&mut self, definition: NodeId) {
-        let Some(list) = self.tree.get(definition, GVK) else { return };
-        let number = self.definitions.values().find(|(_, id)| *id == definition).map(|(number, _)| *number);
+        let Some(list) = self.tree.get(definition, GVK) else {
+            return;
+        };
+        let number = self
+            .definitions
+            .values()
+            .find(|(_, id)| *id == definition)
+            .map(|(number, _)| *number);
         for gvk in self.tree.elements(list).to_vec() {
             if let Some(number) = number {
                 let key = self.type_meta(gvk);
@@ -257,8 +283,16 @@ impl OpenApi<'_> {
 
     fn shape(&mut self, schema: NodeId) -> Option<Shape> {
         if let Some(reference) = self.tree.get(schema, "$ref") {
-            let name = self.tree.text(reference).rsplit('/').next().unwrap_or_default();
-            let own = self.definitions.get(name).map(|(number, _)| Shape::Type(*number));
+            let name = self
+                .tree
+                .text(reference)
+                .rsplit('/')
+                .next()
+                .unwrap_or_default();
+            let own = self
+                .definitions
+                .get(name)
+                .map(|(number, _)| Shape::Type(*number));
             return own.or_else(|| match builtin().definitions.get(name) {
                 Some(Shape::Type(number)) if self.with_builtin => Some(Shape::Builtin(*number)),
                 _ => None,
@@ -289,19 +323,27 @@ impl OpenApi<'_> {
                 }
             }
         }
-        if let Some(other) = tree.get(schema, "additionalProperties").filter(|id| tree.kind(*id) == Kind::Map) {
+        if let Some(other) = tree
+            .get(schema, "additionalProperties")
+            .filter(|id| tree.kind(*id) == Kind::Map)
+        {
             type_.other = self.shape(other);
         }
-        if tree.get(schema, "type").is_some_and(|kind| tree.text(kind) == "array")
+        if tree
+            .get(schema, "type")
+            .is_some_and(|kind| tree.text(kind) == "array")
             && let Some(items) = tree.get(schema, "items")
         {
             type_.elements = self.shape(items);
         }
         let text = |name| tree.get(schema, name).map(|id| tree.text(id).to_owned());
-        if text("x-kubernetes-patch-strategy").is_some_and(|strategy| strategy.split(',').any(|one| one == "merge")) {
+        if text("x-kubernetes-patch-strategy")
+            .is_some_and(|strategy| strategy.split(',').any(|one| one == "merge"))
+        {
             let listed = tree.get(schema, "x-kubernetes-list-map-keys").map(|keys| {
                 let keys = tree.elements(keys).iter();
-                keys.map(|key| tree.text(*key).to_owned()).collect::<Vec<_>>()
+                keys.map(|key| tree.text(*key).to_owned())
+                    .collect::<Vec<_>>()
             });
             let key = text("x-kubernetes-patch-merge-key").map(|key| vec![key]);
             type_.merge = Some(listed.or(key).unwrap_or_default());
@@ -311,7 +353,9 @@ impl OpenApi<'_> {
 
     fn scopes(&mut self, paths: NodeId) {
         for (path, item) in self.tree.pairs(paths).collect::<Vec<_>>() {
-            let Some(gvk) = self.tree.at(item, &["get", GVK]) else { continue };
+            let Some(gvk) = self.tree.at(item, &["get", GVK]) else {
+                continue;
+            };
             let key = self.type_meta(gvk);
             if self.tree.text(path).contains("namespaces/{namespace}") {
                 self.schema.namespaced.insert(key, true);
@@ -329,7 +373,9 @@ mod tests {
     #[test]
     fn knows_the_lists_of_pods() {
         let schemas = Schemas::default();
-        let deployment = schemas.of_kind("apps/v1", "Deployment").expect("a built-in kind");
+        let deployment = schemas
+            .of_kind("apps/v1", "Deployment")
+            .expect("a built-in kind");
         let at = |path: &[&str]| {
             path.iter().try_fold(deployment, |at, part| match *part {
                 "[]" => at.elements(),
@@ -339,7 +385,10 @@ mod tests {
         let containers = at(&["spec", "template", "spec", "containers"]).expect("known");
         assert_eq!(containers.merge_keys(), Some(&["name".to_owned()][..]));
         let ports = at(&["spec", "template", "spec", "containers", "[]", "ports"]).expect("known");
-        assert_eq!(ports.merge_keys(), Some(&["containerPort".to_owned(), "protocol".to_owned()][..]));
+        assert_eq!(
+            ports.merge_keys(),
+            Some(&["containerPort".to_owned(), "protocol".to_owned()][..])
+        );
         let args = at(&["spec", "template", "spec", "containers", "[]", "args"]).expect("known");
         assert_eq!(args.merge_keys(), None);
         assert!(schemas.of_kind("example.com/v1", "Thing").is_none());

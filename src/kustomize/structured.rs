@@ -1,11 +1,11 @@
-//! Values inside of JSON or YAML that stands in a text field, such as a file in a ConfigMap.
+//! Values inside of JSON or YAML that stands in a text field, such as a file in a `ConfigMap`.
 
 use serde_json::Value;
 
 use super::error::{Result, fail};
 use super::node;
 use super::replace::find;
-use crate::yaml::{Kind, Limits, NodeId, Tree, parse, to_block, to_value};
+use crate::yaml::{Kind, Limits, NodeId, Tree, parse_with_comments, to_block, to_value};
 
 /// A node as YAML text, without the line break at the end.
 pub fn text_of(tree: &Tree, id: NodeId) -> String {
@@ -29,7 +29,7 @@ pub fn put(
             continue;
         }
         let text = tree.text(holder).to_owned();
-        let Ok(Some(inner)) = parse(&text, "", limits) else {
+        let Ok(Some(inner)) = parse_with_comments(&text, limits) else {
             continue;
         };
         let root = tree.import(&inner.tree, inner.root);

@@ -79,13 +79,12 @@ impl Target {
     pub fn build(&self, context: &mut Context<'_>) -> Result<Resources> {
         let file = &self.kustomization.file;
         let mut gathered = self.gather(context, Gathered::default())?;
-        self.finish(context, &mut gathered)
-            .map_err(|errors| errors.under(file))?;
+        Self::finish(context, &mut gathered).map_err(|errors| errors.under(file))?;
         Ok(gathered.resources)
     }
 
     /// The steps that come last, once for the whole.
-    fn finish(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
+    fn finish(context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
         let Gathered {
             resources,
             config,
@@ -94,8 +93,7 @@ impl Target {
         add_hashes(context, resources)?;
         fix_references(context, resources, config)?;
         resolve_vars(context, resources, config, vars)?;
-        drop_local(context, resources);
-        Ok(())
+        drop_local(context, resources)
     }
 
     fn choose_schema(&self, context: &mut Context<'_>) -> Result<()> {
@@ -173,15 +171,7 @@ impl Target {
         let mut problems = Problems::default();
         for (index, path) in paths.iter().enumerate() {
             let done = self.accumulate_one(context, gathered, path);
-            problems.keep(done.map_err(|errors| {
-                errors.each(|error| {
-                    if error.chain.is_empty() {
-                        error.field(format!("{field}[{index}]"))
-                    } else {
-                        error
-                    }
-                })
-            }));
+            problems.keep(done.map_err(|errors| errors.field(&format!("{field}[{index}]"))));
         }
         problems.finish()
     }
@@ -208,8 +198,8 @@ impl Target {
         gathered: &mut Gathered,
         path: &str,
     ) -> Result<()> {
-        let (file, content) = self.loader.load(context, path)?;
-        let resources = resources_from(context, &content, &file)?;
+        let (file, bytes) = self.loader.load(context, path)?;
+        let resources = resources_from(context, &bytes, &file)?;
         if let Some(origin) = &self.origin {
             let provenance = Provenance::of_path(join_origin(origin, path));
             for resource in &resources {
@@ -226,15 +216,7 @@ impl Target {
     ) -> Result<()> {
         for (index, path) in self.kustomization.components.iter().enumerate() {
             self.accumulate_directory(context, gathered, path, true)
-                .map_err(|errors| {
-                    errors.each(|error| {
-                        if error.chain.is_empty() {
-                            error.field(format!("components[{index}]"))
-                        } else {
-                            error
-                        }
-                    })
-                })?;
+                .map_err(|errors| errors.field(&format!("components[{index}]")))?;
         }
         Ok(())
     }
@@ -447,18 +429,7 @@ impl Target {
         for (index, patch) in kustomization.patches.iter().enumerate() {
             let field = format!("patches[{index}]");
             let patch = PatchTransformer::load(context, &self.loader, patch);
-            let patch = problems.keep(patch.map_err(|errors| {
-                errors.each(|error| {
-                    let inner = error
-                        .field
-                        .clone()
-                        .map_or_else(String::new, |inner| format!(".{inner}"));
-                    BuildError {
-                        field: Some(format!("{field}{inner}")),
-                        ..error
-                    }
-                })
-            }));
+            let patch = problems.keep(patch.map_err(|errors| errors.below_field(&field)));
             list.extend(patch.map(|patch| {
                 (
                     Transformer::Patch(Box::new(patch)),
@@ -629,7 +600,13 @@ impl Target {
                 .map_err(|errors| errors.field(&field))?;
             if let Some(provenance) = provenance {
                 for resource in gathered.resources.list() {
-                    provenance::add_transformation(&mut context.tree, resource.root, &provenance)?;
+                    if !resource.is_gone(&context.tree) {
+                        provenance::add_transformation(
+                            &mut context.tree,
+                            resource.root,
+                            &provenance,
+                        )?;
+                    }
                 }
             }
             gathered.resources.drop_gone(&context.tree);
@@ -667,8 +644,28 @@ impl Target {
 }
 
 /// Lets the objects go that are only configuration of local tools.
-fn drop_local(context: &Context<'_>, resources: &mut Resources) {
+fn drop_local(context: &Context<'_>, resources: &mut Resources) -> Result<()> {
     let tree = &context.tree;
+    let mut problems = Problems::default();
+    for resource in resources
+        .list()
+        .iter()
+        .filter(|resource| !resource.is_gone(tree))
+    {
+        let kind = node::kind(tree, resource.root);
+        let missing = if kind.is_empty() {
+            "kind"
+        } else if node::name(tree, resource.root).is_empty() && !kind.ends_with("List") {
+            "metadata.name"
+        } else {
+            continue;
+        };
+        let words = node::describe(tree, resource.root);
+        problems.add(resource.origin.place(BuildError::new(format!(
+            "missing {missing} in object {words}"
+        ))));
+    }
+    problems.finish()?;
     let is_local = |resource: &super::resource::Resource| {
         resource.is_gone(tree)
             || node::annotation(tree, resource.root, "config.kubernetes.io/local-config")
@@ -677,4 +674,5 @@ fn drop_local(context: &Context<'_>, resources: &mut Resources) {
     if resources.list().iter().any(is_local) {
         resources.list_mut().retain(|resource| !is_local(resource));
     }
+    Ok(())
 }

@@ -79,7 +79,7 @@ pub fn affix_names(
                 if !suffix.is_empty() {
                     resource.suffixes.push(suffix.to_owned());
                 }
-                resource.store_previous_id(context);
+                resource.store_previous_id(context)?;
             }
             apply(
                 &mut context.tree,
@@ -150,7 +150,7 @@ impl NamespaceTransformer {
                 continue;
             }
             let before = key(&resource.id(context));
-            resource.store_previous_id(context);
+            resource.store_previous_id(context)?;
             self.transform_one(context, resource)
                 .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
             let id = resource.id(context);

@@ -63,12 +63,11 @@ pub struct Label {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
     pub path: String,
-    pub patch: String,
+    /// The patch itself.
+    pub inline: String,
     pub target: Option<Selector>,
     pub allow_name_change: bool,
     pub allow_kind_change: bool,
-    /// Options were given.
-    pub has_options: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -322,7 +321,7 @@ pub fn label(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Label {
 pub fn patch_of<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, inline: &str) -> Patch {
     let mut patch = Patch {
         path: decoder.text(fields, "path"),
-        patch: decoder.text(fields, inline),
+        inline: decoder.text(fields, inline),
         target: optional_selector(decoder, fields, "target"),
         ..Patch::default()
     };
@@ -335,7 +334,6 @@ pub fn patch_of<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>, inline: &str
     {
         patch.allow_name_change = decoder.flag(&options, "allowNameChange");
         patch.allow_kind_change = decoder.flag(&options, "allowKindChange");
-        patch.has_options = true;
     }
     patch
 }

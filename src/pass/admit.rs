@@ -8,7 +8,7 @@ use super::wanted::Wanted;
 use super::{Memory, Pass, Running, observe, prune, together};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
 use crate::cluster::{ClusterError, DryRun};
-use crate::desired::Kinds;
+use crate::desired::{Desired, Kinds};
 use crate::object::{FIELD_MANAGER, Id};
 use crate::plan::{
     Action, DryRunOutcome, LiveState, Refusal, RefusalReason, Verdict, after_dry_run, classify,
@@ -196,7 +196,9 @@ async fn tried(
         .refusals
         .iter()
         .filter(|refusal| refusal.reason != RefusalReason::Terminating);
-    let mut failures: Vec<ObjectFailure> = refusals.map(failure).collect();
+    let mut failures: Vec<ObjectFailure> = refusals
+        .map(|refusal| failure(refusal, &candidate.desired))
+        .collect();
     failures.extend(live.unknown());
     let kinds = pass.context.cluster.kinds().await;
     let (actions, later): (Vec<&Action>, Vec<&Action>) = plan
@@ -206,7 +208,11 @@ async fn tried(
         .partition(|action| can_be_tried(&kinds, &live, &action.id));
     memory.untried = later.into_iter().map(|action| action.id.clone()).collect();
     let tried = try_all(pass, &kinds, &live, actions).await;
-    failures.extend(tried.iter().map(failure));
+    failures.extend(
+        tried
+            .iter()
+            .map(|refusal| failure(refusal, &candidate.desired)),
+    );
     failures
 }
 
@@ -292,11 +298,20 @@ pub(super) fn outcome(error: &ClusterError, namespace: &str, account: &str) -> D
     classify(error.code, &error.reason, &error.message, &causes)
 }
 
-pub(super) fn failure(refusal: &Refusal) -> ObjectFailure {
+/// A refusal as the status tells it, with the object's place in Git.
+pub(super) fn failure(refusal: &Refusal, desired: &Desired) -> ObjectFailure {
     ObjectFailure {
         object: refusal.id.to_string(),
         container: None,
         reason: refusal.reason.as_str().to_owned(),
-        message: refusal.message.clone(),
+        message: placed(&refusal.id, &refusal.message, desired),
+    }
+}
+
+/// `file:line: message`, as far as the place is known.
+pub(super) fn placed(id: &Id, message: &str, desired: &Desired) -> String {
+    match desired.get(id).map(|object| object.origin.as_str()) {
+        None | Some("") => message.to_owned(),
+        Some(origin) => format!("{origin}: {message}"),
     }
 }

@@ -67,7 +67,9 @@ pub(super) async fn apply(
         if refusal.reason == RefusalReason::Terminating {
             pass.due(Instant::now() + Duration::from_secs(5));
         }
-        pass.report.failures.push(admit::failure(refusal));
+        pass.report
+            .failures
+            .push(admit::failure(refusal, &running.desired));
     }
     for failure in observed.unknown() {
         done.applied = false;
@@ -80,7 +82,7 @@ pub(super) async fn apply(
     for wave in &plan.waves {
         let kinds = kinds(pass, wave).await;
         if !blocked {
-            blocked |= !tried(pass, memory, &kinds, observed, wave, &mut done).await;
+            blocked |= !tried(pass, memory, running, &kinds, observed, wave, &mut done).await;
         }
         // What drifted is put back whatever else is not well; what is new waits for the wave before.
         let actions = wave
@@ -145,6 +147,7 @@ async fn kinds(pass: &mut Pass<'_>, wave: &PlannedWave) -> Arc<Kinds> {
 async fn tried(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
+    running: &Running,
     kinds: &Kinds,
     observed: &Observed,
     wave: &PlannedWave,
@@ -165,9 +168,11 @@ async fn tried(
     }
     done.applied = false;
     pass.next.retry = true;
-    pass.report
-        .failures
-        .extend(refusals.iter().map(admit::failure));
+    pass.report.failures.extend(
+        refusals
+            .iter()
+            .map(|refusal| admit::failure(refusal, &running.desired)),
+    );
     false
 }
 
@@ -210,7 +215,8 @@ async fn record(
                 memory.health.remove(&action.id);
                 pass.due(Instant::now() + Duration::from_secs(1));
             }
-            Ended::Failed(failure, trouble) => {
+            Ended::Failed(mut failure, trouble) => {
+                failure.message = admit::placed(&action.id, &failure.message, &running.desired);
                 missing = true;
                 memory.applied.remove(&action.id);
                 tracing::warn!(
@@ -441,7 +447,12 @@ async fn refused(
                 failed(action, "ReplaceFailed", message, Trouble::Refused)
             }
         },
-        Verdict::Refuse(refusal) => Ended::Failed(admit::failure(&refusal), Trouble::Refused),
+        Verdict::Refuse(refusal) => failed(
+            action,
+            refusal.reason.as_str(),
+            refusal.message,
+            Trouble::Refused,
+        ),
     }
 }
 

@@ -14,6 +14,7 @@ use super::apply::Done;
 use super::{Memory, Pass, Running};
 use crate::api::{Approval, ApprovalSpec, ApprovalStatus, HeldObject};
 use crate::desired::{Desired, Kinds};
+use crate::object::Id;
 use crate::plan::{Action, Departed, LiveState, Plan};
 use crate::prune::{Evidence, Gate, GatePurpose, gate, is_protected};
 
@@ -30,12 +31,11 @@ pub(super) async fn prune(
     if done.healthy && done.applied {
         memory.inventory_trusted = true;
     }
-    for one in &plan.departed {
-        // Should Git want it again, it is a new object.
-        memory.applied.remove(&one.id);
-        memory.health.remove(&one.id);
-        memory.steady.remove(&one.id);
-    }
+    // What comes back to Git later is not what was applied before.
+    let wanted = |id: &Id| running.desired.contains(id);
+    memory.applied.retain(|id, _| wanted(id));
+    memory.health.retain(|id, _| wanted(id));
+    memory.steady.retain(wanted);
     if plan.departed.is_empty() {
         return;
     }

@@ -34,7 +34,7 @@ fn undecided(input: &PlanInput, desired: &DesiredObject) -> Vec<Vec<String>> {
     paths
 }
 
-/// Whether there are fields that Git does not decide.
+/// Whether Git decides less of the object than it says.
 pub(super) fn is_partial(input: &PlanInput, desired: &DesiredObject) -> bool {
     !undecided(input, desired).is_empty()
 }

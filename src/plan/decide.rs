@@ -8,7 +8,7 @@ use super::{
 use crate::api::Drift;
 use crate::desired::DesiredObject;
 use crate::fields::{
-    Additions, additions, fingerprint, human, missing, own_fields, take_over, who,
+    Additions, additions, fingerprint, human, is_rewritten, missing, own_fields, take_over, who,
 };
 use crate::object::{ENVIRONMENT_LABEL, Object};
 
@@ -179,11 +179,13 @@ fn upkeep(
         Vec::new()
     };
     let certain = known.is_some() || input.recorded;
-    // Our entry changed, but lost nothing that Git decides: what Git does not decide was taken by whoever does, or somebody
-    // applied under our own name.
-    let in_our_name =
-        known.is_some() && touched && lost.is_empty() && !body::is_partial(input, desired);
-    let drifted = certain && (!taken.is_empty() || !lost.is_empty() || in_our_name);
+    // A field that Git does not decide may have passed from us to whoever decides it: that alone is nobody's drift.
+    let handed_over = touched
+        && lost.is_empty()
+        && body::is_partial(input, desired)
+        && known.is_some_and(|known| !is_rewritten(live, &known.fingerprint));
+    let drifted = certain
+        && (!taken.is_empty() || !lost.is_empty() || (known.is_some() && touched && !handed_over));
     if !drifted {
         let let_go = body::hand_over(input, desired, live).is_some();
         return (touched || input.reapply || !taken.is_empty() || let_go).then(|| {
@@ -208,7 +210,7 @@ fn upkeep(
     fields.sort();
     fields.dedup();
     if fields.is_empty() {
-        fields.push("values (applied under our own field manager)".to_owned());
+        fields.push("a value".to_owned());
     }
     plan.drifts.push(DriftReport {
         id: desired.id.clone(),

@@ -343,6 +343,18 @@ fn replicas_belong_to_the_autoscaler_and_are_handed_over_first() {
         "the live value, not Git's"
     );
     assert_eq!(given.name(), "api");
+    // The autoscaler may come first, and take what is still ours.
+    let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "f:replicas",
+        );
+        by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
+    });
+    scene.autoscaled.insert(scene.id());
+    assert_eq!(scene.plan().drifts, []);
+    assert_eq!(scene.action().unwrap().reason, Reason::Reapply);
     // Once it is not ours, scaling is nobody's drift.
     let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
         remove(

@@ -5,13 +5,20 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::kustomize::{BuildError, BuildErrors, BuildOptions, FILE_NAMES, Origin, Problems, Resource, SOPS_REFUSAL, is_sops_encrypted};
+use crate::kustomize::{
+    BuildError, BuildErrors, BuildOptions, FILE_NAMES, Origin, Problems, Resource, SOPS_REFUSAL,
+    is_sops_encrypted,
+};
 use crate::object::{Id, Object};
 use crate::tree::{EntryKind, Files};
 use crate::yaml::{self, Place, to_value};
 
 /// The objects in a directory, in the order of the files' paths.
-pub fn manifests(files: &dyn Files, directory: &str, options: &BuildOptions) -> Result<Vec<Resource>, BuildErrors> {
+pub fn manifests(
+    files: &dyn Files,
+    directory: &str,
+    options: &BuildOptions,
+) -> Result<Vec<Resource>, BuildErrors> {
     let mut reader = Reader {
         files,
         options,
@@ -22,12 +29,20 @@ pub fn manifests(files: &dyn Files, directory: &str, options: &BuildOptions) -> 
         count: 0,
     };
     reader.directory(directory, 0)?;
-    let Reader { mut problems, resources, .. } = reader;
+    let Reader {
+        mut problems,
+        resources,
+        ..
+    } = reader;
     let mut seen: HashMap<Id, Origin> = HashMap::new();
     for resource in &resources {
         let id = resource.object.id();
         if let Some(first) = seen.get(&id) {
-            problems.add(resource.origin.place(BuildError::new(format!("{id} is also in {first}"))));
+            problems.add(
+                resource
+                    .origin
+                    .place(BuildError::new(format!("{id} is also in {first}"))),
+            );
         } else {
             seen.insert(id, resource.origin.clone());
         }
@@ -62,13 +77,23 @@ impl Reader<'_> {
     fn directory(&mut self, path: &str, depth: usize) -> Result<(), BuildErrors> {
         let limits = self.options.limits;
         if depth > limits.layers {
-            let message = format!("more than the limit of {} directories below each other", limits.layers);
+            let message = format!(
+                "more than the limit of {} directories below each other",
+                limits.layers
+            );
             return Err(BuildError::new(message).in_file(path).into());
         }
         // What starts with a dot belongs to tools, not to the cluster.
         let entries = self.files.list(path)?.unwrap_or_default();
-        for entry in entries.into_iter().filter(|entry| !entry.name.starts_with('.')) {
-            let below = if path.is_empty() { entry.name.clone() } else { format!("{path}/{}", entry.name) };
+        for entry in entries
+            .into_iter()
+            .filter(|entry| !entry.name.starts_with('.'))
+        {
+            let below = if path.is_empty() {
+                entry.name.clone()
+            } else {
+                format!("{path}/{}", entry.name)
+            };
             match entry.kind {
                 EntryKind::Directory => self.directory(&below, depth + 1)?,
                 EntryKind::File if FILE_NAMES.contains(&entry.name.as_str()) => self.problems.add(
@@ -116,16 +141,32 @@ impl Reader<'_> {
         let place = |line: u32| Place { line, column: 0 };
         let line = document.line();
         if is_sops_encrypted(tree, document.root) {
-            self.problems.add(BuildError::new(SOPS_REFUSAL).in_file(path).at(place(line)));
+            self.problems
+                .add(BuildError::new(SOPS_REFUSAL).in_file(path).at(place(line)));
             return;
         }
-        let value = to_value(tree, document.root).map_err(|error| BuildErrors::from(error).in_file(path));
-        let Some(value) = self.problems.keep(value) else { return };
-        let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+        let value =
+            to_value(tree, document.root).map_err(|error| BuildErrors::from(error).in_file(path));
+        let Some(value) = self.problems.keep(value) else {
+            return;
+        };
+        let is_list = value
+            .get("kind")
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind.ends_with("List"));
         match value {
-            Value::Object(mut map) if is_list && map.get("items").is_some_and(|items| items.is_array() || items.is_null()) => {
-                let items = tree.get(document.root, "items").map_or(&[][..], |items| tree.elements(items));
-                let Some(Value::Array(values)) = map.remove("items") else { return };
+            Value::Object(mut map)
+                if is_list
+                    && map
+                        .get("items")
+                        .is_some_and(|items| items.is_array() || items.is_null()) =>
+            {
+                let items = tree
+                    .get(document.root, "items")
+                    .map_or(&[][..], |items| tree.elements(items));
+                let Some(Value::Array(values)) = map.remove("items") else {
+                    return;
+                };
                 for (value, item) in values.into_iter().zip(items) {
                     self.object(value, path, tree.node(*item).place.line);
                 }
@@ -136,7 +177,9 @@ impl Reader<'_> {
 
     fn object(&mut self, value: Value, path: &str, line: u32) {
         let refusal = |why: &str| {
-            BuildError::new(format!("not a Kubernetes object: {why}")).in_file(path).at(Place { line, column: 0 })
+            BuildError::new(format!("not a Kubernetes object: {why}"))
+                .in_file(path)
+                .at(Place { line, column: 0 })
         };
         let Some(object) = Object::from_value(value) else {
             self.problems.add(refusal("a map is expected"));
@@ -152,7 +195,8 @@ impl Reader<'_> {
         .map(|(_, what)| what)
         .collect();
         if !missing.is_empty() {
-            self.problems.add(refusal(&format!("there is {}", missing.join(", "))));
+            self.problems
+                .add(refusal(&format!("there is {}", missing.join(", "))));
             return;
         }
         self.resources.push(Resource {

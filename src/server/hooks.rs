@@ -145,7 +145,9 @@ impl Hooks {
             return token;
         }
         let token = match (self.token)(key.0.clone(), key.1.clone()).await {
-            Ok(token) => token.filter(|token| !token.is_empty()),
+            Ok(token) => token
+                .map(|token| token.trim_ascii_end().to_vec())
+                .filter(|token| !token.is_empty()),
             Err(error) => {
                 tracing::warn!(
                     repository = format!("{}/{}", name.namespace, name.repository),

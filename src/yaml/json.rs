@@ -31,8 +31,7 @@ pub fn scalar_value(node: &Node) -> Result<Scalar, ValueError> {
         | (Tag::Bool, Scalar::Bool(_))
         | (Tag::Int, Scalar::Int(_) | Scalar::Uint(_))
         | (Tag::Float, Scalar::Float(_))
-        | (Tag::Timestamp, Scalar::Timestamp(_))
-        | (Tag::Merge, Scalar::Merge) => Some(resolved.clone()),
+        | (Tag::Timestamp, Scalar::Timestamp(_)) => Some(resolved.clone()),
         #[expect(
             clippy::cast_precision_loss,
             reason = "a float is what the tag asks for"
@@ -115,7 +114,6 @@ fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
                 })?)
             }
             Scalar::Timestamp(text) => Value::String(text),
-            Scalar::Merge => Value::String(node.text.to_string()),
             Scalar::Str if node.tag == Tag::Binary => Value::String(binary(node)?),
             Scalar::Str => Value::String(node.text.to_string()),
         }),

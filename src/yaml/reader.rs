@@ -6,6 +6,7 @@ use std::fmt;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
+use super::comments::{Raw, attach};
 use super::resolve::resolve;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
@@ -138,6 +139,14 @@ pub fn parse(text: &str, file: &str, limits: &Limits) -> Result<Option<Document>
     })
 }
 
+/// Like [`parse`], and the tree keeps the comments.
+pub fn parse_with_comments(text: &str, limits: &Limits) -> Result<Option<Document>, YamlErrors> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder::new(0, limits, false);
+    builder.comments = Some(Vec::new());
+    builder.run(text).map_err(YamlErrors)
+}
+
 /// UTF-8, or UTF-16 that says so by its byte-order mark.
 pub(super) fn decode<'t>(bytes: &'t [u8], limits: &Limits) -> Result<Cow<'t, str>, String> {
     if bytes.len() > limits.bytes {
@@ -224,6 +233,8 @@ struct Builder<'l> {
     limits: &'l Limits,
     line_offset: usize,
     refuse_duplicates: bool,
+    /// The comments, if they are wanted.
+    comments: Option<Vec<Raw>>,
     problems: Vec<Problem>,
 }
 
@@ -234,7 +245,11 @@ impl<'l> Builder<'l> {
         limits: &'l Limits,
         refuse_duplicates: bool,
     ) -> Result<Option<Document>, Vec<Problem>> {
-        let mut builder = Builder {
+        Self::new(line_offset, limits, refuse_duplicates).run(text)
+    }
+
+    fn new(line_offset: usize, limits: &'l Limits, refuse_duplicates: bool) -> Self {
+        Builder {
             tree: Tree::new(),
             anchors: HashMap::new(),
             open: Vec::new(),
@@ -242,10 +257,17 @@ impl<'l> Builder<'l> {
             limits,
             line_offset,
             refuse_duplicates,
+            comments: None,
             problems: Vec::new(),
-        };
+        }
+    }
+
+    fn run(mut self, text: &str) -> Result<Option<Document>, Vec<Problem>> {
+        let builder = &mut self;
+        let limits = builder.limits;
         let mut options = granit_parser::Options::default();
-        options.set_emit_comments(false);
+        options.set_emit_comments(builder.comments.is_some());
+        options.max_buffered_comment_events = limits.nodes;
         options.block_nesting_limit = limits.depth;
         options.flow_nesting_limit = limits.depth;
         for event in Parser::new_from_str_with_options(text, options) {
@@ -257,17 +279,20 @@ impl<'l> Builder<'l> {
                 .event(event, span)
                 .map_err(|problem| vec![problem])?;
         }
-        if !builder.problems.is_empty() {
-            return Err(builder.problems);
+        if !self.problems.is_empty() {
+            return Err(self.problems);
         }
-        let Some(root) = builder.root else {
+        let Some(root) = self.root else {
             return Ok(None);
         };
-        if builder.tree.node(root).is_null() {
+        if self.tree.node(root).is_null() {
             return Ok(None);
         }
+        if let Some(comments) = self.comments {
+            attach(&mut self.tree, root, comments, text);
+        }
         Ok(Some(Document {
-            tree: builder.tree,
+            tree: self.tree,
             root,
             alone: true,
         }))
@@ -278,7 +303,7 @@ impl<'l> Builder<'l> {
         Problem {
             file: String::new(),
             place: self.place(marker.line(), marker.col()),
-            message: error.info().to_owned(),
+            message: error.info().clone(),
         }
     }
 
@@ -301,7 +326,10 @@ impl<'l> Builder<'l> {
         let place = self.place(span.start.line(), span.start.col());
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let node = scalar(&text, style, tag.as_deref(), place);
+                // The parser writes `~` for what is not there at all.
+                let absent = style == ScalarStyle::Plain && &*text == "~" && span.is_empty();
+                let text = if absent { "" } else { &*text };
+                let node = scalar(text, style, tag.as_deref(), place);
                 let id = self.add(node)?;
                 if anchor > 0 {
                     self.anchors.insert(anchor, id);
@@ -309,10 +337,10 @@ impl<'l> Builder<'l> {
                 self.attach(id);
             }
             Event::SequenceStart(style, anchor, tag) => {
-                self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?
+                self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?;
             }
             Event::MappingStart(style, anchor, tag) => {
-                self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?
+                self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some((id, anchor)) = self.open.pop() {
@@ -333,8 +361,17 @@ impl<'l> Builder<'l> {
                         message: "an alias inside of what its anchor names".to_owned(),
                     });
                 };
-                let id = self.copy_alias(target, place)?;
+                let id = self.copy_alias(target)?;
                 self.attach(id);
+            }
+            Event::Comment(text, _) => {
+                if let Some(comments) = &mut self.comments {
+                    comments.push(Raw {
+                        line: place.line,
+                        column: place.column,
+                        text: format!("#{text}"),
+                    });
+                }
             }
             _ => {}
         }
@@ -396,10 +433,10 @@ impl<'l> Builder<'l> {
         }
     }
 
-    fn copy_alias(&mut self, target: NodeId, place: Place) -> Result<NodeId, Problem> {
+    fn copy_alias(&mut self, target: NodeId) -> Result<NodeId, Problem> {
         let mut node = self.tree.node(target).clone();
         for item in &mut node.items {
-            *item = self.copy_alias(*item, place)?;
+            *item = self.copy_alias(*item)?;
         }
         self.add(node)
     }
@@ -472,6 +509,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, plac
         tag: match explicit {
             Some(tag) => tag,
             None if style != Style::Plain => Tag::Str,
+            None if text == "<<" => Tag::Merge,
             None => resolve(text).tag(),
         },
         style,

@@ -13,7 +13,6 @@ pub enum Scalar {
     Float(f64),
     /// A date or a time, as RFC 3339 text.
     Timestamp(String),
-    Merge,
     Str,
 }
 
@@ -26,7 +25,6 @@ impl Scalar {
             Scalar::Int(_) | Scalar::Uint(_) => Tag::Int,
             Scalar::Float(_) => Tag::Float,
             Scalar::Timestamp(_) => Tag::Timestamp,
-            Scalar::Merge => Tag::Merge,
             Scalar::Str => Tag::Str,
         }
     }
@@ -62,7 +60,6 @@ fn resolve_common(text: &str, octal_minus: bool) -> Scalar {
             return Scalar::Float(f64::INFINITY);
         }
         "-.inf" | "-.Inf" | "-.INF" => return Scalar::Float(f64::NEG_INFINITY),
-        "<<" => return Scalar::Merge,
         _ => {}
     }
     match text.as_bytes()[0] {

@@ -67,7 +67,7 @@ fn alias_bombs_meet_the_limit() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{}, ", level - 1).repeat(9);
-        text.push_str(&format!("a{level}: &a{level} [{below}x]\n"));
+        text += &format!("a{level}: &a{level} [{below}x]\n");
     }
     let error = read(text.as_bytes(), "bomb.yaml", &Limits::default()).expect_err("a bomb");
     assert!(
@@ -95,4 +95,87 @@ fn writes_as_go_yaml_v2() {
          float: 1.2345675e+06\nhash: '# x'\nkeep: |+\n  a\n\nliteral: |\n  a\n   b\nmap: {}\n\"null\": null\n\
          quote: 'it''s: x'\nstrip: |-\n  a\n  b\ntab: \"a\\tb\"\ntime: \"2020-01-01\"\n\"y\": true\n"
     );
+}
+
+mod laws {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[ -~]{0,12}",
+            "[a-c \n\t:#'\"\\\\&*!|>%@`{}\\[\\],?-]{0,20}",
+            "[-+0-9a-fA-FxXoObB_.:eE]{1,8}",
+            "[a-z]{1,9}( [a-z]{1,9}){20,40}",
+            any::<String>(),
+            proptest::sample::select(vec![
+                "yes",
+                "null",
+                "~",
+                "<",
+                "=",
+                "---",
+                "... x",
+                "- a",
+                "0o7",
+                "1_0",
+                "\u{feff}x",
+                "\u{85}"
+            ])
+            .prop_map(str::to_owned),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            text().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(text(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn what_is_written_reads_the_same(map in prop::collection::btree_map(text(), value(), 1..4)) {
+            // A key `<<` is written without quotes, as kustomize writes it, and so does not read the same.
+            let value = Value::Object(map.into_iter().collect());
+            let text = to_yaml(&value);
+            let documents = read(text.as_bytes(), "written.yaml", &Limits::default());
+            let documents = documents.map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+            prop_assert_eq!(documents.len(), 1, "{}", text);
+            let back = to_value(&documents[0].tree, documents[0].root);
+            prop_assert_eq!(back, Ok(value), "{}", text);
+        }
+
+        #[test]
+        fn nothing_that_is_read_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in text()) {
+            let _ = read(&bytes, "x", &Limits::default());
+            let _ = read(text.as_bytes(), "x", &Limits::default());
+            let _ = resolve(&text);
+            let _ = resolve_1_1(&text);
+            let _ = needs_quotes_in_1_1(&text);
+        }
+
+        #[test]
+        fn keys_keep_their_order(mut keys in prop::collection::vec("[a-z0-9./_-]{1,6}", 2..8)) {
+            keys.sort();
+            keys.dedup();
+            let map = |keys: &[String]| Value::Object(keys.iter().map(|key| (key.clone(), 1.into())).collect());
+            let forward = to_yaml(&map(&keys));
+            keys.reverse();
+            prop_assert_eq!(forward, to_yaml(&map(&keys)));
+        }
+    }
 }

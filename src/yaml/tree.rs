@@ -1,6 +1,9 @@
 //! Nodes in one arena. A node is referred to by its id, so parts can be moved, shared and changed in place.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use super::comments::Comments;
 
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +124,8 @@ pub struct NodeId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Of the nodes that have some, in documents that were read with them.
+    comments: HashMap<NodeId, Comments>,
 }
 
 impl Tree {
@@ -137,6 +142,14 @@ impl Tree {
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
         self.nodes.push(node);
         NodeId(id)
+    }
+
+    pub fn comments(&self, id: NodeId) -> Option<&Comments> {
+        self.comments.get(&id)
+    }
+
+    pub fn comments_mut(&mut self, id: NodeId) -> &mut Comments {
+        self.comments.entry(id).or_default()
     }
 
     pub fn scalar(&mut self, text: &str, tag: Tag) -> NodeId {
@@ -255,7 +268,11 @@ impl Tree {
         for item in &mut node.items {
             *item = self.import(other, *item);
         }
-        self.add(node)
+        let copy = self.add(node);
+        if let Some(comments) = other.comments(id) {
+            self.comments.insert(copy, comments.clone());
+        }
+        copy
     }
 
     /// How deep the deepest node below lies; a scalar has depth 1.

@@ -415,12 +415,63 @@ impl Writer {
     }
 
     fn literal(&mut self, text: &str, indent: usize) {
+        self.block_header('|', text);
+        let mut breaks = true;
+        for c in text.chars() {
+            if is_break(c) {
+                self.text_break(c);
+                breaks = true;
+            } else {
+                if breaks {
+                    self.indent(indent);
+                }
+                self.push(c);
+                self.line_start = false;
+                breaks = false;
+            }
+        }
+    }
+
+    /// Folded text, in lines as long as its own.
+    fn folded(&mut self, text: &str, indent: usize) {
+        self.block_header('>', text);
+        let starts_blank = text.trim_start_matches(is_break).starts_with([' ', '\t']);
+        let (mut breaks, mut leading_spaces) = (true, true);
+        for c in text.chars() {
+            if is_break(c) {
+                if !breaks && !leading_spaces && c == '\n' && !starts_blank {
+                    self.text_break('\n');
+                }
+                self.text_break(c);
+                breaks = true;
+            } else {
+                if breaks {
+                    self.indent(indent);
+                    leading_spaces = matches!(c, ' ' | '\t');
+                }
+                self.push(c);
+                self.line_start = false;
+                breaks = false;
+            }
+        }
+    }
+
+    fn text_break(&mut self, c: char) {
+        if c == '\n' {
+            self.line_break();
+        } else {
+            self.out.push(c);
+            self.column = 0;
+        }
+        self.line_start = true;
+    }
+
+    fn block_header(&mut self, indicator: char, text: &str) {
         self.space();
-        self.push('|');
+        self.push(indicator);
         if text.starts_with([' ', '\n', '\u{85}', '\u{2028}', '\u{2029}']) {
             self.push('2');
         }
-        let is_break = |c: char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let mut end = text.chars().rev();
         self.open_ended = false;
         match (end.next().is_some_and(is_break), end.next()) {
@@ -438,26 +489,6 @@ impl Writer {
         self.line_break();
         self.line_start = true;
         self.blank = true;
-        let mut breaks = true;
-        for c in text.chars() {
-            if is_break(c) {
-                if c == '\n' {
-                    self.line_break();
-                } else {
-                    self.out.push(c);
-                    self.column = 0;
-                }
-                self.line_start = true;
-                breaks = true;
-            } else {
-                if breaks {
-                    self.indent(indent);
-                }
-                self.push(c);
-                self.line_start = false;
-                breaks = false;
-            }
-        }
     }
 }
 
@@ -488,7 +519,6 @@ impl Shape {
         if text.starts_with("---") || text.starts_with("...") {
             shape.plain = false;
         }
-        let is_break = |c: char| matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}');
         let mut after_white = true;
         let (mut previous_space, mut previous_break) = (false, false);
         let mut chars = text.chars().peekable();
@@ -557,6 +587,10 @@ impl Shape {
     }
 }
 
+fn is_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
 fn is_printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
         && c != '\u{feff}'
@@ -596,10 +630,8 @@ fn is_base_60(text: &str) -> bool {
     let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     groups.next().is_some_and(is_digits)
         && is_digits(fraction)
-        && groups.all(|group| match group.as_bytes() {
-            [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9'] => true,
-            _ => false,
-        })
+        && groups
+            .all(|group| matches!(group.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']))
 }
 
 /// A text as a scalar on one line, quoted where it has to be.
@@ -642,7 +674,7 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
         Style::Plain | Style::Flow | Style::Single if shape.single && !text.contains('\n') => {
             Style::Single
         }
-        Style::Literal | Style::Folded if shape.block => Style::Literal,
+        Style::Literal | Style::Folded if shape.block => style,
         _ => Style::Double,
     };
     match style {
@@ -653,6 +685,7 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
             writer.out.push('\'');
         }
         Style::Literal => writer.literal(text, indent),
+        Style::Folded => writer.folded(text, indent),
         _ => {
             writer.push('"');
             writer.double(text, 0, false);

@@ -74,18 +74,17 @@ fn a_tenant_grants_impersonation_in_its_own_namespace_only() {
     install(node);
     let (tenant, other) = (node.namespace("tenant"), node.namespace("tenant"));
     grant_tenant(node, &tenant.name);
-    assert!(agent_may(
-        node,
-        "impersonate",
-        "serviceaccounts",
-        &tenant.name
-    ));
-    assert!(!agent_may(
-        node,
-        "impersonate",
-        "serviceaccounts",
-        &other.name
-    ));
+    let may = |account: &str, namespace: &str| {
+        agent_may(
+            node,
+            "impersonate",
+            &format!("serviceaccounts/{account}"),
+            namespace,
+        )
+    };
+    assert!(may("deployer", &tenant.name));
+    assert!(!may("default", &tenant.name));
+    assert!(!may("deployer", &other.name));
     assert!(!agent_may(node, "impersonate", "users", &tenant.name));
 }
 

@@ -4,9 +4,11 @@
 //! without one they are reported as skipped, by name, or fail where `DEMAND_NODE=1` says that there must be one.
 
 mod architecture;
+mod bad_input;
 mod example;
 mod git;
 mod harness;
 mod image;
 mod installation;
+mod main_job;
 mod support;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::discovery::{ApiGroup, Scope};
+use kube::discovery::Scope;
 use kube::{Api, Client};
 
 use crate::api::Environment;
@@ -64,7 +64,7 @@ async fn resource(client: &Client, group: &str, version: &str, kind: &str) -> Re
         Ok((resource, capabilities)) => Ok((resource, capabilities.scope)),
         Err(_) => {
             // The version may be served no more; any other shows the same object.
-            let group = ApiGroup::discover(client, group).await.map_err(|error| error.to_string())?;
+            let group = kube::discovery::group(client, group).await.map_err(|error| error.to_string())?;
             group
                 .recommended_kind(kind)
                 .map(|(resource, capabilities)| (resource, capabilities.scope))

@@ -146,7 +146,8 @@ impl Replica {
             .args(flags)
             .env("KUBECONFIG", kubeconfig(node, folder.path()))
             .env("HOME", folder.path())
-            .env("TMPDIR", folder.path());
+            .env("TMPDIR", folder.path())
+            .env("DRIFTLESS_DATA", folder.path().join("data"));
         let process = Process::start(&mut command, &log);
         wait_for_port(port, &log);
         Self {
@@ -247,7 +248,8 @@ fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
     path
 }
 
-/// What lets the agent act as `account` in `namespace`, as `driftless install --tenant` prints it.
+/// What a namespace with environments needs, as `driftless install --tenant` prints it: the account `deployer`, its rights,
+/// and the agent's right to act as it.
 pub fn grant_tenant(node: &Node, namespace: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
         .args(["install", "--namespace", NAMESPACE, "--tenant", namespace])

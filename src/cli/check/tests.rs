@@ -1,0 +1,153 @@
+use super::*;
+use crate::tree::MemoryFiles;
+
+const GOOD: &str = "\
+apiVersion: driftless.dev/v1alpha1
+kind: Repository
+metadata: {name: shop, namespace: shop}
+spec: {url: https://git.example.com/shop.git}
+---
+apiVersion: driftless.dev/v1alpha1
+kind: Environment
+metadata: {name: production, namespace: shop}
+spec:
+  repository: shop
+  follow:
+  - semver: '>=1.0.0'
+  path: overlays/production
+  namespace: shop
+  serviceAccount: deployer
+";
+const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+
+fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
+    let files = MemoryFiles::new(files.iter().copied());
+    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+    check(&files, &paths)
+}
+
+fn problems(files: &[(&str, &str)]) -> String {
+    let problems = checked(files, &[]).problems;
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+#[test]
+fn a_good_checkout_has_no_problem_and_its_paths_render() {
+    let files = [("environments.yaml", GOOD), ("overlays/production/a.yaml", MAP)];
+    let expected = Checked { objects: 2, paths: 1, rendered: 1, problems: Vec::new() };
+    assert_eq!(checked(&files, &[]), expected);
+}
+
+#[test]
+fn all_problems_are_listed_with_their_places() {
+    let environments = "\
+apiVersion: driftless.dev/v1alpha1
+kind: Environment
+metadata: {name: production, namespace: shop}
+spec:
+  repositroy: shop
+  follow:
+  - branches: [main]
+    semver: '>=1'
+  - semver: soon
+  - tags: ['a[']
+  - branches: main
+  path: overlays/none
+  drift: Repair
+  suspend: 'yes'
+  createNamespace: true
+  prune: {limit: 20}
+  health:
+    timeout: 5 minutes
+    checks: [{apiVersion: v1, kind: X, current: 'self.', fail: x}]
+  images: [{name: api, tag: '{version}'}]
+---
+apiVersion: driftless.dev/v1alpha1
+kind: Enviroment
+metadata: {name: a}
+---
+apiVersion: driftless.dev/v1
+kind: Environment
+---
+apiVersion: driftless.dev/v1alpha1
+kind: Repository
+metadata: {labels: {a: 1}}
+spec: {url: 'http://u:p@x/y', interval: 0s, webhook: {}}
+sepc: {}
+---
+apiVersion: driftless.dev/v1alpha1
+kind: Approval
+metadata: {name: a}
+spec: {environment: e, environmentUID: u, commit: abc, by: me, expires: tomorrow}
+";
+    let files = [("environments.yaml", environments), ("broken.yaml", "driftless.dev/: [\n"), ("other.yaml", ": [\n")];
+    insta::assert_snapshot!(problems(&files));
+}
+
+#[test]
+fn rules_are_told_once_the_schema_holds() {
+    let environments = "\
+apiVersion: driftless.dev/v1alpha1
+kind: Environment
+metadata: {name: production, namespace: shop}
+spec:
+  repository: shop
+  serviceAccount: deployer
+  follow:
+  - {branches: [main], semver: '>=1'}
+  - semver: soon
+  - tags: ['a[']
+  - branches: [main]
+  path: ../x
+  createNamespace: true
+  health:
+    checks: [{apiVersion: v1, kind: X, current: 'self.'}]
+  images: [{name: api, tag: '{tag}'}]
+---
+apiVersion: driftless.dev/v1alpha1
+kind: Repository
+metadata: {name: a}
+spec: {url: 'https://u:p@x/y', interval: 500ms}
+---
+apiVersion: driftless.dev/v1alpha1
+kind: Repository
+metadata: {name: b}
+spec: {url: 'ftp://x/y'}
+";
+    insta::assert_snapshot!(problems(&[("environments.yaml", environments)]));
+}
+
+#[test]
+fn a_patch_need_not_be_whole_but_its_fields_exist() {
+    let files = [
+        ("overlays/production/a.yaml", MAP),
+        ("environments.yaml", GOOD),
+        ("eu/kustomization.yaml", "resources: [../environments.yaml]\npatches: [{path: patch.yaml}]\n"),
+        ("eu/patch.yaml", "apiVersion: driftless.dev/v1alpha1\nkind: Environment\nmetadata: {name: production}\nspec: {supend: true}\n"),
+    ];
+    assert_eq!(problems(&files), "eu/patch.yaml:4: Environment production: spec: there is no field supend; did you mean suspend?\n");
+}
+
+#[test]
+fn a_path_that_does_not_render_is_told_with_its_file() {
+    let kustomization = "resources: [missing.yaml]\n";
+    let files = [("environments.yaml", GOOD), ("overlays/production/kustomization.yaml", kustomization)];
+    let told = problems(&files);
+    assert!(told.starts_with("overlays/production/kustomization.yaml"), "{told}");
+    assert!(problems(&[("environments.yaml", GOOD)]).contains("overlays/production"));
+    assert_eq!(checked(&files, &["."]).paths, 1);
+}
+
+/// The rules that only the API server knows by heart are told here in the same words.
+#[test]
+fn every_rule_of_the_definitions_is_checked_here() {
+    let rules = include_str!("rules.rs");
+    for definition in crate::api::definitions() {
+        let text = serde_json::to_value(definition).unwrap().to_string();
+        for message in text.split("\"message\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            if !message.contains("an Approval cannot be changed") {
+                assert!(rules.contains(message), "{message}");
+            }
+        }
+    }
+}
