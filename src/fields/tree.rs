@@ -182,16 +182,13 @@ pub fn steps(desired: &Value, fields: &Value, pointer: &[String]) -> Option<Vec<
     let (mut value, mut fields) = (Some(desired), Some(fields));
     let mut steps = Vec::new();
     for part in pointer {
-        let step = match value {
-            Some(Value::Array(list)) => {
-                let item = list.get(part.parse::<usize>().ok()?)?;
-                value = Some(item);
-                step_of(item, fields?).filter(|step| step.starts_with("k:"))?
-            }
-            _ => {
-                value = value.and_then(|value| value.get(part));
-                format!("f:{part}")
-            }
+        let step = if let Some(Value::Array(list)) = value {
+            let item = list.get(part.parse::<usize>().ok()?)?;
+            value = Some(item);
+            step_of(item, fields?).filter(|step| step.starts_with("k:"))?
+        } else {
+            value = value.and_then(|value| value.get(part));
+            format!("f:{part}")
         };
         fields = fields.and_then(|fields| fields.get(&step));
         steps.push(step);
