@@ -289,7 +289,7 @@ async fn lead(
     let config = SourceConfig {
         data: settings.data.clone(),
         allow_file: settings.allow_file,
-        limits: settings.limits.clone(),
+        limits: settings.limits,
     };
     let sources = Sources::new(cluster.clone(), events.clone(), metrics.clone(), config);
     let context = Arc::new(Context {
@@ -500,10 +500,7 @@ async fn keep(
     let wake = memory.wake.clone();
     let mut failures: u32 = 0;
     let mut asked: Option<String> = None;
-    loop {
-        let Some(environment) = context.environments.get(&reference) else {
-            break;
-        };
+    while let Some(environment) = context.environments.get(&reference) {
         let environment = memory.newest(environment);
         let sync = sync_requested(&*environment).map(str::to_owned);
         if sync != asked {
@@ -535,7 +532,7 @@ async fn keep(
         failures = if retry { failures.saturating_add(1) } else { 0 };
         let again = retry.then(|| {
             Instant::now()
-                + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_secs(300))
+                + Duration::from_secs(1 << (failures.min(9) - 1)).min(Duration::from_mins(5))
         });
         let due = [at, again].into_iter().flatten().min();
         tokio::select! {

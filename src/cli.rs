@@ -99,7 +99,9 @@ pub fn main() -> ExitCode {
 fn start(command: Command) -> anyhow::Result<Outcome> {
     // Two libraries speak TLS; both use this provider. That one is set already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(dispatch(command));
     // A blocking read (of an answer, or of Git) must not hold the end up.
     runtime.shutdown_background();

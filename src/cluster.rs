@@ -120,7 +120,7 @@ fn clients(mut config: Config) -> Result<(Client, Client), ClusterError> {
     config.read_timeout = Some(Duration::from_secs(30));
     let client = Client::try_from(config.clone()).map_err(failed)?;
     // Bookmarks come every minute: a watch that is silent for longer is dead.
-    config.read_timeout = Some(Duration::from_secs(240));
+    config.read_timeout = Some(Duration::from_mins(4));
     let watching = Client::try_from(config).map_err(failed)?;
     Ok((client, watching))
 }

@@ -24,14 +24,16 @@ use crate::tree::{Files, join};
 
 /// Check a local checkout: the objects of our kinds in it, and that what Environments name renders
 #[derive(Args, Debug)]
-#[command(after_help = "Without --path, the paths that the Environments in it name are rendered: they are taken to be paths of this \
+#[command(
+    after_help = "Without --path, the paths that the Environments in it name are rendered: they are taken to be paths of this \
 checkout.
 
 Examples:
   driftless check .
   driftless check . --path overlays/staging --path overlays/production
 
-Exit codes: 0 nothing is wrong; 2 something is.")]
+Exit codes: 0 nothing is wrong; 2 something is."
+)]
 pub struct Arguments {
     /// The root of the checkout
     #[arg(default_value = ".")]
@@ -52,7 +54,11 @@ struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, message } = self;
+        let Self {
+            file,
+            line,
+            message,
+        } = self;
         match (file.is_empty(), line) {
             (true, _) => f.write_str(message),
             (false, 0) => write!(f, "{file}: {message}"),
@@ -72,13 +78,23 @@ struct Checked {
 
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     let folder = Folder::new(&arguments.dir)?;
-    let Checked { objects, paths, rendered, problems } = check(&folder, &arguments.path);
+    let Checked {
+        objects,
+        paths,
+        rendered,
+        problems,
+    } = check(&folder, &arguments.path);
     for problem in &problems {
         writeln!(out, "{} {problem}", styled("✗", BAD))?;
     }
     if problems.is_empty() {
         let ok = styled("✓", GOOD);
-        writeln!(out, "{ok} {}, {} {rendered} objects", plural(objects, "object of Driftless", "objects of Driftless"), plural(paths, "path renders", "paths render"))?;
+        writeln!(
+            out,
+            "{ok} {}, {} {rendered} objects",
+            plural(objects, "object of Driftless", "objects of Driftless"),
+            plural(paths, "path renders", "paths render")
+        )?;
         return Ok(Outcome::Done);
     }
     writeln!(out, "{}", plural(problems.len(), "problem", "problems"))?;
@@ -98,18 +114,24 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
         checked.objects += 1;
         let mut problems = schema::validate(object);
         problems.extend(rules::validate(object));
-        checked.problems.extend(problems.into_iter().map(|(line, message)| Problem {
-            file: object.file.clone(),
-            line,
-            message: format!("{}: {message}", object.title()),
-        }));
+        checked
+            .problems
+            .extend(problems.into_iter().map(|(line, message)| Problem {
+                file: object.file.clone(),
+                line,
+                message: format!("{}: {message}", object.title()),
+            }));
         if asked.is_empty() && object.kind == "Environment" && !object.partial {
             paths.extend(object.path());
         }
     }
     for path in &paths {
         match join("", path) {
-            None => checked.problems.push(Problem { file: String::new(), line: 0, message: format!("the path {path:?} leaves the checkout") }),
+            None => checked.problems.push(Problem {
+                file: String::new(),
+                line: 0,
+                message: format!("the path {path:?} leaves the checkout"),
+            }),
             Some(path) => renders(files, &path, &mut checked),
         }
     }
@@ -122,14 +144,21 @@ fn renders(files: &dyn Files, path: &str, checked: &mut Checked) {
     checked.paths += 1;
     match render(files, path, &BuildOptions::default()) {
         Ok(rendered) => checked.rendered += rendered.resources.len(),
-        Err(errors) => checked.problems.extend(errors.0.into_iter().map(|error| Problem {
-            file: error.file.clone().unwrap_or_default(),
-            line: error.line,
-            message: {
-                // The place stands in front already.
-                let bare = crate::kustomize::BuildError { file: None, line: 0, column: 0, ..error };
-                bare.to_string()
-            },
-        })),
+        Err(errors) => checked
+            .problems
+            .extend(errors.0.into_iter().map(|error| Problem {
+                file: error.file.clone().unwrap_or_default(),
+                line: error.line,
+                message: {
+                    // The place stands in front already.
+                    let bare = crate::kustomize::BuildError {
+                        file: None,
+                        line: 0,
+                        column: 0,
+                        ..error
+                    };
+                    bare.to_string()
+                },
+            })),
     }
 }

@@ -38,13 +38,15 @@ impl Server {
             ..KubeConfigOptions::default()
         };
         if let Some(file) = &self.kubeconfig {
-            let read = Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let read = Kubeconfig::read_from(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
             return Config::from_custom_kubeconfig(read, &options)
                 .await
                 .with_context(|| format!("cannot use {}", file.display()));
         }
         let from_files = Config::from_kubeconfig(&options).await;
-        let asked = self.context.is_some() || std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
+        let asked = self.context.is_some()
+            || std::env::var_os("KUBECONFIG").is_some_and(|files| !files.is_empty());
         match from_files {
             Ok(config) => Ok(config),
             Err(error) if asked => Err(error).context("cannot use the kubeconfig"),
@@ -59,7 +61,10 @@ impl Target {
     /// A client, and the namespace that is meant.
     pub async fn connect(&self) -> Result<(Client, String)> {
         let config = self.server.config().await?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = self
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).context("cannot set up the connection")?;
         Ok((client, namespace))
     }

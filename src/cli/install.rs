@@ -1,5 +1,8 @@
 //! `driftless install`: the files of `deploy/`, with the names that were asked for. Must not know a cluster.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -44,7 +47,12 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMESPACE", conflicts_with_all = ["image", "replicas", "repository"])]
     tenant: Option<String>,
     /// The tenant's service account
-    #[arg(long, value_name = "NAME", default_value = "deployer", requires = "tenant")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "deployer",
+        requires = "tenant"
+    )]
     service_account: String,
     /// As well: a root environment from this repository, which may hold everything else
     #[arg(long, value_name = "URL", requires = "path")]
@@ -58,11 +66,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
-    let documents = match (&arguments.tenant, &arguments.image) {
+    output::text(out, &documents(arguments).join("---\n"))
+}
+
+fn documents(arguments: &Arguments) -> Vec<String> {
+    match (&arguments.tenant, &arguments.image) {
         (Some(tenant), _) => self::tenant(tenant, &arguments.service_account, &arguments.namespace),
         (None, image) => installation(arguments, image.as_deref().unwrap_or_default()),
-    };
-    output::text(out, &documents.join("---\n"))
+    }
 }
 
 fn installation(arguments: &Arguments, image: &str) -> Vec<String> {
@@ -71,7 +82,8 @@ fn installation(arguments: &Arguments, image: &str) -> Vec<String> {
     documents.extend(crds::files().into_iter().map(|(_, yaml)| yaml));
     documents.extend(others.iter().map(|file| (*file).to_owned()));
     for document in &mut documents {
-        *document = in_namespace(document, &arguments.namespace).replace(IMAGE, &format!("image: {image}\n"));
+        *document = in_namespace(document, &arguments.namespace)
+            .replace(IMAGE, &format!("image: {image}\n"));
         if let Some(replicas) = arguments.replicas {
             *document = document.replace("  replicas: 2\n", &format!("  replicas: {replicas}\n"));
         }
@@ -84,8 +96,14 @@ fn installation(arguments: &Arguments, image: &str) -> Vec<String> {
 
 fn in_namespace(document: &str, namespace: &str) -> String {
     document
-        .replace(&format!("namespace: {NAMESPACE}\n"), &format!("namespace: {namespace}\n"))
-        .replace(&format!("name: {NAMESPACE}\n"), &format!("name: {namespace}\n"))
+        .replace(
+            &format!("namespace: {NAMESPACE}\n"),
+            &format!("namespace: {namespace}\n"),
+        )
+        .replace(
+            &format!("name: {NAMESPACE}\n"),
+            &format!("name: {namespace}\n"),
+        )
 }
 
 /// A service account, its rights in its own namespace, and the agent's right to act as exactly that account.
@@ -122,7 +140,9 @@ subjects:
         impersonation.push('\n');
         match line {
             "metadata:" => impersonation.push_str(&format!("  namespace: {tenant}\n")),
-            "  resources: [serviceaccounts]" => impersonation.push_str(&format!("  resourceNames: [{account}]\n")),
+            "  resources: [serviceaccounts]" => {
+                impersonation.push_str(&format!("  resourceNames: [{account}]\n"))
+            }
             _ => {}
         }
     }

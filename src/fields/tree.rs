@@ -268,7 +268,10 @@ fn said<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
         (Value::Array(list), ("k", _)) => list
             .iter()
             .find(|item| item.as_object().is_some_and(|item| is_key_of(step, item))),
-        (Value::Array(list), ("v", scalar)) => list.iter().find(|item| item.to_string() == scalar),
+        (Value::Array(list), ("v", scalar)) => {
+            let scalar: Value = serde_json::from_str(scalar).ok()?;
+            list.iter().find(|item| **item == scalar)
+        }
         (Value::Array(list), ("i", index)) => list.get(index.parse::<usize>().ok()?),
         _ => None,
     }

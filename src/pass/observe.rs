@@ -148,15 +148,13 @@ fn forget_dead_owner(pass: &Pass<'_>, object: &mut Object) {
             &environment.name_any(),
         ) == owner
     });
-    if !lives
-        && let Some(labels) = object
-            .0
-            .get_mut("metadata")
-            .and_then(|metadata| metadata.get_mut("labels"))
-    {
-        if let Some(labels) = labels.as_object_mut() {
-            labels.remove(ENVIRONMENT_LABEL);
-        }
+    let labels = object
+        .0
+        .get_mut("metadata")
+        .and_then(|metadata| metadata.get_mut("labels"))
+        .and_then(serde_json::Value::as_object_mut);
+    if let Some(labels) = labels.filter(|_| !lives) {
+        labels.remove(ENVIRONMENT_LABEL);
     }
 }
 

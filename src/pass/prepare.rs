@@ -28,7 +28,7 @@ pub(super) enum Prepared {
     /// What is kept already.
     Same,
     /// The wanted revision, with its objects.
-    Wanted(Running, Wanted),
+    Wanted(Box<(Running, Wanted)>),
     /// The wanted one is not to be had; the problem is told. The one before it is kept.
     Before(Option<Snapshot>),
 }
@@ -65,7 +65,7 @@ pub(super) async fn prepare(
         matches!(result, Ok((_, true)) | Err(_)),
     );
     match result {
-        Ok((desired, _)) => Prepared::Wanted(Running { revision, desired }, wanted),
+        Ok((desired, _)) => Prepared::Wanted(Box::new((Running { revision, desired }, wanted))),
         Err(failure) => {
             tell(pass, &revision, failure);
             Prepared::Before(Some(wanted.snapshot))

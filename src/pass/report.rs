@@ -167,13 +167,13 @@ async fn tell(
             ("True", _) => {
                 events
                     .normal(pass.environment, &ready.reason, "Reconcile", &ready.message)
-                    .await
+                    .await;
             }
             (_, "Progressing" | "RepositoryPending" | "Suspended") => {}
             _ => {
                 events
                     .warning(pass.environment, &ready.reason, "Reconcile", &ready.message)
-                    .await
+                    .await;
             }
         }
     }

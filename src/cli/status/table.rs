@@ -23,7 +23,10 @@ pub(super) fn text(environments: &[Environment], namespaces: bool, now: Timestam
             environment.name_any(),
             state(find_condition(&status.conditions, "Ready")),
             state(find_condition(&status.conditions, "Healthy")),
-            status.revision.as_ref().map_or_else(|| "-".to_owned(), revision),
+            status
+                .revision
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), revision),
             environment
                 .metadata
                 .creation_timestamp
@@ -49,7 +52,10 @@ fn message(environment: &Environment, status: &EnvironmentStatus) -> String {
         text.push('…');
     }
     if is_behind(environment, status) {
-        text = format!("{} {text}", styled("(before the last change of its spec)", DIM));
+        text = format!(
+            "{} {text}",
+            styled("(before the last change of its spec)", DIM)
+        );
     }
     text
 }
