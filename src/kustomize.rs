@@ -87,7 +87,7 @@ impl Default for Limits {
         Self {
             files: 100_000,
             bytes: 256 << 20,
-            nodes: 50_000_000,
+            nodes: 10_000_000,
             depth: 100,
             layers: 250,
         }
