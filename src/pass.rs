@@ -74,6 +74,8 @@ pub struct Memory {
     generation: Option<i64>,
     /// The hash whose dry run was passed, or that was recorded before.
     admitted: Option<String>,
+    /// When a damaged mirror was last asked to be made anew.
+    mended_at: Option<Instant>,
     /// Why a revision was refused, so that it is not tried again at every event.
     refused: Option<admit::Refused>,
     applied: BTreeMap<Id, Applied>,
@@ -138,6 +140,7 @@ impl Memory {
             running: None,
             generation: None,
             admitted: status.hash,
+            mended_at: None,
             refused: None,
             applied: BTreeMap::new(),
             health: BTreeMap::new(),

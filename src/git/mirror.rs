@@ -91,6 +91,11 @@ impl Mirror {
         !self.0.damaged.load(Ordering::Relaxed) && self.state().fetched == *wanted
     }
 
+    /// Whether something was found missing: the next fetch makes it anew.
+    pub fn is_damaged(&self) -> bool {
+        self.0.damaged.load(Ordering::Relaxed)
+    }
+
     /// Lists and fetches in one conversation; at rest it is an `ls-remote`. Returns the refs, which the mirror then has.
     /// On any error the mirror stays as it was; history that was rewritten is followed.
     pub fn update(&self, remote: &Remote, cancel: &AtomicBool) -> Result<RemoteRefs, GitError> {

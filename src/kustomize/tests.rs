@@ -137,7 +137,7 @@ fn every_problem_is_reported_with_its_place_and_the_way_there() {
     let errors = refused(&list, "top");
     assert!(
         errors.starts_with(
-            "top/a.yaml:4: missing metadata.name in the object of kind ConfigMap\ntop/b.yaml:1:"
+            "top/a.yaml:4:1: missing metadata.name in the object of kind ConfigMap\ntop/b.yaml:1:"
         ),
         "{errors}"
     );

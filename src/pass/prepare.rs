@@ -1,6 +1,7 @@
 //! tree, render, desired: from a commit to the objects that it wants.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::wanted::Wanted;
 use super::{Memory, Pass, Running};
@@ -40,7 +41,10 @@ pub(super) async fn prepare(
 ) -> Prepared {
     let wanted = match wanted {
         Ok(wanted) => wanted,
-        Err(snapshot) => return Prepared::Before(snapshot),
+        Err(snapshot) => {
+            mend(pass, memory, snapshot.as_ref());
+            return Prepared::Before(snapshot);
+        }
     };
     let revision = wanted.revision();
     if let Some(running) = &memory.running
@@ -68,9 +72,26 @@ pub(super) async fn prepare(
         Ok((desired, _)) => Prepared::Wanted(Box::new((Running { revision, desired }, wanted))),
         Err(failure) => {
             tell(pass, &revision, failure);
+            mend(pass, memory, Some(&wanted.snapshot));
             Prepared::Before(Some(wanted.snapshot))
         }
     }
+}
+
+/// So long a mirror that was just made anew is left alone, if it is damaged again: then the disk is.
+const MEND_EVERY: Duration = Duration::from_secs(30);
+
+/// Has a mirror that lost something fetched anew: it is only a cache, and nobody else would notice.
+fn mend(pass: &mut Pass<'_>, memory: &mut Memory, snapshot: Option<&Snapshot>) {
+    if !snapshot.is_some_and(|snapshot| snapshot.mirror.is_damaged()) {
+        return;
+    }
+    let now = Instant::now();
+    if memory.mended_at.is_none_or(|at| now.duration_since(at) >= MEND_EVERY) {
+        memory.mended_at = Some(now);
+        pass.context.sources.look(&pass.repository());
+    }
+    pass.due(now + MEND_EVERY);
 }
 
 /// Tells the repository what its change cost here, once.

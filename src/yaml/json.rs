@@ -3,9 +3,9 @@
 use base64::Engine;
 use serde_json::{Map, Number, Value};
 
+use super::number::json_float_text;
 use super::resolve::{Scalar, resolve};
 use super::tree::{Kind, Node, NodeId, Place, Tag, Tree};
-use super::writer::json_float_text;
 
 /// Why a node has no JSON value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -93,19 +93,23 @@ struct Course {
 
 impl Course {
     async fn begin(world: &World, case: Case) -> Result<Self, String> {
-        let result = async {
-            let place = Place::new(world, case.front).await?;
+        let at = |error: String| format!("{}: at first: {error}", case.name);
+        let place = Place::new(world, case.front).await.map_err(at)?;
+        let applied = async {
             place.ready(NAME, &place.good).await?;
             let before = place.objects().await?;
             if before.len() == OBJECTS {
-                Ok((place, before))
+                Ok(before)
             } else {
                 Err(format!("{} objects are applied, not {OBJECTS}: {before:#?}", before.len()))
             }
         };
-        match result.await {
-            Ok((place, before)) => Ok(Self { case, place, before, failed: None }),
-            Err(error) => Err(format!("{}: at first: {error}", case.name)),
+        match applied.await {
+            Ok(before) => Ok(Self { case, place, before, failed: None }),
+            Err(error) => {
+                place.leave().await;
+                Err(at(error))
+            }
         }
     }
 

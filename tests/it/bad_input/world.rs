@@ -50,10 +50,10 @@ impl World {
         Self { data, node, client, agent, server: GitServer::https(), witness, said: String::new(), metrics: String::new() }
     }
 
-    /// A name that no other case of this run has.
+    /// A name that no other case has, also of another run on the same node.
     pub fn unique(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        format!("bad-{}", COUNT.fetch_add(1, Ordering::Relaxed))
+        format!("bad-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Ends the agent as a pod ends, and starts it again: all that it remembered is gone.
