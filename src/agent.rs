@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Approval, Environment, Repository};
 use crate::cluster::scalers::Scalers;
-use crate::cluster::{Cluster, Events, Leadership, Lease, PodWatches, Tracker};
+use crate::cluster::{
+    Cluster, Events, Leadership, Lease, PodWatches, Tracker, watch_backoff,
+};
 use crate::fields::HandTools;
 use crate::git::Limits;
 use crate::metrics::Metrics;
@@ -234,7 +236,7 @@ fn follow<K>(
         + 'static,
 {
     let api: Api<K> = Api::all(cluster.watching());
-    let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
+    let events = watcher(api, watcher::Config::default().timeout(3600)).backoff(watch_backoff());
     let (changes, stop) = (changes.clone(), stop.clone());
     tokio::spawn(async move {
         let mut writer = writer;

@@ -47,7 +47,9 @@ enum Command {
     Status(status::Arguments),
     Sync(sync::Arguments),
     Approve(approve::Arguments),
+    /// Leave an environment as it is: nothing is applied, repaired or deleted
     Suspend(suspend::Arguments),
+    /// Keep a suspended environment again
     Resume(suspend::Arguments),
     Check(check::Arguments),
     Diff(diff::Arguments),
@@ -99,7 +101,9 @@ pub fn main() -> ExitCode {
 fn start(command: Command) -> anyhow::Result<Outcome> {
     // Two libraries speak TLS; both use this provider. That one is set already is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(dispatch(command));
     // A blocking read (of an answer, or of Git) must not hold the end up.
     runtime.shutdown_background();

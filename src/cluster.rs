@@ -27,7 +27,7 @@ pub use lease::{Leadership, Lease};
 pub use object::{DryRun, Identity};
 pub use pods::{PodWatch, PodWatches};
 pub use record::Events;
-pub use watch::{Seen, Tracker};
+pub use watch::{Seen, Tracker, watch_backoff};
 
 use crate::desired::Kinds;
 

@@ -33,50 +33,101 @@ pub struct Arguments {
     #[arg(long, env = "DRIFTLESS_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
     /// Where the mirrors of the repositories lie; they can be lost at any time [default: a folder in the user's cache]
-    #[arg(long, value_name = "DIR", env = "DRIFTLESS_CACHE_DIR")]
-    pub cache_dir: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", env = "DRIFTLESS_DATA")]
+    pub data: Option<PathBuf>,
     /// Take repositories from file:// URLs: whoever may write a Repository then reads what the agent can
     #[arg(long, env = "DRIFTLESS_ALLOW_FILE_REPOSITORIES")]
     pub allow_file_repositories: bool,
 
     /// How long a Git server may take to answer a connection
-    #[arg(long, value_name = "TIME", env = "DRIFTLESS_GIT_CONNECT_TIMEOUT", default_value = "10s")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "DRIFTLESS_GIT_CONNECT_TIMEOUT",
+        default_value = "10s"
+    )]
     pub git_connect_timeout: HumanDuration,
     /// How long a Git server may send nothing
-    #[arg(long, value_name = "TIME", env = "DRIFTLESS_GIT_IDLE_TIMEOUT", default_value = "15s")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "DRIFTLESS_GIT_IDLE_TIMEOUT",
+        default_value = "15s"
+    )]
     pub git_idle_timeout: HumanDuration,
     /// How long one listing or fetch may take
-    #[arg(long, value_name = "TIME", env = "DRIFTLESS_GIT_TIMEOUT", default_value = "2m")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "DRIFTLESS_GIT_TIMEOUT",
+        default_value = "2m"
+    )]
     pub git_timeout: HumanDuration,
     /// The largest pack that is fetched at once
-    #[arg(long, value_name = "SIZE", env = "DRIFTLESS_GIT_MAX_PACK", default_value = "256MiB")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "DRIFTLESS_GIT_MAX_PACK",
+        default_value = "256MiB"
+    )]
     pub git_max_pack: Bytes,
     /// The largest list of refs
-    #[arg(long, value_name = "SIZE", env = "DRIFTLESS_GIT_MAX_REFS", default_value = "64MiB")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "DRIFTLESS_GIT_MAX_REFS",
+        default_value = "64MiB"
+    )]
     pub git_max_refs: Bytes,
 
     /// Environments that are rendered at once [default: one per processor]
     #[arg(long, value_name = "N", env = "DRIFTLESS_PARALLEL_RENDERS")]
     pub parallel_renders: Option<usize>,
     /// Requests to the API server that one environment makes at once
-    #[arg(long, value_name = "N", env = "DRIFTLESS_PARALLEL_REQUESTS", default_value_t = 16)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "DRIFTLESS_PARALLEL_REQUESTS",
+        default_value_t = 16
+    )]
     pub parallel_requests: usize,
     /// Files and folders of a repository that one environment may read
-    #[arg(long, value_name = "N", env = "DRIFTLESS_MAX_FILES", default_value_t = 20_000)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "DRIFTLESS_MAX_FILES",
+        default_value_t = 20_000
+    )]
     pub max_files: usize,
     /// Field managers of hand tools, as globs: what they add to an object is removed, what others add is told
-    #[arg(long, value_name = "GLOBS", env = "DRIFTLESS_HAND_TOOLS", default_value = "kubectl*", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "GLOBS",
+        env = "DRIFTLESS_HAND_TOOLS",
+        default_value = "kubectl*",
+        value_delimiter = ','
+    )]
     pub hand_tools: Vec<String>,
 
     /// Connections to the server at once; more wait
-    #[arg(long, value_name = "N", env = "DRIFTLESS_MAX_CONNECTIONS", default_value_t = 256)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "DRIFTLESS_MAX_CONNECTIONS",
+        default_value_t = 256
+    )]
     pub max_connections: usize,
 
     /// How log lines look
     #[arg(long, value_enum, env = "DRIFTLESS_LOG_FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
     /// What is logged: error, warn, info, debug or trace, or MODULE=LEVEL separated by commas
-    #[arg(long, value_name = "FILTER", env = "DRIFTLESS_LOG", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "DRIFTLESS_LOG",
+        default_value = "info"
+    )]
     pub log: String,
 }
 
@@ -95,7 +146,7 @@ impl Run {
             namespace,
             identity,
             listen,
-            cache_dir,
+            data,
             allow_file_repositories,
             git_connect_timeout,
             git_idle_timeout,
@@ -110,7 +161,8 @@ impl Run {
             log_format: _,
             log: _,
         } = arguments;
-        let parallel_renders = parallel_renders.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
+        let parallel_renders = parallel_renders
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
         for (flag, number) in [
             ("--parallel-renders", parallel_renders),
             ("--parallel-requests", parallel_requests),
@@ -123,7 +175,7 @@ impl Run {
             settings: Settings {
                 namespace: namespace.unwrap_or_else(|| pod_namespace(Path::new(POD_NAMESPACE))),
                 holder: identity.unwrap_or_else(holder),
-                data: cache_dir.map_or_else(default_cache, Ok)?,
+                data: data.map_or_else(default_cache, Ok)?,
                 allow_file: allow_file_repositories,
                 limits: git::Limits {
                     connect: git_connect_timeout.0,
@@ -166,11 +218,17 @@ fn holder() -> String {
 }
 
 fn default_cache() -> Result<PathBuf> {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let cache = from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache")));
     cache
         .map(|cache| cache.join("driftless").join("mirrors"))
-        .context("there is no home directory for the mirrors of the repositories; say where with --cache-dir")
+        .context(
+            "there is no home directory for the mirrors of the repositories; say where with --data",
+        )
 }
 
 /// A number of bytes, as people write it: `512`, `64KiB`, `256MiB`, `1GiB`.
@@ -181,7 +239,9 @@ impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let shift = match unit.trim() {
             "" | "B" => 0,
@@ -190,7 +250,9 @@ impl FromStr for Bytes {
             "GiB" | "Gi" => 30,
             other => return Err(format!("{other:?} is no unit; write KiB, MiB or GiB")),
         };
-        let number: u64 = number.parse().map_err(|_| "not a number of bytes".to_owned())?;
+        let number: u64 = number
+            .parse()
+            .map_err(|_| "not a number of bytes".to_owned())?;
         let bytes = number.checked_mul(1 << shift).ok_or("too large")?;
         Ok(Self(bytes))
     }
@@ -216,22 +278,41 @@ mod tests {
     #[test]
     fn every_flag_arrives() {
         let run = run(&[
-            "--namespace=gitops", "--identity=one", "--listen=127.0.0.1:9", "--cache-dir=/c",
-            "--allow-file-repositories", "--git-connect-timeout=1s", "--git-idle-timeout=2s",
-            "--git-timeout=3s", "--git-max-pack=4KiB", "--git-max-refs=5", "--parallel-renders=6",
-            "--parallel-requests=7", "--max-files=8", "--hand-tools=kubectl*,k9s",
+            "--namespace=gitops",
+            "--identity=one",
+            "--listen=127.0.0.1:9",
+            "--data=/c",
+            "--allow-file-repositories",
+            "--git-connect-timeout=1s",
+            "--git-idle-timeout=2s",
+            "--git-timeout=3s",
+            "--git-max-pack=4KiB",
+            "--git-max-refs=5",
+            "--parallel-renders=6",
+            "--parallel-requests=7",
+            "--max-files=8",
+            "--hand-tools=kubectl*,k9s",
             "--max-connections=10",
         ])
         .unwrap();
         let settings = &run.settings;
-        assert_eq!((settings.namespace.as_str(), settings.holder.as_str()), ("gitops", "one"));
+        assert_eq!(
+            (settings.namespace.as_str(), settings.holder.as_str()),
+            ("gitops", "one")
+        );
         assert_eq!(run.listen.to_string(), "127.0.0.1:9");
         assert_eq!(settings.data, Path::new("/c"));
         assert!(settings.allow_file);
         let limits = &settings.limits;
-        assert_eq!([limits.connect, limits.idle, limits.total].map(|time| time.as_secs()), [1, 2, 3]);
+        assert_eq!(
+            [limits.connect, limits.idle, limits.total].map(|time| time.as_secs()),
+            [1, 2, 3]
+        );
         assert_eq!((limits.pack, limits.refs), (4096, 5));
-        assert_eq!((settings.renders, settings.parallel, settings.file_limit), (6, 7, 8));
+        assert_eq!(
+            (settings.renders, settings.parallel, settings.file_limit),
+            (6, 7, 8)
+        );
         assert!(settings.hand_tools.is("k9s") && !settings.hand_tools.is("helm"));
         assert_eq!(run.server.connections, 10);
     }
@@ -239,8 +320,14 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for words in [
-            ["--parallel-renders=0"], ["--max-files=-1"], ["--git-max-pack=1TB"], ["--git-timeout=soon"],
-            ["--listen=8080"], ["--hand-tools=a["], ["--log-format=xml"], ["--git-max-pack=99999999999GiB"],
+            ["--parallel-renders=0"],
+            ["--max-files=-1"],
+            ["--git-max-pack=1TB"],
+            ["--git-timeout=soon"],
+            ["--listen=8080"],
+            ["--hand-tools=a["],
+            ["--log-format=xml"],
+            ["--git-max-pack=99999999999GiB"],
         ] {
             assert!(run(&words).is_err(), "{words:?}");
         }

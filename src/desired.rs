@@ -195,6 +195,9 @@ fn one(source: Source, scope: &Scope) -> Result<DesiredObject, Vec<Problem>> {
             return Err(problems);
         }
     };
+    if object.api_version().is_empty() || object.kind().is_empty() {
+        return Err(problems);
+    }
     match scope.kinds.get(object.group(), object.kind()) {
         None => problems.push(problem(
             format!(

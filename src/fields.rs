@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub use path::human;
-pub use tree::{missing, pointer_tree};
+pub use tree::{missing, pointer_tree, step_tree, steps};
 
 use crate::object::{FIELD_MANAGER, Object};
 
@@ -73,6 +73,67 @@ pub fn own_fields(object: &Object) -> Option<&Value> {
     entries(object).find(|entry| is_own(entry))?.get("fieldsV1")
 }
 
+/// The value of `object` at a path of steps (`f:spec`, `k:{"name":"api"}`).
+pub fn value_at(object: &Object, path: &[String]) -> Option<Value> {
+    let (first, rest) = path.split_first()?;
+    let value = object.0.get(first.strip_prefix("f:")?)?;
+    tree::value_at(value, rest).cloned()
+}
+
+/// Puts a value at a path of steps; false where it leads through a list whose items have no keys.
+pub fn put(object: &mut Object, path: &[String], new: Value) -> bool {
+    let Some((name, rest)) = path
+        .split_first()
+        .and_then(|(first, rest)| Some((first.strip_prefix("f:")?, rest)))
+    else {
+        return false;
+    };
+    tree::put(
+        object.0.entry(name.to_owned()).or_insert(Value::Null),
+        rest,
+        new,
+    )
+}
+
+/// Whether `fields` has this path of steps.
+pub fn has(fields: &Value, path: &[String]) -> bool {
+    tree::has(fields, path)
+}
+
+/// Whether somebody who is neither a hand tool nor Kubernetes itself owns a field that `wanted` sets.
+pub fn is_claimed(object: &Object, wanted: &Object, hand: &HandTools) -> bool {
+    let wanted = Value::Object(wanted.0.clone());
+    entries(object).any(|entry| {
+        let manager = text(entry, "manager");
+        text(entry, "subresource") != "status"
+            && manager != FIELD_MANAGER
+            && !CONTROLLERS.contains(&manager)
+            && !hand.is(manager)
+            && entry
+                .get("fieldsV1")
+                .is_some_and(|fields| tree::claims(fields, &wanted))
+    })
+}
+
+/// The fields of a hand tool's entry that can become ours, and those that cannot: of another version of the kind only
+/// the metadata means the same.
+fn takeable(object: &Object, entry: &Value) -> (Value, Value) {
+    let fields = entry.get("fieldsV1").cloned().unwrap_or_else(|| json!({}));
+    let own = entries(object)
+        .find(|entry| is_own(entry))
+        .map_or(object.api_version(), |own| text(own, "apiVersion"));
+    let version = text(entry, "apiVersion");
+    if version.is_empty() || own.is_empty() || version == own {
+        return (fields, json!({}));
+    }
+    let mut rest = fields;
+    let metadata = rest
+        .as_object_mut()
+        .and_then(|rest| rest.remove("f:metadata"));
+    let metadata = metadata.map_or_else(|| json!({}), |metadata| json!({"f:metadata": metadata}));
+    (metadata, rest)
+}
+
 /// The fingerprint of our own Apply entry, time and fields: another one says that somebody changed what Git decides.
 pub fn fingerprint(object: &Object) -> Option<String> {
     let entry = entries(object).find(|entry| is_own(entry))?;
@@ -88,7 +149,9 @@ pub fn fingerprint(object: &Object) -> Option<String> {
 /// Whether our own Apply entry was written since it had this fingerprint, or is gone. What others take from it leaves its time
 /// as it is.
 pub fn is_rewritten(object: &Object, fingerprint: &str) -> bool {
-    let time = entries(object).find(|entry| is_own(entry)).map(|entry| text(entry, "time"));
+    let time = entries(object)
+        .find(|entry| is_own(entry))
+        .map(|entry| text(entry, "time"));
     time.is_none() || time != fingerprint.split_once(' ').map(|(time, _)| time)
 }
 
@@ -137,24 +200,27 @@ pub fn additions(object: &Object, desired: &Object, hand: &HandTools, exempt: &V
     let wanted = Value::Object(desired.0.clone());
     for entry in entries(object).filter(|entry| !is_own(entry)) {
         let manager = text(entry, "manager");
-        if text(entry, "subresource") == "status" || CONTROLLERS.contains(&manager) {
+        if text(entry, "subresource") == "status"
+            || manager == FIELD_MANAGER
+            || CONTROLLERS.contains(&manager)
+        {
             continue;
         }
-        let added = tree::added(
-            entry.get("fieldsV1").unwrap_or(&nothing),
-            own,
-            &wanted,
-            exempt,
-        );
-        if added.is_empty() {
-            continue;
-        }
-        let list = if hand.is(manager) {
-            &mut additions.taken
+        let (taken, foreign) = if hand.is(manager) {
+            takeable(object, entry)
         } else {
-            &mut additions.foreign
+            let fields = entry.get("fieldsV1").unwrap_or(&nothing);
+            (json!({}), fields.clone())
         };
-        list.push((manager.to_owned(), added));
+        for (fields, list) in [
+            (taken, &mut additions.taken),
+            (foreign, &mut additions.foreign),
+        ] {
+            let added = tree::added(&fields, own, &wanted, exempt);
+            if !added.is_empty() {
+                list.push((manager.to_owned(), added));
+            }
+        }
     }
     additions
 }
@@ -166,12 +232,13 @@ pub fn take_over(object: &Object, hand: &HandTools, exempt: &Value) -> Option<Va
     let mut result: Vec<Value> = Vec::new();
     let mut taken = false;
     for entry in entries(object).filter(|entry| !is_own(entry)) {
-        let fields = entry.get("fieldsV1").cloned().unwrap_or_else(|| json!({}));
         if !hand.is(text(entry, "manager")) || text(entry, "subresource") == "status" {
             result.push(entry.clone());
             continue;
         }
-        let (kept, given) = tree::split(&fields, exempt);
+        let (fields, rest) = takeable(object, entry);
+        let (mut kept, given) = tree::split(&fields, exempt);
+        tree::merge(&mut kept, &rest);
         if given.as_object().is_none_or(Map::is_empty) {
             result.push(entry.clone());
             continue;

@@ -18,6 +18,7 @@ mod remote;
 mod ssh;
 mod text;
 mod tls;
+mod transport;
 mod url;
 mod version;
 

@@ -10,17 +10,21 @@ mod fieldspec;
 mod generate;
 mod hash;
 mod id;
+mod images;
 mod jsonpatch;
 mod kustomization;
 mod loader;
 mod merge;
 mod nameref;
+mod namespace;
 mod node;
 mod patches;
+mod path;
 mod plugins;
 mod provenance;
 mod replace;
 mod resource;
+mod resources;
 mod schema;
 mod selector;
 mod sort;
@@ -83,8 +87,7 @@ impl Default for Limits {
         Self {
             files: 100_000,
             bytes: 256 << 20,
-            // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
-            nodes: 2_000_000,
+            nodes: 10_000_000,
             depth: 100,
             layers: 250,
         }

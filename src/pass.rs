@@ -120,7 +120,7 @@ pub struct Next {
 }
 
 /// How long after a full apply the next is due.
-const REAPPLY_EVERY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const REAPPLY_EVERY: std::time::Duration = std::time::Duration::from_hours(24);
 
 impl Memory {
     /// Of an environment of the cluster with this UID.

@@ -14,7 +14,7 @@ pub use answer::{DryRunOutcome, Verdict, after_dry_run, classify};
 use crate::api::Drift;
 use crate::desired::{Desired, Owner, Wave};
 use crate::drift::Damper;
-use crate::fields::HandTools;
+use crate::fields::{HandTools, own_fields};
 use crate::inventory::{Entry, Inventory};
 use crate::object::{ENVIRONMENT_LABEL, Id, Object, PRUNE_ANNOTATION};
 
@@ -240,7 +240,7 @@ impl Departed {
             LiveState::Present(object) => (
                 object.uid().map(str::to_owned),
                 object.annotation(PRUNE_ANNOTATION) == Some("never"),
-                object.label(ENVIRONMENT_LABEL) == Some(owner.id.as_str()),
+                object.label(ENVIRONMENT_LABEL) == Some(owner.id.as_str()) && !is_copy(object),
             ),
             _ => (None, false, false),
         };
@@ -253,6 +253,11 @@ impl Departed {
             owned,
         }
     }
+}
+
+/// Whether an object carries our label though we never applied it: controllers copy labels to what they make.
+fn is_copy(object: &Object) -> bool {
+    object.at("/metadata/managedFields").is_some() && own_fields(object).is_none()
 }
 
 /// What is to be done to make what is live what is desired.

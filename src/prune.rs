@@ -188,9 +188,7 @@ fn whole(
         .filter(|one| rotating(&one.id).is_none_or(|base| !successors.contains(&base)))
         .count();
     if count * 2 > all {
-        return Some(format!(
-            "{count} of {all} objects would go, more than half"
-        ));
+        return Some(format!("{count} of {all} objects would go, more than half"));
     }
     let percent: usize = policy.limit.trim_end_matches('%').parse().unwrap_or(0);
     let limit = (all * percent.min(100) / 100).max(ALWAYS);

@@ -2,19 +2,25 @@
 //! place, and the text that `kustomize` prints. Must not know what the documents are about.
 
 mod block;
+mod builder;
 mod comments;
 mod json;
+mod number;
+mod order;
 mod reader;
 mod resolve;
+mod shape;
 mod tree;
 mod writer;
 
 pub use block::to_block;
 pub use json::{ValueError, check_value, scalar_value, to_value};
+pub use number::{float_text, json_float_text};
+pub use order::merge_sort;
 pub use reader::{Document, Limits, Problem, YamlErrors, parse, parse_with_comments, read};
 pub use resolve::{Scalar, needs_quotes_in_1_1, resolve, resolve_1_1};
 pub use tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
-pub use writer::{float_text, json_float_text, merge_sort, plain_or_quoted, to_yaml};
+pub use writer::{plain_or_quoted, to_yaml};
 
 #[cfg(test)]
 mod tests;

@@ -19,14 +19,16 @@ use crate::api::{Approval, ApprovalSpec, Environment, HumanDuration};
 
 /// Admit what an environment holds back: a set of deletions, or a revision that diverged
 #[derive(Args, Debug)]
-#[command(after_help = "The Approval is bound to the commit, the objects and the deletions that are shown; it counts once. It takes the verb \
+#[command(
+    after_help = "The Approval is bound to the commit, the objects and the deletions that are shown; it counts once. It takes the verb \
 `approve` on the environment (ClusterRole driftless-approve).
 
 Examples:
   driftless approve production -n shop
   driftless approve production -n shop --deletions --yes --expires 1h
 
-Exit codes: 0 approved; 1 nothing is held, or you said no; 2 a problem.")]
+Exit codes: 0 approved; 1 nothing is held, or you said no; 2 a problem."
+)]
 pub struct Arguments {
     /// The environment
     name: String,
@@ -64,7 +66,14 @@ struct Proposal {
 }
 
 pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
-    let Arguments { name, target, deletions, revision, expires, yes } = arguments;
+    let Arguments {
+        name,
+        target,
+        deletions,
+        revision,
+        expires,
+        yes,
+    } = arguments;
     let (client, namespace) = target.connect().await?;
     let environments: Api<Environment> = Api::namespaced(client.clone(), &namespace);
     let environment = ask::environment(&environments, name, &namespace).await?;
@@ -72,9 +81,14 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         .into_iter()
         .filter_map(|(held, wanted)| wanted.then_some(held))
         .collect();
-    let proposals: Vec<Proposal> = held.into_iter().filter_map(|held| proposal(&environment, held)).collect();
+    let proposals: Vec<Proposal> = held
+        .into_iter()
+        .filter_map(|held| proposal(&environment, held))
+        .collect();
     if proposals.is_empty() {
-        note(&format!("{namespace}/{name} holds nothing back that an approval would admit."));
+        note(&format!(
+            "{namespace}/{name} holds nothing back that an approval would admit."
+        ));
         return Ok(Outcome::Not);
     }
     let by = who(&client).await?;
@@ -86,8 +100,15 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
             return Ok(Outcome::Not);
         }
         let approval = approval(&environment, proposal, &by, Timestamp::now(), *expires)?;
-        let made = approvals.create(&PostParams::default(), &approval).await.context("cannot make the Approval")?;
-        writeln!(out, "Made the Approval {}; it can be used for {expires}.", made.name_any())?;
+        let made = approvals
+            .create(&PostParams::default(), &approval)
+            .await
+            .context("cannot make the Approval")?;
+        writeln!(
+            out,
+            "Made the Approval {}; it can be used for {expires}.",
+            made.name_any()
+        )?;
     }
     Ok(Outcome::Done)
 }
@@ -105,27 +126,64 @@ async fn who(client: &kube::Client) -> Result<String> {
 
 fn proposal(environment: &Environment, held: Held) -> Option<Proposal> {
     let status = environment.status.as_ref()?;
-    let title = format!("{}/{}", environment.namespace().unwrap_or_default(), environment.name_any());
+    let title = format!(
+        "{}/{}",
+        environment.namespace().unwrap_or_default(),
+        environment.name_any()
+    );
     let bold = |text: String| styled(text, BOLD);
     match held {
         Held::Revision => {
-            let waiting = status.held.iter().find(|held| held.object.is_empty() && held.action == "apply")?;
+            let waiting = status
+                .held
+                .iter()
+                .find(|held| held.object.is_empty() && held.action == "apply")?;
             let next = status.next.as_ref()?;
-            let from = status.revision.as_ref().map_or("nothing", |revision| revision.commit.as_str());
+            let from = status
+                .revision
+                .as_ref()
+                .map_or("nothing", |revision| revision.commit.as_str());
             let mut text = format!("{}\n", bold(format!("{title}: take a revision")));
-            let _ = writeln!(text, "  from  {from}\n  to    {}  {}", next.revision.commit, next.revision.reference);
+            let _ = writeln!(
+                text,
+                "  from  {from}\n  to    {}  {}",
+                next.revision.commit, next.revision.reference
+            );
             let _ = writeln!(text, "  {} {}", styled("!", WAITS), waiting.reason);
-            Some(Proposal { commit: next.revision.commit.clone(), hash: String::new(), deletions: String::new(), text })
+            Some(Proposal {
+                commit: next.revision.commit.clone(),
+                hash: String::new(),
+                deletions: String::new(),
+                text,
+            })
         }
         Held::Deletions => {
             let deletions = status.deletions.clone()?;
             let revision = status.revision.as_ref()?;
-            let objects: Vec<_> = status.held.iter().filter(|held| held.action != "apply").collect();
-            let plural = if objects.len() == 1 { "object" } else { "objects" };
-            let mut text = format!("{}\n", bold(format!("{title}: delete {} {plural}", objects.len())));
+            let objects: Vec<_> = status
+                .held
+                .iter()
+                .filter(|held| held.action != "apply")
+                .collect();
+            let plural = if objects.len() == 1 {
+                "object"
+            } else {
+                "objects"
+            };
+            let mut text = format!(
+                "{}\n",
+                bold(format!("{title}: delete {} {plural}", objects.len()))
+            );
             let _ = writeln!(text, "  at    {}  {}", revision.commit, revision.reference);
             for object in objects {
-                let _ = writeln!(text, "  {} {} {}: {}", styled("-", WAITS), object.action, object.object, object.reason);
+                let _ = writeln!(
+                    text,
+                    "  {} {} {}: {}",
+                    styled("-", WAITS),
+                    object.action,
+                    object.object,
+                    object.reason
+                );
             }
             Some(Proposal {
                 commit: revision.commit.clone(),
@@ -137,11 +195,22 @@ fn proposal(environment: &Environment, held: Held) -> Option<Proposal> {
     }
 }
 
-fn approval(environment: &Environment, proposal: Proposal, by: &str, now: Timestamp, expires: HumanDuration) -> Result<Approval> {
+fn approval(
+    environment: &Environment,
+    proposal: Proposal,
+    by: &str,
+    now: Timestamp,
+    expires: HumanDuration,
+) -> Result<Approval> {
     let Some(uid) = environment.uid() else {
         bail!("the environment has no UID");
     };
-    let Proposal { commit, hash, deletions, text: _ } = proposal;
+    let Proposal {
+        commit,
+        hash,
+        deletions,
+        text: _,
+    } = proposal;
     let mut approval = Approval::new(
         "",
         ApprovalSpec {
@@ -151,7 +220,10 @@ fn approval(environment: &Environment, proposal: Proposal, by: &str, now: Timest
             hash,
             deletions,
             by: by.to_owned(),
-            expires: Time(now.checked_add(expires.0).context("--expires: too far away")?),
+            expires: Time(
+                now.checked_add(expires.0)
+                    .context("--expires: too far away")?,
+            ),
         },
     );
     approval.metadata.name = None;
@@ -183,7 +255,14 @@ mod tests {
         assert_eq!(proposal(&environment, Held::Revision), None);
         let proposal = proposal(&environment, Held::Deletions).unwrap();
         insta::assert_snapshot!(anstream::adapter::strip_str(&proposal.text).to_string());
-        let approval = approval(&environment, proposal, "alice", Timestamp::UNIX_EPOCH, HumanDuration::from_secs(60)).unwrap();
+        let approval = approval(
+            &environment,
+            proposal,
+            "alice",
+            Timestamp::UNIX_EPOCH,
+            HumanDuration::from_secs(60),
+        )
+        .unwrap();
         insta::assert_json_snapshot!(approval);
     }
 
@@ -196,7 +275,14 @@ mod tests {
         }));
         assert_eq!(proposal(&environment, Held::Deletions), None);
         let proposal = proposal(&environment, Held::Revision).unwrap();
-        assert_eq!((proposal.commit.as_str(), proposal.hash.as_str(), proposal.deletions.as_str()), ("bbbb", "", ""));
+        assert_eq!(
+            (
+                proposal.commit.as_str(),
+                proposal.hash.as_str(),
+                proposal.deletions.as_str()
+            ),
+            ("bbbb", "", "")
+        );
         insta::assert_snapshot!(anstream::adapter::strip_str(&proposal.text).to_string());
     }
 

@@ -10,30 +10,61 @@ use super::output::note;
 use crate::api::{Environment, Repository};
 
 /// The environment of this name; which there are, if it is not there.
-pub async fn environment(api: &Api<Environment>, name: &str, namespace: &str) -> Result<Environment> {
-    if let Some(environment) = api.get_opt(name).await.with_context(|| format!("cannot read the environment {name}"))? {
+pub async fn environment(
+    api: &Api<Environment>,
+    name: &str,
+    namespace: &str,
+) -> Result<Environment> {
+    if let Some(environment) = api
+        .get_opt(name)
+        .await
+        .with_context(|| format!("cannot read the environment {name}"))?
+    {
         return Ok(environment);
     }
-    let list = api.list_metadata(&ListParams::default()).await.context("cannot list environments")?;
-    let names: Vec<_> = list.items.into_iter().filter_map(|other| other.metadata.name).collect();
+    let list = api
+        .list_metadata(&ListParams::default())
+        .await
+        .context("cannot list environments")?;
+    let names: Vec<_> = list
+        .items
+        .into_iter()
+        .filter_map(|other| other.metadata.name)
+        .collect();
     bail!("{}", absent("environment", name, namespace, &names))
 }
 
 /// The repository of this name; which there are, if it is not there.
 pub async fn repository(api: &Api<Repository>, name: &str, namespace: &str) -> Result<Repository> {
-    if let Some(repository) = api.get_opt(name).await.with_context(|| format!("cannot read the repository {name}"))? {
+    if let Some(repository) = api
+        .get_opt(name)
+        .await
+        .with_context(|| format!("cannot read the repository {name}"))?
+    {
         return Ok(repository);
     }
-    let list = api.list_metadata(&ListParams::default()).await.context("cannot list repositories")?;
-    let names: Vec<_> = list.items.into_iter().filter_map(|other| other.metadata.name).collect();
+    let list = api
+        .list_metadata(&ListParams::default())
+        .await
+        .context("cannot list repositories")?;
+    let names: Vec<_> = list
+        .items
+        .into_iter()
+        .filter_map(|other| other.metadata.name)
+        .collect();
     bail!("{}", absent("repository", name, namespace, &names))
 }
 
 fn absent(kind: &str, name: &str, namespace: &str, others: &[String]) -> String {
     if others.is_empty() {
-        return format!("there is no {kind} {name} in the namespace {namespace}, nor any other; is it the right one (-n)?");
+        return format!(
+            "there is no {kind} {name} in the namespace {namespace}, nor any other; is it the right one (-n)?"
+        );
     }
-    format!("there is no {kind} {name} in the namespace {namespace}; there is {}", others.join(", "))
+    format!(
+        "there is no {kind} {name} in the namespace {namespace}; there is {}",
+        others.join(", ")
+    )
 }
 
 /// A person's yes. Without a terminal nobody can be asked.
@@ -60,7 +91,12 @@ mod tests {
     #[test]
     fn what_is_absent_is_told_with_what_there_is() {
         assert_eq!(
-            absent("environment", "prod", "shop", &["dev".to_owned(), "production".to_owned()]),
+            absent(
+                "environment",
+                "prod",
+                "shop",
+                &["dev".to_owned(), "production".to_owned()]
+            ),
             "there is no environment prod in the namespace shop; there is dev, production"
         );
         assert!(absent("environment", "prod", "shop", &[]).contains("nor any other"));

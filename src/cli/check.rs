@@ -7,7 +7,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,20 +18,22 @@ use clap::Args;
 use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
-use crate::kustomize::BuildOptions;
+use crate::kustomize::{BuildError, BuildOptions};
 use crate::render::render;
 use crate::tree::{Files, join};
 
 /// Check a local checkout: the objects of our kinds in it, and that what Environments name renders
 #[derive(Args, Debug)]
-#[command(after_help = "Without --path, the paths that the Environments in it name are rendered: they are taken to be paths of this \
+#[command(
+    after_help = "Without --path, the paths that the Environments in it name are rendered: they are taken to be paths of this \
 checkout.
 
 Examples:
   driftless check .
   driftless check . --path overlays/staging --path overlays/production
 
-Exit codes: 0 nothing is wrong; 2 something is.")]
+Exit codes: 0 nothing is wrong; 2 something is."
+)]
 pub struct Arguments {
     /// The root of the checkout
     #[arg(default_value = ".")]
@@ -52,7 +54,11 @@ struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, message } = self;
+        let Self {
+            file,
+            line,
+            message,
+        } = self;
         match (file.is_empty(), line) {
             (true, _) => f.write_str(message),
             (false, 0) => write!(f, "{file}: {message}"),
@@ -72,13 +78,23 @@ struct Checked {
 
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     let folder = Folder::new(&arguments.dir)?;
-    let Checked { objects, paths, rendered, problems } = check(&folder, &arguments.path);
+    let Checked {
+        objects,
+        paths,
+        rendered,
+        problems,
+    } = check(&folder, &arguments.path);
     for problem in &problems {
         writeln!(out, "{} {problem}", styled("✗", BAD))?;
     }
     if problems.is_empty() {
         let ok = styled("✓", GOOD);
-        writeln!(out, "{ok} {}, {} {rendered} objects", plural(objects, "object of Driftless", "objects of Driftless"), plural(paths, "path renders", "paths render"))?;
+        writeln!(
+            out,
+            "{ok} {}, {} {rendered} objects",
+            plural(objects, "object of Driftless", "objects of Driftless"),
+            plural(paths, "path renders", "paths render")
+        )?;
         return Ok(Outcome::Done);
     }
     writeln!(out, "{}", plural(problems.len(), "problem", "problems"))?;
@@ -93,24 +109,44 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 fn check(files: &dyn Files, asked: &[String]) -> Checked {
     let mut checked = Checked::default();
     let found = find::objects(files, &mut checked.problems);
-    let mut paths: BTreeSet<String> = asked.iter().cloned().collect();
+    // Each path with who names it.
+    let nobody = Problem {
+        file: String::new(),
+        line: 0,
+        message: String::new(),
+    };
+    let mut paths: BTreeMap<String, Problem> = asked
+        .iter()
+        .map(|path| (path.clone(), nobody.clone()))
+        .collect();
     for object in &found {
         checked.objects += 1;
         let mut problems = schema::validate(object);
         problems.extend(rules::validate(object));
-        checked.problems.extend(problems.into_iter().map(|(line, message)| Problem {
-            file: object.file.clone(),
-            line,
-            message: format!("{}: {message}", object.title()),
-        }));
+        checked
+            .problems
+            .extend(problems.into_iter().map(|(line, message)| Problem {
+                file: object.file.clone(),
+                line,
+                message: format!("{}: {message}", object.title()),
+            }));
         if asked.is_empty() && object.kind == "Environment" && !object.partial {
-            paths.extend(object.path());
+            let (path, line) = object.path();
+            let named_by = Problem {
+                file: object.file.clone(),
+                line,
+                message: format!("{}: spec.path: ", object.title()),
+            };
+            paths.entry(path).or_insert(named_by);
         }
     }
-    for path in &paths {
-        match join("", path) {
-            None => checked.problems.push(Problem { file: String::new(), line: 0, message: format!("the path {path:?} leaves the checkout") }),
-            Some(path) => renders(files, &path, &mut checked),
+    for (path, named_by) in paths {
+        match join("", &path) {
+            None => checked.problems.push(Problem {
+                message: format!("{}{path:?} leaves the checkout", named_by.message),
+                ..named_by
+            }),
+            Some(path) => renders(files, &path, &named_by, &mut checked),
         }
     }
     checked.problems.sort();
@@ -118,18 +154,36 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
     checked
 }
 
-fn renders(files: &dyn Files, path: &str, checked: &mut Checked) {
+fn renders(files: &dyn Files, path: &str, named_by: &Problem, checked: &mut Checked) {
     checked.paths += 1;
-    match render(files, path, &BuildOptions::default()) {
-        Ok(rendered) => checked.rendered += rendered.resources.len(),
-        Err(errors) => checked.problems.extend(errors.0.into_iter().map(|error| Problem {
-            file: error.file.clone().unwrap_or_default(),
-            line: error.line,
-            message: {
-                // The place stands in front already.
-                let bare = crate::kustomize::BuildError { file: None, line: 0, column: 0, ..error };
-                bare.to_string()
+    let errors = match render(files, path, &BuildOptions::default()) {
+        Ok(rendered) => {
+            checked.rendered += rendered.resources.len();
+            return;
+        }
+        Err(errors) => errors.0,
+    };
+    checked
+        .problems
+        .extend(errors.into_iter().map(|error| match &error.file {
+            None => Problem {
+                message: format!("{}{error}", named_by.message),
+                ..named_by.clone()
             },
-        })),
-    }
+            Some(file) => {
+                let (file, line) = (file.clone(), error.line);
+                // The place stands in front already.
+                let bare = BuildError {
+                    file: None,
+                    line: 0,
+                    column: 0,
+                    ..error
+                };
+                Problem {
+                    file,
+                    line,
+                    message: bare.to_string(),
+                }
+            }
+        }));
 }

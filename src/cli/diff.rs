@@ -40,14 +40,16 @@ const PARALLEL: usize = 8;
 
 /// Show what would change in the cluster if this checkout were committed
 #[derive(Args, Debug)]
-#[command(after_help = "Values of Secrets are masked on both sides. Dry runs are made as the environment's service account where you may \
+#[command(
+    after_help = "Values of Secrets are masked on both sides. Dry runs are made as the environment's service account where you may \
 impersonate it, else as yourself.
 
 Examples:
   driftless diff . --environment production -n shop
   driftless diff . --environment production -n shop --path overlays/eu
 
-Exit codes: 0 nothing would change; 1 something would; 2 a problem.")]
+Exit codes: 0 nothing would change; 1 something would; 2 a problem."
+)]
 pub struct Arguments {
     /// The root of the checkout
     dir: PathBuf,
@@ -76,7 +78,8 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         name: format!("{namespace}/{}", arguments.environment),
     };
     let wanted = scoped(&environment, &owner, &kinds, sources)?;
-    let inventory = Inventory::from_status(&environment.status.clone().unwrap_or_default().inventory)?;
+    let inventory =
+        Inventory::from_status(&environment.status.clone().unwrap_or_default().inventory)?;
     let live = live(&cluster, &wanted, &inventory).await;
     let autoscaled = autoscaled(&cluster, &wanted).await?;
     let planned = plan(&PlanInput {
@@ -93,14 +96,32 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         reapply: true,
         recorded: false,
     });
-    let identity = Identity { namespace, name: environment.spec.service_account.clone() };
-    let actions: Vec<_> = planned.waves.into_iter().flat_map(|wave| wave.actions).collect();
-    let tries = actions.iter().map(|action| tried(&cluster, &identity, &kinds, action, &live));
-    let mut results: Vec<(Id, Changed)> = futures::stream::iter(tries).buffered(PARALLEL).collect().await;
+    let identity = Identity {
+        namespace,
+        name: environment.spec.service_account.clone(),
+    };
+    let actions: Vec<_> = planned
+        .waves
+        .into_iter()
+        .flat_map(|wave| wave.actions)
+        .collect();
+    let tries = actions
+        .iter()
+        .map(|action| tried(&cluster, &identity, &kinds, action, &live));
+    let mut results: Vec<(Id, Changed)> = futures::stream::iter(tries)
+        .buffered(PARALLEL)
+        .collect()
+        .await;
     results.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut report = Report::default();
-    if results.iter().any(|(_, changed)| matches!(changed, Changed::To { as_self: true, .. })) {
-        note(&format!("Tried under your own rights: you may not act as {}/{}.", identity.namespace, identity.name));
+    if results
+        .iter()
+        .any(|(_, changed)| matches!(changed, Changed::To { as_self: true, .. }))
+    {
+        note(&format!(
+            "Tried under your own rights: you may not act as {}/{}.",
+            identity.namespace, identity.name
+        ));
     }
     for (id, changed) in &results {
         report.object(out, id, changed)?;
@@ -108,9 +129,23 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     for refusal in planned.refusals {
         report.refused(out, &refusal.id.to_string(), &refusal.message)?;
     }
-    for departed in planned.departed.iter().filter(|_| environment.spec.prune.enabled) {
+    for departed in planned
+        .departed
+        .iter()
+        .filter(|_| environment.spec.prune.enabled)
+    {
         report.changes += 1;
-        writeln!(out, "{}", styled(format!("{}: would be deleted, behind the gate for deletions", departed.id), BAD))?;
+        writeln!(
+            out,
+            "{}",
+            styled(
+                format!(
+                    "{}: would be deleted, behind the gate for deletions",
+                    departed.id
+                ),
+                BAD
+            )
+        )?;
     }
     report.end(out)
 }
@@ -120,11 +155,15 @@ fn sources(arguments: &Arguments, environment: &Environment) -> Result<Vec<Sourc
     let folder = Folder::new(&arguments.dir)?;
     let path = arguments.path.as_ref().unwrap_or(&environment.spec.path);
     let path = join("", path).with_context(|| format!("the path {path:?} leaves the checkout"))?;
-    let rendered = render(&folder, &path, &BuildOptions::default()).with_context(|| format!("{path} does not render"))?;
+    let rendered = render(&folder, &path, &BuildOptions::default())
+        .with_context(|| format!("{path} does not render"))?;
     let mut objects: Vec<Source> = rendered
         .resources
         .into_iter()
-        .map(|resource| Source { origin: resource.origin.to_string(), object: resource.object })
+        .map(|resource| Source {
+            origin: resource.origin.to_string(),
+            object: resource.object,
+        })
         .collect();
     if !environment.spec.images.is_empty() {
         let choice = choice(arguments, environment)?;
@@ -137,11 +176,16 @@ fn sources(arguments: &Arguments, environment: &Environment) -> Result<Vec<Sourc
 }
 
 fn choice(arguments: &Arguments, environment: &Environment) -> Result<Choice> {
-    let running = environment.status.as_ref().and_then(|status| status.revision.clone());
+    let running = environment
+        .status
+        .as_ref()
+        .and_then(|status| status.revision.clone());
     let reference = match (&arguments.r#ref, &running) {
         (Some(reference), _) => reference.clone(),
         (None, Some(running)) => running.reference.clone(),
-        (None, None) => bail!("the environment's images take their tags from a ref, and it has none yet; say which with --ref refs/tags/…"),
+        (None, None) => bail!(
+            "the environment's images take their tags from a ref, and it has none yet; say which with --ref refs/tags/…"
+        ),
     };
     Ok(Choice {
         rule: 0,
@@ -151,7 +195,12 @@ fn choice(arguments: &Arguments, environment: &Environment) -> Result<Choice> {
     })
 }
 
-fn scoped(environment: &Environment, owner: &Owner, kinds: &Kinds, sources: Vec<Source>) -> Result<Desired> {
+fn scoped(
+    environment: &Environment,
+    owner: &Owner,
+    kinds: &Kinds,
+    sources: Vec<Source>,
+) -> Result<Desired> {
     let spec = &environment.spec;
     let scope = Scope {
         owner,
@@ -167,9 +216,17 @@ fn scoped(environment: &Environment, owner: &Owner, kinds: &Kinds, sources: Vec<
     })
 }
 
-async fn live(cluster: &Cluster, wanted: &Desired, inventory: &Inventory) -> BTreeMap<Id, LiveState> {
+async fn live(
+    cluster: &Cluster,
+    wanted: &Desired,
+    inventory: &Inventory,
+) -> BTreeMap<Id, LiveState> {
     let kinds = cluster.kinds().await;
-    let mut versions: BTreeMap<Id, String> = inventory.entries.iter().map(|(id, entry)| (id.clone(), entry.version.clone())).collect();
+    let mut versions: BTreeMap<Id, String> = inventory
+        .entries
+        .iter()
+        .map(|(id, entry)| (id.clone(), entry.version.clone()))
+        .collect();
     for one in &wanted.objects {
         versions.insert(one.id.clone(), one.object.version().to_owned());
     }
@@ -184,26 +241,47 @@ async fn live(cluster: &Cluster, wanted: &Desired, inventory: &Inventory) -> BTr
             (id, state)
         }
     });
-    futures::stream::iter(reads).buffer_unordered(PARALLEL).collect().await
+    futures::stream::iter(reads)
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await
 }
 
 /// The workloads whose replicas belong to an autoscaler, in the cluster or in the checkout.
 async fn autoscaled(cluster: &Cluster, wanted: &Desired) -> Result<BTreeSet<Id>> {
     let kinds = cluster.kinds().await;
     let mut targets = BTreeSet::new();
-    let mut add = |value: &serde_json::Value, namespace: Option<&str>| targets.extend(scalers::target(value, namespace));
+    let mut add = |value: &serde_json::Value, namespace: Option<&str>| {
+        targets.extend(scalers::target(value, namespace))
+    };
     for (group, version, kind, plural) in scalers::SCALERS {
-        for one in wanted.objects.iter().filter(|one| one.id.group == group && one.id.kind == kind) {
-            add(&one.object.clone().into_value(), one.id.namespace.as_deref());
+        for one in wanted
+            .objects
+            .iter()
+            .filter(|one| one.id.group == group && one.id.kind == kind)
+        {
+            add(
+                &one.object.clone().into_value(),
+                one.id.namespace.as_deref(),
+            );
         }
         if kinds.get(group, kind).is_none() {
             continue;
         }
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
-        let namespaces: BTreeSet<&str> = wanted.objects.iter().filter_map(|one| one.id.namespace.as_deref()).collect();
+        let resource =
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+        let namespaces: BTreeSet<&str> = wanted
+            .objects
+            .iter()
+            .filter_map(|one| one.id.namespace.as_deref())
+            .collect();
         for namespace in namespaces {
-            let api: Api<DynamicObject> = Api::namespaced_with(cluster.client(), namespace, &resource);
-            let list = api.list(&ListParams::default()).await.with_context(|| format!("cannot list {plural} in {namespace}"))?;
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(cluster.client(), namespace, &resource);
+            let list = api
+                .list(&ListParams::default())
+                .await
+                .with_context(|| format!("cannot list {plural} in {namespace}"))?;
             for scaler in list {
                 add(&serde_json::to_value(scaler)?, Some(namespace));
             }
@@ -223,7 +301,9 @@ impl Report {
         match changed {
             Changed::To { before, after, .. } => {
                 let (before, after) = mask::masked(before.as_ref(), after);
-                if let Some(diff) = text::diff(&id.to_string(), before.as_ref().map(Object::clone), after) {
+                if let Some(diff) =
+                    text::diff(&id.to_string(), before.as_ref().map(Object::clone), after)
+                {
                     self.changes += 1;
                     write!(out, "{diff}")?;
                 }
@@ -235,7 +315,12 @@ impl Report {
 
     fn refused(&mut self, out: &mut Out, object: &str, message: &str) -> Result<()> {
         self.refusals += 1;
-        writeln!(out, "{} {}: {message}", styled("✗", BAD), styled(object, BOLD))?;
+        writeln!(
+            out,
+            "{} {}: {message}",
+            styled("✗", BAD),
+            styled(object, BOLD)
+        )?;
         Ok(())
     }
 

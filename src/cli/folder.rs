@@ -19,9 +19,12 @@ pub struct Folder {
 
 impl Folder {
     pub fn new(folder: &Path) -> Result<Self> {
-        let root = fs::canonicalize(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+        let root = fs::canonicalize(folder)
+            .with_context(|| format!("cannot read the folder {}", folder.display()))?;
         anyhow::ensure!(root.is_dir(), "{} is not a folder", folder.display());
-        let text = root.to_str().with_context(|| format!("the name of {} is not UTF-8", root.display()))?;
+        let text = root
+            .to_str()
+            .with_context(|| format!("the name of {} is not UTF-8", root.display()))?;
         let prefix = join("", text).unwrap_or_default();
         Ok(Self { root, prefix })
     }
@@ -53,7 +56,12 @@ impl Files for Folder {
     fn list(&self, path: &str) -> Result<Option<Vec<Entry>>, FileError> {
         let entries = Checkout.list(&self.inside(path)?)?;
         // What Git keeps for itself is in no commit.
-        Ok(entries.map(|entries| entries.into_iter().filter(|entry| entry.name != ".git").collect()))
+        Ok(entries.map(|entries| {
+            entries
+                .into_iter()
+                .filter(|entry| entry.name != ".git")
+                .collect()
+        }))
     }
 
     fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError> {
@@ -75,9 +83,15 @@ mod tests {
         std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
         std::os::unix::fs::symlink("a.yaml", root.join("in")).unwrap();
         let folder = Folder::new(&root).unwrap();
-        assert_eq!(folder.read("a.yaml").unwrap().as_deref(), Some(b"a".as_slice()));
+        assert_eq!(
+            folder.read("a.yaml").unwrap().as_deref(),
+            Some(b"a".as_slice())
+        );
         assert_eq!(folder.read("in").unwrap().as_deref(), Some(b"a".as_slice()));
-        assert!(matches!(folder.read("out"), Err(FileError::LinkLeavesTree { .. })));
+        assert!(matches!(
+            folder.read("out"),
+            Err(FileError::LinkLeavesTree { .. })
+        ));
         assert_eq!(folder.read("b.yaml"), Ok(None));
     }
 }

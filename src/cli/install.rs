@@ -1,5 +1,8 @@
 //! `driftless install`: the files of `deploy/`, with the names that were asked for. Must not know a cluster.
 
+#[cfg(test)]
+mod tests;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -31,21 +34,20 @@ const IMPERSONATION: &str = include_str!("../../deploy/tenant/impersonation.yaml
   driftless install --image … --repository https://git.example.com/cluster.git --path clusters/eu")]
 pub struct Arguments {
     /// The agent's image
-    #[arg(long, required_unless_present = "tenant")]
+    #[arg(long, required_unless_present = "tenant", value_parser = one_word)]
     image: Option<String>,
     /// The agent's own namespace
-    #[arg(short, long, default_value = NAMESPACE)]
+    #[arg(short, long, default_value = NAMESPACE, value_parser = name)]
     namespace: String,
     /// How many agents; one leads
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=9))]
     replicas: Option<u8>,
-    /// Instead: what the environments of this namespace need: a service account with the rights of ClusterRole `edit`
-    /// there, which the agent may act as
-    #[arg(long, value_name = "NAMESPACE", conflicts_with_all = ["image", "replicas", "repository"])]
+    /// Instead: what the environments of this namespace need: that the agent may act as its service accounts
+    #[arg(long, value_name = "NAMESPACE", value_parser = name, conflicts_with_all = ["image", "replicas", "repository"])]
     tenant: Option<String>,
-    /// The tenant's service account
-    #[arg(long, value_name = "NAME", default_value = "deployer", requires = "tenant")]
-    service_account: String,
+    /// Only as this one, which is printed as well, with the rights of the ClusterRole `edit` in its namespace
+    #[arg(long, value_name = "NAME", value_parser = name, requires = "tenant")]
+    service_account: Option<String>,
     /// As well: a root environment from this repository, which may hold everything else
     #[arg(long, value_name = "URL", requires = "path")]
     repository: Option<String>,
@@ -58,11 +60,20 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
-    let documents = match (&arguments.tenant, &arguments.image) {
-        (Some(tenant), _) => self::tenant(tenant, &arguments.service_account, &arguments.namespace),
+    output::text(out, &documents(arguments).join("---\n"))
+}
+
+fn documents(arguments: &Arguments) -> Vec<String> {
+    match (&arguments.tenant, &arguments.image) {
+        (Some(tenant), _) => match &arguments.service_account {
+            Some(account) => vec![
+                self::account(tenant, account),
+                impersonation(tenant, Some(account), &arguments.namespace),
+            ],
+            None => vec![impersonation(tenant, None, &arguments.namespace)],
+        },
         (None, image) => installation(arguments, image.as_deref().unwrap_or_default()),
-    };
-    output::text(out, &documents.join("---\n"))
+    }
 }
 
 fn installation(arguments: &Arguments, image: &str) -> Vec<String> {
@@ -71,7 +82,8 @@ fn installation(arguments: &Arguments, image: &str) -> Vec<String> {
     documents.extend(crds::files().into_iter().map(|(_, yaml)| yaml));
     documents.extend(others.iter().map(|file| (*file).to_owned()));
     for document in &mut documents {
-        *document = in_namespace(document, &arguments.namespace).replace(IMAGE, &format!("image: {image}\n"));
+        *document = in_namespace(document, &arguments.namespace)
+            .replace(IMAGE, &format!("image: {image}\n"));
         if let Some(replicas) = arguments.replicas {
             *document = document.replace("  replicas: 2\n", &format!("  replicas: {replicas}\n"));
         }
@@ -82,15 +94,42 @@ fn installation(arguments: &Arguments, image: &str) -> Vec<String> {
     documents
 }
 
-fn in_namespace(document: &str, namespace: &str) -> String {
-    document
-        .replace(&format!("namespace: {NAMESPACE}\n"), &format!("namespace: {namespace}\n"))
-        .replace(&format!("name: {NAMESPACE}\n"), &format!("name: {namespace}\n"))
+/// A name that Kubernetes takes, and that stands in YAML as it is.
+fn name(text: &str) -> Result<String, String> {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    let ends = !text.starts_with(['-', '.']) && !text.ends_with(['-', '.']);
+    if text.is_empty() || text.len() > 253 || !text.chars().all(inside) || !ends {
+        return Err("must be lower-case letters, digits and dashes".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
-/// A service account, its rights in its own namespace, and the agent's right to act as exactly that account.
-fn tenant(tenant: &str, account: &str, agent: &str) -> Vec<String> {
-    let account_and_rights = format!(
+fn one_word(text: &str) -> Result<String, String> {
+    if text.is_empty()
+        || text
+            .chars()
+            .any(|c| c.is_whitespace() || matches!(c, '#' | '{' | '[' | '\'' | '"'))
+    {
+        return Err("must be the name of an image".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn in_namespace(document: &str, namespace: &str) -> String {
+    document
+        .replace(
+            &format!("namespace: {NAMESPACE}\n"),
+            &format!("namespace: {namespace}\n"),
+        )
+        .replace(
+            &format!("name: {NAMESPACE}\n"),
+            &format!("name: {namespace}\n"),
+        )
+}
+
+/// A service account, and its rights in its own namespace.
+fn account(tenant: &str, account: &str) -> String {
+    format!(
         "\
 apiVersion: v1
 kind: ServiceAccount
@@ -113,26 +152,34 @@ subjects:
   name: {account}
   namespace: {tenant}
 "
-    );
-    let name = format!("driftless-impersonation-{account}");
-    let file = in_namespace(IMPERSONATION, agent).replace("driftless-impersonation", &name);
-    let mut impersonation = String::new();
-    for line in file.lines() {
-        impersonation.push_str(line);
-        impersonation.push('\n');
-        match line {
-            "metadata:" => impersonation.push_str(&format!("  namespace: {tenant}\n")),
-            "  resources: [serviceaccounts]" => impersonation.push_str(&format!("  resourceNames: [{account}]\n")),
-            _ => {}
-        }
+    )
+}
+
+/// The agent's right to act as the tenant's service accounts, or as exactly one.
+fn impersonation(tenant: &str, account: Option<&str>, agent: &str) -> String {
+    let mut file = in_namespace(IMPERSONATION, agent);
+    if let Some(account) = account {
+        let name = format!("driftless-impersonation-{account}");
+        file = file.replace("driftless-impersonation", &name);
     }
-    vec![account_and_rights, impersonation]
+    let mut text = String::new();
+    for line in file.lines() {
+        let more = match (line, account) {
+            ("metadata:", _) => format!("\n  namespace: {tenant}"),
+            ("  resources: [serviceaccounts]", Some(account)) => {
+                format!("\n  resourceNames: [{account}]")
+            }
+            _ => String::new(),
+        };
+        text.push_str(&format!("{line}{more}\n"));
+    }
+    text
 }
 
 /// The environment that holds everything else, under an account that may write everything.
 fn root(namespace: &str, url: &str, path: &str, branch: &str) -> String {
     let text = |value: &str| serde_json::Value::from(value).to_string();
-    let impersonation = &tenant(namespace, "driftless-root", namespace)[1];
+    let impersonation = impersonation(namespace, Some("driftless-root"), namespace);
     format!(
         "\
 # What the root environment writes as: it holds the whole cluster, so it may write everything.

@@ -64,7 +64,13 @@ pub fn note(text: &str) {
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| width(cell))
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in rows {
@@ -81,7 +87,10 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Characters without the styles.
 fn width(cell: &str) -> usize {
-    anstream::adapter::strip_str(cell).to_string().chars().count()
+    anstream::adapter::strip_str(cell)
+        .to_string()
+        .chars()
+        .count()
 }
 
 #[cfg(test)]
@@ -92,10 +101,17 @@ mod tests {
     fn columns_line_up_whatever_their_styles() {
         let rows = [
             vec!["NAME".to_owned(), "READY".to_owned(), "MESSAGE".to_owned()],
-            vec!["production".to_owned(), styled("True", GOOD), "zürich".to_owned()],
+            vec![
+                "production".to_owned(),
+                styled("True", GOOD),
+                "zürich".to_owned(),
+            ],
             vec!["dev".to_owned(), String::new(), String::new()],
         ];
         let text = anstream::adapter::strip_str(&table(&rows)).to_string();
-        assert_eq!(text, "NAME         READY   MESSAGE\nproduction   True    zürich\ndev\n");
+        assert_eq!(
+            text,
+            "NAME         READY   MESSAGE\nproduction   True    zürich\ndev\n"
+        );
     }
 }

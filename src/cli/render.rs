@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::kustomize::{Build, BuildOptions, LoadRestrictor, Reorder, build};
+use crate::kustomize::{
+    Build, BuildError, BuildErrors, BuildOptions, LoadRestrictor, Reorder, build,
+};
 use crate::tree::join;
 use crate::yaml::to_yaml;
 use anyhow::{Context, Result, bail};
@@ -127,7 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         ..BuildOptions::default()
     };
     let directory = absolute(&arguments.directory)?;
-    let build = build(&Checkout, &directory, &options)?;
+    let build = build(&Checkout, &directory, &options).map_err(shown)?;
     for warning in &build.warnings {
         let _ = writeln!(std::io::stderr(), "Warning: {warning}");
     }
@@ -140,6 +142,23 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             written.context("cannot write to the standard output")
         }
     }
+}
+
+/// Errors with paths as the user sees them: from the working directory, or from the root.
+fn shown(errors: BuildErrors) -> BuildErrors {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = |path: String| {
+        let full = PathBuf::from(format!("/{path}"));
+        full.strip_prefix(&here).map_or_else(
+            |_| full.display().to_string(),
+            |below| below.display().to_string(),
+        )
+    };
+    errors.each(|error| BuildError {
+        file: error.file.map(path),
+        chain: error.chain.into_iter().map(path).collect(),
+        ..error
+    })
 }
 
 /// The real directory, as a path from the root without the slash in front.

@@ -19,9 +19,15 @@ use crate::telemetry;
 
 pub async fn run(cluster: &ClusterServer, arguments: Arguments) -> Result<Outcome> {
     telemetry::init(arguments.log_format, &arguments.log)?;
-    let Run { settings, listen, server } = Run::new(arguments)?;
+    let Run {
+        settings,
+        listen,
+        server,
+    } = Run::new(arguments)?;
     let stop = stop_on_signals()?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace = settings.namespace,
@@ -80,7 +86,9 @@ async fn connected(server: &ClusterServer, stop: &CancellationToken) -> Result<O
         };
         match result {
             Ok(cluster) => return Ok(Some(cluster)),
-            Err(error) => tracing::warn!(%error, "the cluster does not answer yet; it is tried again"),
+            Err(error) => {
+                tracing::warn!(%error, "the cluster does not answer yet; it is tried again")
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(None),

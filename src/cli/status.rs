@@ -4,6 +4,8 @@
 mod detail;
 mod live;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -54,7 +56,11 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     } else {
         Api::namespaced(client.clone(), &namespace)
     };
-    let view = View { arguments, client, namespace };
+    let view = View {
+        arguments,
+        client,
+        namespace,
+    };
     if arguments.watch {
         return view.watch(api, out).await;
     }
@@ -68,7 +74,10 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         }
         return Ok(outcome(&[environment]));
     }
-    let mut list = api.list(&ListParams::default()).await.context("cannot list environments")?;
+    let mut list = api
+        .list(&ListParams::default())
+        .await
+        .context("cannot list environments")?;
     if let Some(data) = arguments.output {
         for environment in &mut list.items {
             environment.metadata.managed_fields = None;
@@ -106,9 +115,17 @@ impl View<'_> {
                 let health = live::health(&self.client, environment).await;
                 detail::text(environment, &health, now)
             }
-            (Some(name), _) => format!("There is no environment {name} in {} any more.\n", self.namespace),
-            (None, []) if self.arguments.all_namespaces => "There are no environments in this cluster.\n".to_owned(),
-            (None, []) => format!("There are no environments in {} (all namespaces: -A).\n", self.namespace),
+            (Some(name), _) => format!(
+                "There is no environment {name} in {} any more.\n",
+                self.namespace
+            ),
+            (None, []) if self.arguments.all_namespaces => {
+                "There are no environments in this cluster.\n".to_owned()
+            }
+            (None, []) => format!(
+                "There are no environments in {} (all namespaces: -A).\n",
+                self.namespace
+            ),
             (None, _) => table::text(environments, self.arguments.all_namespaces, now),
         }
     }
@@ -125,7 +142,12 @@ impl View<'_> {
         let mut complete = false;
         let mut shown = String::new();
         while let Some(event) = events.next().await {
-            let key = |environment: &Environment| (environment.namespace().unwrap_or_default(), environment.name_any());
+            let key = |environment: &Environment| {
+                (
+                    environment.namespace().unwrap_or_default(),
+                    environment.name_any(),
+                )
+            };
             match event.context("cannot watch environments")? {
                 watcher::Event::Init => {
                     complete = false;

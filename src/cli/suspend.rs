@@ -16,7 +16,9 @@ use crate::api::Environment;
 
 /// Leave an environment as it is (suspend), or keep it again (resume)
 #[derive(Args, Debug)]
-#[command(after_help = "Where the Environment itself comes from Git, set spec.suspend there: this is drift, and undone.")]
+#[command(
+    after_help = "Where the Environment itself comes from Git, set spec.suspend there: this is drift, and undone."
+)]
 pub struct Arguments {
     /// The environment
     name: String,
@@ -34,10 +36,17 @@ pub async fn run(arguments: &Arguments, suspend: bool, out: &mut Out) -> Result<
         writeln!(out, "{namespace}/{name} is {state} already.")?;
         return Ok(Outcome::Done);
     }
-    let params = PatchParams { field_manager: Some("driftless-cli".to_owned()), ..PatchParams::default() };
-    api.patch(name, &params, &Patch::Merge(json!({"spec": {"suspend": suspend}})))
-        .await
-        .with_context(|| format!("cannot change the environment {name}"))?;
+    let params = PatchParams {
+        field_manager: Some("driftless-cli".to_owned()),
+        ..PatchParams::default()
+    };
+    api.patch(
+        name,
+        &params,
+        &Patch::Merge(json!({"spec": {"suspend": suspend}})),
+    )
+    .await
+    .with_context(|| format!("cannot change the environment {name}"))?;
     writeln!(out, "{namespace}/{name} is {state} now.")?;
     Ok(Outcome::Done)
 }

@@ -46,14 +46,25 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
-    let Arguments { name, target, repository, wait, timeout } = arguments;
+    let Arguments {
+        name,
+        target,
+        repository,
+        wait,
+        timeout,
+    } = arguments;
     let (client, namespace) = target.connect().await?;
     let now = format!("{:.9}", Timestamp::now());
     if *repository {
         let api: Api<Repository> = Api::namespaced(client, &namespace);
         ask::repository(&api, name, &namespace).await?;
-        annotate(&api, name, &now).await.with_context(|| format!("cannot ask for a look at the repository {name}"))?;
-        writeln!(out, "Asked for a look at the repository {namespace}/{name}.")?;
+        annotate(&api, name, &now)
+            .await
+            .with_context(|| format!("cannot ask for a look at the repository {name}"))?;
+        writeln!(
+            out,
+            "Asked for a look at the repository {namespace}/{name}."
+        )?;
         return Ok(Outcome::Done);
     }
     let api: Api<Environment> = Api::namespaced(client.clone(), &namespace);
@@ -62,9 +73,14 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     if *wait {
         tokio::time::sleep(FETCH).await;
     }
-    annotate(&api, name, &now).await.with_context(|| format!("cannot ask for a pass of the environment {name}"))?;
+    annotate(&api, name, &now)
+        .await
+        .with_context(|| format!("cannot ask for a pass of the environment {name}"))?;
     if !wait {
-        writeln!(out, "Asked for a pass of {namespace}/{name}; driftless status {name} shows what became of it.")?;
+        writeln!(
+            out,
+            "Asked for a pass of {namespace}/{name}; driftless status {name} shows what became of it."
+        )?;
         return Ok(Outcome::Done);
     }
     let waited = tokio::time::timeout(timeout.0, until_ready(&api, name, &now)).await;
@@ -86,10 +102,16 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
 
 /// Asks for a look at the environment's repository first, so that its pass sees what is new. Who may not is told.
 async fn look(client: &Client, environment: &Environment, own: &str, now: &str) {
-    let (namespace, name) = environment.spec.repository.split_once('/').unwrap_or((own, &environment.spec.repository));
+    let (namespace, name) = environment
+        .spec
+        .repository
+        .split_once('/')
+        .unwrap_or((own, &environment.spec.repository));
     let api: Api<Repository> = Api::namespaced(client.clone(), namespace);
     if let Err(error) = annotate(&api, name, now).await {
-        note(&format!("Git is not asked again for it: cannot ask for a look at the repository {namespace}/{name}: {error}"));
+        note(&format!(
+            "Git is not asked again for it: cannot ask for a look at the repository {namespace}/{name}: {error}"
+        ));
         return;
     }
 }
@@ -99,8 +121,12 @@ where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let patch = json!({"metadata": {"annotations": {SYNC_ANNOTATION: now}}});
-    let params = PatchParams { field_manager: Some("driftless-cli".to_owned()), ..PatchParams::default() };
-    api.patch_metadata(name, &params, &Patch::Merge(patch)).await?;
+    let params = PatchParams {
+        field_manager: Some("driftless-cli".to_owned()),
+        ..PatchParams::default()
+    };
+    api.patch_metadata(name, &params, &Patch::Merge(patch))
+        .await?;
     Ok(())
 }
 
@@ -118,15 +144,19 @@ async fn until_ready(api: &Api<Environment>, name: &str, asked: &str) -> Result<
     let mut told = String::new();
     while let Some(event) = events.next().await {
         match event.context("cannot watch the environment")? {
-            watcher::Event::Apply(environment) | watcher::Event::InitApply(environment) => match progress(&environment, asked) {
-                Progress::Ended(ended) => return Ok(ended),
-                Progress::Still(message) if message != told => {
-                    note(&format!("… {message}"));
-                    told = message;
+            watcher::Event::Apply(environment) | watcher::Event::InitApply(environment) => {
+                match progress(&environment, asked) {
+                    Progress::Ended(ended) => return Ok(ended),
+                    Progress::Still(message) if message != told => {
+                        note(&format!("… {message}"));
+                        told = message;
+                    }
+                    Progress::Still(_) => {}
                 }
-                Progress::Still(_) => {}
-            },
-            watcher::Event::Delete(_) => return Ok(Ended::Not("the environment was deleted".to_owned())),
+            }
+            watcher::Event::Delete(_) => {
+                return Ok(Ended::Not("the environment was deleted".to_owned()));
+            }
             watcher::Event::Init | watcher::Event::InitDone => {}
         }
     }
@@ -143,7 +173,10 @@ enum Progress {
 fn progress(environment: &Environment, asked: &str) -> Progress {
     let status = environment.status.clone().unwrap_or_default();
     // Later requests are served by the same pass; times of one length sort as text.
-    let served = status.last_sync.as_deref().is_some_and(|served| served >= asked);
+    let served = status
+        .last_sync
+        .as_deref()
+        .is_some_and(|served| served >= asked);
     if !served || status.observed_generation < environment.metadata.generation {
         return Progress::Still("the agent has not looked yet".to_owned());
     }
@@ -154,5 +187,46 @@ fn progress(environment: &Environment, asked: &str) -> Progress {
         ("True", _) => Progress::Ended(Ended::Ready(ready.message.clone())),
         (_, "Progressing" | "RepositoryPending") => Progress::Still(ready.message.clone()),
         _ => Progress::Ended(Ended::Not(ready.message.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: &str = "2026-11-02T12:00:00.000000000Z";
+
+    fn progress_of(last_sync: &str, observed: i64, ready: &str, reason: &str) -> Progress {
+        let environment = serde_json::from_value(json!({
+            "apiVersion": "driftless.dev/v1alpha1", "kind": "Environment",
+            "metadata": {"name": "production", "namespace": "shop", "generation": 2},
+            "spec": {"repository": "shop", "follow": [{"branches": ["main"]}], "serviceAccount": "deployer"},
+            "status": {"lastSync": last_sync, "observedGeneration": observed, "conditions": [{
+                "type": "Ready", "status": ready, "reason": reason, "message": reason, "lastTransitionTime": "2026-11-02T11:00:00Z",
+            }]},
+        }));
+        progress(&environment.unwrap(), ASKED)
+    }
+
+    #[test]
+    fn only_a_pass_that_served_the_request_counts() {
+        let not_looked = Progress::Still("the agent has not looked yet".to_owned());
+        assert_eq!(
+            progress_of("2026-11-02T11:59:59.000000000Z", 2, "True", "Applied"),
+            not_looked
+        );
+        assert_eq!(progress_of(ASKED, 1, "True", "Applied"), not_looked);
+        assert_eq!(
+            progress_of(ASKED, 2, "True", "Applied"),
+            Progress::Ended(Ended::Ready("Applied".to_owned()))
+        );
+        assert_eq!(
+            progress_of("2026-11-02T12:00:01.000000000Z", 2, "False", "Refused"),
+            Progress::Ended(Ended::Not("Refused".to_owned()))
+        );
+        assert_eq!(
+            progress_of(ASKED, 2, "False", "Progressing"),
+            Progress::Still("Progressing".to_owned())
+        );
     }
 }

@@ -29,7 +29,8 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct Version {
-    version: String,
+    #[serde(rename = "version")]
+    name: String,
     #[serde(default)]
     freshness: String,
     #[serde(default)]
@@ -39,7 +40,8 @@ struct Version {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
-    resource: String,
+    #[serde(rename = "resource")]
+    plural: String,
     response_kind: Option<ResponseKind>,
     scope: String,
     #[serde(default)]
@@ -85,9 +87,10 @@ pub(super) async fn discover(client: &Client) -> Result<Kinds, ClusterError> {
 fn add(kinds: &mut Kinds, group: &Group) {
     for version in &group.versions {
         if version.freshness == "Stale" {
+            kinds.set_stale(&group.metadata.name);
             tracing::warn!(
                 group = group.metadata.name,
-                version = version.version,
+                version = version.name,
                 "the API server cannot reach the server of this group: what it says of its kinds is old"
             );
         }
@@ -110,14 +113,14 @@ fn add(kinds: &mut Kinds, group: &Group) {
                 .get(&group.metadata.name, &kind.kind)
                 .map(|known| known.versions.clone())
                 .unwrap_or_default();
-            if !versions.contains(&version.version) {
-                versions.push(version.version.clone());
+            if !versions.contains(&version.name) {
+                versions.push(version.name.clone());
             }
             kinds.insert(KindInfo {
                 group: group.metadata.name.clone(),
                 kind: kind.kind.clone(),
                 versions,
-                plural: resource.resource.clone(),
+                plural: resource.plural.clone(),
                 namespaced: resource.scope == "Namespaced",
                 listable: resource.verbs.iter().any(|verb| verb == "list"),
             });

@@ -112,7 +112,7 @@ impl Scalers {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(kind, %error, "a watch was interrupted; it is started again")
+                    tracing::debug!(kind, %error, "a watch was interrupted; it is started again");
                 }
             }
         }

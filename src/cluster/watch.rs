@@ -3,9 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
 use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::{Map, Value};
@@ -42,6 +44,34 @@ struct State {
 struct Mailbox {
     wake: Arc<Notify>,
     seen: HashMap<Id, Seen>,
+}
+
+/// How long a watch that broke waits before it is started again: half a second, then more, up to five. It is short
+/// because drift is not seen meanwhile.
+#[derive(Default)]
+pub struct WatchBackoff {
+    failures: u32,
+}
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = Duration::from_millis(500 << self.failures.min(4));
+        self.failures += 1;
+        Some(wait.min(Duration::from_secs(5)))
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Begins anew after a minute without failures: a watch of a quiet kind has no event that would say that all is well.
+pub fn watch_backoff() -> ResetTimerBackoff<WatchBackoff> {
+    ResetTimerBackoff::new(WatchBackoff::default(), Duration::from_secs(60))
 }
 
 impl Tracker {
@@ -125,7 +155,7 @@ impl Tracker {
         let config = watcher::Config::default()
             .labels(ENVIRONMENT_LABEL)
             .timeout(3600);
-        let events = watcher(api, config).default_backoff();
+        let events = watcher(api, config).backoff(watch_backoff());
         pin_mut!(events);
         let mut listed: HashSet<Id> = HashSet::new();
         let mut well = true;

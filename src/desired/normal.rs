@@ -23,6 +23,28 @@ const SERVER_SET: [&str; 8] = [
 /// Why this object cannot come from Git.
 pub(super) fn refuse(object: &Object, owner: &Owner) -> Vec<String> {
     let mut messages = Vec::new();
+    for (field, value) in [
+        ("apiVersion", object.api_version()),
+        ("kind", object.kind()),
+    ] {
+        if value.is_empty() {
+            messages.push(format!("has no {field}"));
+        }
+    }
+    if !is_name(object.name()) {
+        messages.push(format!("metadata.name: {:?} is not a name", object.name()));
+    }
+    if let Some(namespace) = object.namespace().filter(|name| !is_namespace(name)) {
+        messages.push(format!(
+            "metadata.namespace: {namespace:?} is not the name of a namespace"
+        ));
+    }
+    for field in ["labels", "annotations"] {
+        let value = object.at(&format!("/metadata/{field}"));
+        if value.is_some_and(|value| !value.is_object() && !value.is_null()) {
+            messages.push(format!("metadata.{field} is not a map"));
+        }
+    }
     if object.name().is_empty() {
         let generated = object.at("/metadata/generateName").is_some();
         messages.push(if generated {
@@ -47,7 +69,24 @@ pub(super) fn refuse(object: &Object, owner: &Owner) -> Vec<String> {
     messages
 }
 
-/// Without what the API server sets, without nulls, with `stringData` folded into `data`.
+/// Whether this can stand in a URL as what it is. (What a kind allows beyond that, the API server says.)
+fn is_name(name: &str) -> bool {
+    !matches!(name, "." | "..")
+        && !name.contains(['/', '%', '?', '#'])
+        && !name.contains(|c: char| c.is_control() || c.is_whitespace())
+}
+
+/// Whether this is an RFC 1123 label.
+fn is_namespace(name: &str) -> bool {
+    name.len() <= 63
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// Without what the API server sets, without the nulls that say nothing, with `stringData` folded into `data`.
 pub(super) fn normal(object: Object) -> Result<Object, String> {
     let Object(mut map) = object;
     map.remove("status");
@@ -60,8 +99,26 @@ pub(super) fn normal(object: Object) -> Result<Object, String> {
     if object.group().is_empty() && object.kind() == "Secret" {
         fold_string_data(&mut object.0)?;
     }
-    without_nulls(&mut object.0);
+    if object.group().is_empty() && matches!(object.kind(), "ConfigMap" | "Secret") {
+        // In a map of texts the API server reads a null as the empty text.
+        if let Some(Value::Object(data)) = object.0.get_mut("data") {
+            for value in data.values_mut().filter(|value| value.is_null()) {
+                *value = Value::String(String::new());
+            }
+        }
+    }
+    if is_built_in(object.group()) {
+        without_nulls(&mut object.0);
+    } else if let Some(Value::Object(metadata)) = object.0.get_mut("metadata") {
+        // In a custom kind a null may be a value like any other (`values: {key: null}` of a HelmRelease).
+        without_nulls(metadata);
+    }
     Ok(object)
+}
+
+/// Whether Kubernetes itself brings the kinds of this group.
+fn is_built_in(group: &str) -> bool {
+    !group.contains('.') || group.ends_with(".k8s.io")
 }
 
 fn fold_string_data(secret: &mut Map<String, Value>) -> Result<(), String> {
@@ -80,8 +137,10 @@ fn fold_string_data(secret: &mut Map<String, Value>) -> Result<(), String> {
         return Err("data is not a map".to_owned());
     };
     for (key, value) in texts {
-        let Value::String(text) = value else {
-            return Err(format!("stringData.{key} is not a text; put it in quotes"));
+        let text = match value {
+            Value::String(text) => text,
+            Value::Null => String::new(),
+            _ => return Err(format!("stringData.{key} is not a text; put it in quotes")),
         };
         data.insert(key, Value::String(STANDARD.encode(text)));
     }

@@ -323,3 +323,58 @@ fn the_hash_changes_with_the_namespace_the_account_and_the_prune_settings() {
         )
     );
 }
+
+#[test]
+fn names_that_cannot_stand_in_a_url_are_refused() {
+    for (name, namespace) in [
+        ("a/b", "shop"),
+        ("..", "shop"),
+        ("a?b", "shop"),
+        ("a b", "shop"),
+        ("a", "shop/secrets/x"),
+        ("a", ".."),
+        ("a", "Shop"),
+    ] {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace},
+        });
+        assert_eq!(messages(run(vec![object])).len(), 1, "{namespace}/{name}");
+    }
+}
+
+#[test]
+fn nulls_say_nothing_but_in_custom_kinds_and_maps_of_texts() {
+    let config = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": null},
+        "data": {"empty": null}, "binaryData": null,
+    });
+    let found = run(vec![config]).unwrap();
+    assert_eq!(
+        found.objects[0].object.at("/data"),
+        Some(&json!({"empty": ""}))
+    );
+    assert!(!found.objects[0].object.0.contains_key("binaryData"));
+    let custom = Object::from_value(json!({
+        "apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+        "metadata": {"name": "a", "annotations": null}, "spec": {"values": {"key": null}},
+    }))
+    .unwrap();
+    let custom = normal::normal(custom).unwrap();
+    assert_eq!(custom.at("/spec/values/key"), Some(&Value::Null));
+    assert_eq!(custom.at("/metadata/annotations"), None);
+}
+
+#[test]
+fn a_kind_that_is_not_said_and_labels_that_are_no_map_are_told() {
+    let told = messages(run(vec![
+        json!({"kind": "ConfigMap", "metadata": {"name": "a"}}),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "labels": ["x"]}}),
+    ]));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].ends_with("has no apiVersion"), "{told:?}");
+    assert!(
+        told[1].ends_with("metadata.labels is not a map"),
+        "{told:?}"
+    );
+}

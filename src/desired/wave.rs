@@ -36,15 +36,16 @@ pub(super) fn wave(object: &Object) -> Result<Wave, String> {
     })
 }
 
-const LAST: i32 = 2;
+const LAST: i32 = 3;
 
-/// The built-in order of a kind: definitions, namespaces and classes, then rights and accounts, then everything else.
+/// The built-in order of a kind: definitions and namespaces, then classes (some are of kinds that are defined beside
+/// them), then rights and accounts, then everything else.
 pub fn stage(group: &str, kind: &str) -> i32 {
     match (group, kind) {
         ("apiextensions.k8s.io", "CustomResourceDefinition") | ("", "Namespace") => 0,
-        (_, kind) if kind.ends_with("Class") => 0,
+        (_, kind) if kind.ends_with("Class") => 1,
         ("", "ServiceAccount" | "ResourceQuota" | "LimitRange")
-        | ("rbac.authorization.k8s.io", _) => 1,
+        | ("rbac.authorization.k8s.io", _) => 2,
         _ => LAST,
     }
 }

@@ -1,5 +1,7 @@
 //! Paths of FieldsV1 (`f:spec`, `k:{"name":"api"}`, `v:"x"`, `i:0`), and how people read them.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// `spec.template.spec.containers[name="api"].image`.
@@ -17,7 +19,7 @@ pub fn human(path: &[String]) -> String {
                     }
                     text.push_str(name);
                 } else {
-                    text.push_str(&format!("[{name:?}]"));
+                    let _ = write!(text, "[{name:?}]");
                 }
             }
             Some(("k", keys)) => {
@@ -28,10 +30,14 @@ pub fn human(path: &[String]) -> String {
                     .flatten()
                     .map(|(key, value)| format!("{key}={value}"))
                     .collect();
-                text.push_str(&format!("[{}]", keys.join(",")));
+                let _ = write!(text, "[{}]", keys.join(","));
             }
-            Some(("v", value)) => text.push_str(&format!("[={value}]")),
-            Some(("i", index)) => text.push_str(&format!("[{index}]")),
+            Some(("v", value)) => {
+                let _ = write!(text, "[={value}]");
+            }
+            Some(("i", index)) => {
+                let _ = write!(text, "[{index}]");
+            }
             _ => {}
         }
     }

@@ -49,7 +49,10 @@ fn deployment_fields() -> Value {
 }
 
 fn lost(fields: &Value) -> Vec<String> {
-    missing(&deployment().0, fields).iter().map(|path| human(path)).collect()
+    missing(&deployment().0, fields)
+        .iter()
+        .map(|path| human(path))
+        .collect()
 }
 
 /// As the API server leaves it: a node without children goes too.
@@ -77,8 +80,14 @@ fn what_others_took_is_named_down_to_the_field() {
     let container = "/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"api\"}";
     for (pointer, expected) in [
         ("/f:spec/f:replicas".to_owned(), "spec.replicas"),
-        ("/f:metadata/f:labels/f:app".to_owned(), "metadata.labels.app"),
-        (format!("{container}/f:image"), "spec.template.spec.containers[name=\"api\"].image"),
+        (
+            "/f:metadata/f:labels/f:app".to_owned(),
+            "metadata.labels.app",
+        ),
+        (
+            format!("{container}/f:image"),
+            "spec.template.spec.containers[name=\"api\"].image",
+        ),
         (
             format!("{container}/f:ports/k:{{\"containerPort\":80,\"protocol\":\"TCP\"}}"),
             "spec.template.spec.containers[name=\"api\"].ports",
@@ -98,17 +107,31 @@ fn our_own_entry_is_the_apply_without_a_subresource() {
     let own = entry("driftless", "Apply", json!({"f:data": {"f:a": {}}}));
     assert!(fingerprint(&live(vec![status.clone(), update.clone()])).is_none());
     let first = fingerprint(&live(vec![status, update, own.clone()])).unwrap();
-    assert_eq!(Some(&first), fingerprint(&live(vec![own.clone()])).as_ref(), "others' entries do not matter");
+    assert_eq!(
+        Some(&first),
+        fingerprint(&live(vec![own.clone()])).as_ref(),
+        "others' entries do not matter"
+    );
     let mut later = own.clone();
     later["time"] = json!("2026-11-21T12:00:01Z");
-    assert_ne!(Some(&first), fingerprint(&live(vec![later])).as_ref(), "the time does");
+    assert_ne!(
+        Some(&first),
+        fingerprint(&live(vec![later])).as_ref(),
+        "the time does"
+    );
     let mut fewer = own;
     fewer["fieldsV1"] = json!({});
-    assert_ne!(Some(&first), fingerprint(&live(vec![fewer])).as_ref(), "the fields do");
+    assert_ne!(
+        Some(&first),
+        fingerprint(&live(vec![fewer])).as_ref(),
+        "the fields do"
+    );
 }
 
 fn desired() -> Object {
-    object(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": "shop"}, "data": {"a": "1"}}))
+    object(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one", "namespace": "shop"}, "data": {"a": "1"}}),
+    )
 }
 
 fn own() -> Value {
@@ -116,21 +139,48 @@ fn own() -> Value {
 }
 
 fn paths(list: &[(String, Vec<Vec<String>>)]) -> Vec<String> {
-    list.iter().flat_map(|(manager, paths)| paths.iter().map(move |path| format!("{manager}: {}", human(path)))).collect()
+    list.iter()
+        .flat_map(|(manager, paths)| {
+            paths
+                .iter()
+                .map(move |path| format!("{manager}: {}", human(path)))
+        })
+        .collect()
 }
 
 #[test]
 fn what_hand_tools_added_is_told_apart_from_what_others_added() {
     let live = live(vec![
         own(),
-        entry("kubectl-edit", "Update", json!({"f:data": {"f:a": {}, "f:b": {}}, "f:metadata": {"f:finalizers": {".": {}, "v:\"x\"": {}}}})),
-        entry("istiod", "Update", json!({"f:metadata": {"f:annotations": {"f:istio.io/rev": {}}}})),
-        entry("kube-controller-manager", "Update", json!({"f:metadata": {"f:annotations": {"f:anything": {}}}})),
+        entry(
+            "kubectl-edit",
+            "Update",
+            json!({"f:data": {"f:a": {}, "f:b": {}}, "f:metadata": {"f:finalizers": {".": {}, "v:\"x\"": {}}}}),
+        ),
+        entry(
+            "istiod",
+            "Update",
+            json!({"f:metadata": {"f:annotations": {"f:istio.io/rev": {}}}}),
+        ),
+        entry(
+            "kube-controller-manager",
+            "Update",
+            json!({"f:metadata": {"f:annotations": {"f:anything": {}}}}),
+        ),
         json!({"manager": "kubectl", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {"f:x": {}}}}),
     ]);
     let added = additions(&live, &desired(), &HandTools::default(), &json!({}));
-    assert_eq!(paths(&added.taken), ["kubectl-edit: data.b", "kubectl-edit: metadata.finalizers[=\"x\"]"]);
-    assert_eq!(paths(&added.foreign), ["istiod: metadata.annotations[\"istio.io/rev\"]"]);
+    assert_eq!(
+        paths(&added.taken),
+        [
+            "kubectl-edit: data.b",
+            "kubectl-edit: metadata.finalizers[=\"x\"]"
+        ]
+    );
+    assert_eq!(
+        paths(&added.foreign),
+        ["istiod: metadata.annotations[\"istio.io/rev\"]"]
+    );
 }
 
 #[test]
@@ -138,7 +188,11 @@ fn what_git_says_and_what_is_exempt_is_no_addition() {
     // A field that another took from us is drift, not an addition.
     let live = live(vec![
         entry("driftless", "Apply", json!({})),
-        entry("kubectl-patch", "Update", json!({"f:data": {"f:a": {}}, "f:spec": {"f:replicas": {}}})),
+        entry(
+            "kubectl-patch",
+            "Update",
+            json!({"f:data": {"f:a": {}}, "f:spec": {"f:replicas": {}}}),
+        ),
     ]);
     let mut exempt = json!({});
     pointer_tree(&mut exempt, &["spec", "replicas"]);
@@ -152,15 +206,35 @@ fn taking_over_gives_us_the_fields_and_leaves_what_is_exempt() {
     pointer_tree(&mut exempt, &["spec", "replicas"]);
     let live = live(vec![
         own(),
-        entry("kubectl-edit", "Update", json!({"f:data": {"f:b": {}}, "f:spec": {"f:replicas": {}}})),
+        entry(
+            "kubectl-edit",
+            "Update",
+            json!({"f:data": {"f:b": {}}, "f:spec": {"f:replicas": {}}}),
+        ),
         entry("istiod", "Update", json!({"f:data": {"f:c": {}}})),
     ]);
     let taken = take_over(&live, &HandTools::default(), &exempt).unwrap();
-    let of = |manager: &str| taken.as_array().unwrap().iter().find(|entry| entry["manager"] == manager).map(|entry| entry["fieldsV1"].clone());
-    assert_eq!(of("driftless"), Some(json!({"f:data": {"f:a": {}, "f:b": {}}})));
-    assert_eq!(of("kubectl-edit"), Some(json!({"f:spec": {"f:replicas": {}}})));
+    let of = |manager: &str| {
+        taken
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["manager"] == manager)
+            .map(|entry| entry["fieldsV1"].clone())
+    };
+    assert_eq!(
+        of("driftless"),
+        Some(json!({"f:data": {"f:a": {}, "f:b": {}}}))
+    );
+    assert_eq!(
+        of("kubectl-edit"),
+        Some(json!({"f:spec": {"f:replicas": {}}}))
+    );
     assert_eq!(of("istiod"), Some(json!({"f:data": {"f:c": {}}})));
-    assert_eq!(take_over(&self::live(vec![own()]), &HandTools::default(), &exempt), None);
+    assert_eq!(
+        take_over(&self::live(vec![own()]), &HandTools::default(), &exempt),
+        None
+    );
 }
 
 #[test]
@@ -170,7 +244,10 @@ fn who_changed_a_field_is_who_owns_it_now() {
         entry("somebody", "Update", json!({"f:data": {"f:a": {}}})),
         entry("another", "Update", json!({"f:data": {"f:z": {}}})),
     ]);
-    assert_eq!(who(&live, &[vec!["f:data".to_owned(), "f:a".to_owned()]]), ["somebody"]);
+    assert_eq!(
+        who(&live, &[vec!["f:data".to_owned(), "f:a".to_owned()]]),
+        ["somebody"]
+    );
 }
 
 fn fields_tree() -> impl Strategy<Value = Value> {
@@ -202,4 +279,115 @@ proptest! {
         let nothing = json!({});
         prop_assert!(tree::added(&fields, &fields, &nothing, &nothing).is_empty());
     }
+}
+
+#[test]
+fn what_a_real_api_server_recorded_of_an_apply_misses_nothing() {
+    let recorded: Vec<Value> = serde_json::from_str(include_str!("tests/recorded.json")).unwrap();
+    assert!(recorded.len() >= 8);
+    for mut one in recorded {
+        let desired = object(one["desired"].take());
+        let mut live = desired.clone();
+        live.0["metadata"]["managedFields"] = one["managedFields"].take();
+        let own = own_fields(&live).unwrap();
+        let lost: Vec<String> = missing(&desired.0, own)
+            .iter()
+            .map(|path| human(path))
+            .collect();
+        assert_eq!(lost, Vec::<String>::new(), "{}", desired.id());
+        let added = additions(&live, &desired, &HandTools::default(), &json!({}));
+        assert_eq!(added, Additions::default());
+        // Without any one of its fields it does.
+        for path in tree::added(own, &json!({}), &json!({}), &json!({})) {
+            let mut fewer = own.clone();
+            let mut path = path.as_slice();
+            // As the API server leaves it: a node without children goes too.
+            while let Some((last, above)) = path.split_last() {
+                let parent = above
+                    .iter()
+                    .fold(&mut fewer, |fields, step| &mut fields[step.as_str()])
+                    .as_object_mut()
+                    .unwrap();
+                parent.remove(last);
+                if !parent.is_empty() {
+                    break;
+                }
+                path = above;
+            }
+            let value = value_at(&desired, path);
+            let says_nothing = value.is_none_or(|value| value == json!({}) || value == json!([]));
+            assert!(
+                says_nothing || !missing(&desired.0, &fewer).is_empty(),
+                "{}: {}",
+                desired.id(),
+                human(path)
+            );
+        }
+    }
+}
+
+#[test]
+fn empty_maps_and_lists_are_recorded_or_not() {
+    let desired = object(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "annotations": {}},
+        "spec": {"securityContext": {}, "volumes": []},
+    }));
+    assert_eq!(missing(&desired.0, &json!({})), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn a_restart_stays_whole_when_the_rest_is_taken_over() {
+    let restarted =
+        json!({"f:template": {"f:metadata": {"f:annotations": {".": {}, "f:restartedAt": {}}}}});
+    let mut exempt = json!({});
+    pointer_tree(
+        &mut exempt,
+        &["template", "metadata", "annotations", "restartedAt"],
+    );
+    let alone = live(vec![
+        own(),
+        entry("kubectl-rollout", "Update", restarted.clone()),
+    ]);
+    assert_eq!(take_over(&alone, &HandTools::default(), &exempt), None);
+    let both = live(vec![
+        own(),
+        entry("kubectl-rollout", "Update", restarted.clone()),
+        entry(
+            "kubectl-label",
+            "Update",
+            json!({"f:metadata": {"f:labels": {"f:x": {}}}}),
+        ),
+    ]);
+    let taken = take_over(&both, &HandTools::default(), &exempt).unwrap();
+    assert_eq!(taken[0]["manager"], "kubectl-rollout");
+    assert_eq!(taken[0]["fieldsV1"], restarted);
+    assert_eq!(taken.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn of_another_version_only_the_metadata_is_taken() {
+    let mut edit = entry(
+        "kubectl-patch",
+        "Update",
+        json!({"f:metadata": {"f:labels": {"f:x": {}}}, "f:spec": {"f:behavior": {}}}),
+    );
+    edit["apiVersion"] = json!("v2");
+    let live = live(vec![own(), edit]);
+    let added = additions(&live, &desired(), &HandTools::default(), &json!({}));
+    assert_eq!(paths(&added.taken), ["kubectl-patch: metadata.labels.x"]);
+    assert_eq!(paths(&added.foreign), ["kubectl-patch: spec.behavior"]);
+    let taken = take_over(&live, &HandTools::default(), &json!({})).unwrap();
+    assert_eq!(taken[0]["fieldsV1"], json!({"f:spec": {"f:behavior": {}}}));
+    assert_eq!(
+        taken[1]["fieldsV1"],
+        json!({"f:data": {"f:a": {}}, "f:metadata": {"f:labels": {"f:x": {}}}})
+    );
+}
+
+#[test]
+fn ports_of_one_number_are_told_apart_by_their_protocol() {
+    let desired =
+        object(json!({"spec": {"ports": [{"port": 53}, {"port": 53, "protocol": "UDP"}]}}));
+    let udp = json!({"f:spec": {"f:ports": {"k:{\"port\":53,\"protocol\":\"UDP\"}": {"f:port": {}, "f:protocol": {}}}}});
+    assert_eq!(missing(&desired.0, &udp).len(), 1);
 }

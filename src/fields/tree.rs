@@ -91,12 +91,15 @@ fn lost(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
                 path.pop();
             }
         }
+        // An empty map or list is recorded or not, as the API server likes.
+        Value::Object(_) => {}
+        Value::Array(list) if list.is_empty() => {}
         _ => found.push(path.clone()),
     }
 }
 
 /// The step of `fields` that means this item of a list.
-fn step_of(item: &Value, fields: &Value) -> Option<String> {
+pub(super) fn step_of(item: &Value, fields: &Value) -> Option<String> {
     let steps = fields.as_object()?.keys();
     match item {
         Value::Object(map) => steps
@@ -114,9 +117,83 @@ fn step_of(item: &Value, fields: &Value) -> Option<String> {
 fn is_key_of(step: &str, item: &Map<String, Value>) -> bool {
     let keys: Value = serde_json::from_str(step.trim_start_matches("k:")).unwrap_or_default();
     keys.as_object().is_some_and(|keys| {
-        keys.iter()
-            .all(|(key, value)| item.get(key).is_none_or(|known| known == value))
+        keys.iter().all(|(key, value)| match item.get(key) {
+            Some(known) => known == value,
+            // The one key with a default that built-in kinds have; of others it is not known.
+            None => key != "protocol" || value == "TCP",
+        })
     })
+}
+
+/// Whether `fields` has a field that `wanted` sets.
+pub(super) fn claims(fields: &Value, wanted: &Value) -> bool {
+    fields.as_object().is_some_and(|steps| {
+        steps.iter().any(|(step, below)| {
+            said(wanted, step).is_some_and(|wanted| is_leaf(below) || claims(below, wanted))
+        })
+    })
+}
+
+/// The value at a path of steps.
+pub(super) fn value_at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, step| said(value, step))
+}
+
+/// Puts a value at a path of steps, with the keys of the list items that it leads through. False where it leads through
+/// a list that has no keys.
+pub(super) fn put(value: &mut Value, path: &[String], new: Value) -> bool {
+    let Some((step, rest)) = path.split_first() else {
+        *value = new;
+        return true;
+    };
+    match step.split_once(':') {
+        Some(("f", name)) => {
+            if !value.is_object() {
+                *value = json!({});
+            }
+            put(&mut value[name], rest, new)
+        }
+        Some(("k", keys)) => {
+            let Ok(keys @ Value::Object(_)) = serde_json::from_str(keys) else {
+                return false;
+            };
+            if !value.is_array() {
+                *value = json!([]);
+            }
+            let Some(list) = value.as_array_mut() else {
+                return false;
+            };
+            let known = list
+                .iter()
+                .position(|item| item.as_object().is_some_and(|item| is_key_of(step, item)));
+            let index = known.unwrap_or_else(|| {
+                list.push(keys);
+                list.len() - 1
+            });
+            put(&mut list[index], rest, new)
+        }
+        _ => false,
+    }
+}
+
+/// The steps that a JSON pointer (its parts) into `desired` means in `fields`; `None` if it leads through a list whose
+/// items have no keys, or to an item that `fields` does not have.
+pub fn steps(desired: &Value, fields: &Value, pointer: &[String]) -> Option<Vec<String>> {
+    let (mut value, mut fields) = (Some(desired), Some(fields));
+    let mut steps = Vec::new();
+    for part in pointer {
+        let step = if let Some(Value::Array(list)) = value {
+            let item = list.get(part.parse::<usize>().ok()?)?;
+            value = Some(item);
+            step_of(item, fields?).filter(|step| step.starts_with("k:"))?
+        } else {
+            value = value.and_then(|value| value.get(part));
+            format!("f:{part}")
+        };
+        fields = fields.and_then(|fields| fields.get(&step));
+        steps.push(step);
+    }
+    Some(steps)
 }
 
 /// Whether a tree has this path.
@@ -191,7 +268,10 @@ fn said<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
         (Value::Array(list), ("k", _)) => list
             .iter()
             .find(|item| item.as_object().is_some_and(|item| is_key_of(step, item))),
-        (Value::Array(list), ("v", scalar)) => list.iter().find(|item| item.to_string() == scalar),
+        (Value::Array(list), ("v", scalar)) => {
+            let scalar: Value = serde_json::from_str(scalar).ok()?;
+            list.iter().find(|item| **item == scalar)
+        }
         (Value::Array(list), ("i", index)) => list.get(index.parse::<usize>().ok()?),
         _ => None,
     }
@@ -201,6 +281,10 @@ fn said<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
 pub(super) fn split(fields: &Value, exempt: &Value) -> (Value, Value) {
     let (mut kept, mut given) = (Map::new(), Map::new());
     for (step, below) in fields.as_object().into_iter().flatten() {
+        if step == "." {
+            // The map or item itself: of no meaning without anything in it.
+            continue;
+        }
         match exempt.get(step) {
             Some(exempt) if is_leaf(exempt) => {
                 kept.insert(step.clone(), below.clone());
@@ -217,6 +301,15 @@ pub(super) fn split(fields: &Value, exempt: &Value) -> (Value, Value) {
             _ => {
                 given.insert(step.clone(), below.clone());
             }
+        }
+    }
+    if let Some(itself) = fields.get(".") {
+        let only = kept.is_empty() && given.is_empty();
+        if only || !given.is_empty() {
+            given.insert(".".to_owned(), itself.clone());
+        }
+        if !kept.is_empty() {
+            kept.insert(".".to_owned(), itself.clone());
         }
     }
     (Value::Object(kept), Value::Object(given))
@@ -237,12 +330,18 @@ pub(super) fn merge(fields: &mut Value, other: &Value) {
 
 /// The tree of one path of field names.
 pub fn pointer_tree(exempt: &mut Value, path: &[&str]) {
+    let steps: Vec<String> = path.iter().map(|name| format!("f:{name}")).collect();
+    step_tree(exempt, &steps);
+}
+
+/// The tree of one path of steps.
+pub fn step_tree(exempt: &mut Value, steps: &[String]) {
     let mut node = exempt;
-    for name in path {
+    for step in steps {
         let Some(map) = node.as_object_mut() else {
             return;
         };
-        node = map.entry(format!("f:{name}")).or_insert_with(|| json!({}));
+        node = map.entry(step.clone()).or_insert_with(|| json!({}));
     }
     // A leaf: whatever stands below is exempt too.
     *node = json!({});

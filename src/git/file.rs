@@ -1,11 +1,12 @@
 //! A repository on this machine, read as a remote. Must not write into it.
 
-use git2::{Oid, Repository, RepositoryOpenFlags};
+use git2::{Repository, RepositoryOpenFlags};
 
 use super::error::GitError;
 use super::odb::{BuildError, build_pack, peel_tags};
 use super::refs::{RemoteRef, RemoteRefs};
 use super::remote::Remote;
+use super::transport::{Customer, Order};
 use super::url::RemoteUrl;
 
 fn open(url: &RemoteUrl) -> Result<Repository, GitError> {
@@ -25,12 +26,28 @@ fn not_git(url: &RemoteUrl) -> impl Fn(git2::Error) -> GitError {
     }
 }
 
-pub(super) fn list(remote: &Remote) -> Result<RemoteRefs, GitError> {
+pub(super) fn converse(
+    remote: &Remote,
+    customer: &mut dyn Customer,
+) -> Result<RemoteRefs, GitError> {
     let failed = not_git(&remote.url);
     let repository = open(&remote.url)?;
+    let refs = list(&repository).map_err(&failed)?;
+    if let Some(Order { wants, haves }) = customer.order(&refs)? {
+        build_pack(&repository, &wants, &haves, &mut |pack| customer.take(pack)).map_err(
+            |error| match error {
+                BuildError::Read(error) => failed(error),
+                BuildError::Taken(error) => error,
+            },
+        )?;
+    }
+    Ok(refs)
+}
+
+fn list(repository: &Repository) -> Result<RemoteRefs, git2::Error> {
     let mut refs = RemoteRefs::default();
-    for reference in repository.references().map_err(&failed)? {
-        let reference = reference.map_err(&failed)?;
+    for reference in repository.references()? {
+        let reference = reference?;
         let Ok(name) = reference.name() else {
             continue;
         };
@@ -38,11 +55,11 @@ pub(super) fn list(remote: &Remote) -> Result<RemoteRefs, GitError> {
             continue;
         }
         let name = name.to_owned();
-        let Some(oid) = reference.resolve().map_err(&failed)?.target() else {
+        let Some(oid) = reference.resolve()?.target() else {
             continue;
         };
         let peeled = match repository.find_tag(oid) {
-            Ok(tag) => Some(peel_tags(tag.into_object()).map_err(&failed)?.id()),
+            Ok(tag) => Some(peel_tags(tag.into_object())?.id()),
             Err(_) => None,
         };
         let entry = RemoteRef {
@@ -52,19 +69,4 @@ pub(super) fn list(remote: &Remote) -> Result<RemoteRefs, GitError> {
         refs.0.insert(name, entry);
     }
     Ok(refs)
-}
-
-/// Writes a pack of what `wants` reach and `haves` do not.
-pub(super) fn fetch(
-    remote: &Remote,
-    wants: &[Oid],
-    haves: &[Oid],
-    sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
-) -> Result<(), GitError> {
-    let failed = not_git(&remote.url);
-    let repository = open(&remote.url)?;
-    build_pack(&repository, wants, haves, sink).map_err(|error| match error {
-        BuildError::Read(error) => failed(error),
-        BuildError::Taken(error) => error,
-    })
 }

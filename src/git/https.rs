@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use git2::Oid;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -26,35 +25,28 @@ use super::protocol::{Advertisement, Answer, Packets};
 use super::refs::RemoteRefs;
 use super::remote::Remote;
 use super::tls::{self, chain};
+use super::transport::Customer;
 
 const MAX_REDIRECTS: usize = 3;
 const LIST: &str = "/info/refs?service=git-upload-pack";
 /// Some servers take only a client that calls itself git for one.
 const USER_AGENT: &str = concat!("git/2.0 (driftless ", env!("CARGO_PKG_VERSION"), ")");
 
-pub(super) fn list(remote: &Remote, cancel: &AtomicBool) -> Result<RemoteRefs, GitError> {
-    let deadline = Deadline::new(remote, cancel);
-    runtime(remote)?.block_on(async {
-        let (_, advertisement) = Connection::advertised(&deadline).await?;
-        Ok(advertisement.refs)
-    })
-}
-
-pub(super) fn fetch(
+pub(super) fn converse(
     remote: &Remote,
-    wants: &[Oid],
-    haves: &[Oid],
     cancel: &AtomicBool,
-    sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
-) -> Result<(), GitError> {
+    customer: &mut dyn Customer,
+) -> Result<RemoteRefs, GitError> {
     let deadline = Deadline::new(remote, cancel);
     runtime(remote)?.block_on(async {
         let (mut connection, advertisement) = Connection::advertised(&deadline).await?;
-        remote.check_wants(&advertisement.refs, wants)?;
-        let request = advertisement
-            .request(wants, haves)
-            .map_err(|error| remote.protocol(error))?;
-        connection.receive(request, sink).await
+        if let Some(order) = customer.order(&advertisement.refs)? {
+            let request = advertisement
+                .request(&order)
+                .map_err(|error| remote.protocol(error))?;
+            connection.receive(request, customer).await?;
+        }
+        Ok(advertisement.refs)
     })
 }
 
@@ -282,7 +274,7 @@ impl<'a> Connection<'a> {
     async fn receive(
         &mut self,
         request: Vec<u8>,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
+        customer: &mut dyn Customer,
     ) -> Result<(), GitError> {
         let remote = self.deadline.remote;
         let response = self
@@ -305,7 +297,7 @@ impl<'a> Connection<'a> {
                     .feed(&packet)
                     .map_err(|error| remote.protocol(error))?;
                 if let Some(pack) = pack {
-                    sink(pack)?;
+                    customer.take(pack)?;
                 }
             }
         }

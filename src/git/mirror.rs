@@ -3,6 +3,7 @@
 //! Every object in it is whole: a pack comes in only after all that it refers to was found in it or here. The refs are
 //! one file, replaced at once, so that they are always those of one moment of the server.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
@@ -18,10 +19,12 @@ use super::error::GitError;
 use super::odb::{PackSink, Quarantine, corrupt, disk, open_bare, peel_tags};
 use super::refs::{Ref, Refs, RemoteRefs};
 use super::remote::Remote;
-use super::{file, https, ssh};
+use super::transport::{Customer, Looking, Order, converse};
 
 /// How many of our commits a server is told of, so that it sends only newer ones.
 const MAX_HAVES: usize = 256;
+/// How often a fetch begins again because somebody pushed in the middle of it.
+const MAX_MOVED: usize = 3;
 
 /// The mirrors that are open, by directory: one that is opened again is the same, and two never write into one.
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Shared>>> = Mutex::new(BTreeMap::new());
@@ -80,14 +83,7 @@ impl Mirror {
         remote: &Remote,
         cancel: &AtomicBool,
     ) -> Result<RemoteRefs, GitError> {
-        check_file(remote)?;
-        if remote.url.is_file() {
-            file::list(remote)
-        } else if remote.url.is_ssh() {
-            ssh::list(remote, cancel)
-        } else {
-            https::list(remote, cancel)
-        }
+        converse(remote, cancel, &mut Looking)
     }
 
     /// Whether the mirror is what `wanted` says, so that there is nothing to fetch.
@@ -100,87 +96,88 @@ impl Mirror {
         self.0.damaged.load(Ordering::Relaxed)
     }
 
-    /// Fetches what is missing of `wanted`, and makes the refs exactly those. On any error the mirror stays as it was;
-    /// history that was rewritten is followed. Returns how many bytes of packs came.
+    /// Lists and fetches in one conversation; at rest it is an `ls-remote`. Returns the refs, which the mirror then has.
+    /// On any error the mirror stays as it was; history that was rewritten is followed.
+    pub fn update(&self, remote: &Remote, cancel: &AtomicBool) -> Result<RemoteRefs, GitError> {
+        let mut moved = 0;
+        loop {
+            match self.exchange(remote, None, cancel) {
+                // Somebody pushed at this moment.
+                Err(GitError::Moved { .. }) if moved < MAX_MOVED => moved += 1,
+                outcome => return outcome.map(|(refs, _)| refs),
+            }
+        }
+    }
+
+    /// Fetches what is missing of `wanted`, which was listed before, and makes the refs exactly those; else as
+    /// [`Mirror::update`]. Returns how many bytes of packs came.
     pub fn fetch(
         &self,
         remote: &Remote,
         wanted: &RemoteRefs,
         cancel: &AtomicBool,
     ) -> Result<u64, GitError> {
-        check_file(remote)?;
-        let one_at_a_time = self.0.fetching.lock();
-        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
-        Quarantine::clean(&self.0.dir)?;
-        if self.is_damaged() {
-            self.make_anew()?;
-        }
-        match self.fetch_missing(remote, wanted, cancel) {
+        self.exchange(remote, Some(wanted), cancel)
+            .map(|(_, received)| received)
+    }
+
+    fn exchange(
+        &self,
+        remote: &Remote,
+        wanted: Option<&RemoteRefs>,
+        cancel: &AtomicBool,
+    ) -> Result<(RemoteRefs, u64), GitError> {
+        match self.exchange_once(remote, wanted, cancel) {
             // What we have is in the way: without it there is only more to fetch.
             Err(error) if error.is_corrupt() => {
                 tracing::warn!(directory = %self.0.dir.display(), %error, "the mirror cannot be read");
-                self.make_anew()?;
-                self.fetch_missing(remote, wanted, cancel)
+                self.note_damage();
+                self.exchange_once(remote, wanted, cancel)
             }
-            fetched => fetched,
+            outcome => outcome,
         }
     }
 
-    fn fetch_missing(
+    fn exchange_once(
         &self,
         remote: &Remote,
-        wanted: &RemoteRefs,
+        wanted: Option<&RemoteRefs>,
         cancel: &AtomicBool,
-    ) -> Result<u64, GitError> {
-        let repository = open_bare(&self.0.dir)?;
-        let wants = missing(&repository, wanted)?;
-        let received = if wants.is_empty() {
-            0
-        } else {
-            let haves = self.haves(&repository)?;
-            self.receive(&repository, remote, &wants, &haves, cancel)?
+    ) -> Result<(RemoteRefs, u64), GitError> {
+        let one_at_a_time = self.0.fetching.lock();
+        let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
+        Quarantine::clean(&self.0.dir)?;
+        let repository = OnceCell::new();
+        let mut fetching = Fetching {
+            mirror: self,
+            remote,
+            wanted,
+            cancel,
+            repository: &repository,
+            sink: None,
         };
-        self.check_arrived(remote, wanted)?;
-        self.publish(wanted)?;
-        self.tidy(wanted);
-        Ok(received)
+        let told = converse(remote, cancel, &mut fetching)?;
+        let received = match fetching.sink {
+            Some(sink) => sink.finish(&self.0.dir)?,
+            None => 0,
+        };
+        let refs = wanted.cloned().unwrap_or(told);
+        if !self.is_current(&refs) {
+            self.check_arrived(remote, &refs)?;
+            self.publish(&refs)?;
+            self.tidy(&refs);
+        }
+        Ok((refs, received))
     }
 
     /// Every fetch brings a pack; many of them are made one. That this fails is no failure of the fetch.
-    fn tidy(&self, wanted: &RemoteRefs) {
-        if let Err(error) = compact(&self.0.dir, wanted) {
+    fn tidy(&self, refs: &RemoteRefs) {
+        if let Err(error) = compact(&self.0.dir, refs) {
             if error.is_corrupt() {
                 self.note_damage();
             }
             tracing::warn!(directory = %self.0.dir.display(), %error, "the packs were not made one");
         }
-    }
-
-    fn receive(
-        &self,
-        repository: &Repository,
-        remote: &Remote,
-        wants: &[Oid],
-        haves: &[Oid],
-        cancel: &AtomicBool,
-    ) -> Result<u64, GitError> {
-        let odb = repository.odb().map_err(corrupt("open its objects"))?;
-        let mut sink = PackSink::new(remote, &self.0.dir, &odb)?;
-        let mut write = |bytes: &[u8]| {
-            if cancel.load(Ordering::Relaxed) {
-                let url = remote.url.clone();
-                return Err(GitError::Cancelled { url });
-            }
-            sink.write(bytes)
-        };
-        if remote.url.is_file() {
-            file::fetch(remote, wants, haves, &mut write)?;
-        } else if remote.url.is_ssh() {
-            ssh::fetch(remote, wants, haves, cancel, &mut write)?;
-        } else {
-            https::fetch(remote, wants, haves, cancel, &mut write)?;
-        }
-        sink.finish(&self.0.dir)
     }
 
     /// The newest commits that we have.
@@ -302,6 +299,49 @@ impl Mirror {
     }
 }
 
+/// A fetch into the mirror.
+struct Fetching<'a> {
+    mirror: &'a Mirror,
+    remote: &'a Remote,
+    /// What shall be fetched; everything where nothing is said.
+    wanted: Option<&'a RemoteRefs>,
+    cancel: &'a AtomicBool,
+    /// Opened when the server has answered.
+    repository: &'a OnceCell<Repository>,
+    sink: Option<PackSink<'a>>,
+}
+
+impl Customer for Fetching<'_> {
+    fn order(&mut self, told: &RemoteRefs) -> Result<Option<Order>, GitError> {
+        let mirror = self.mirror;
+        if mirror.0.damaged.load(Ordering::Relaxed) {
+            mirror.make_anew()?;
+        }
+        let opened = open_bare(&mirror.0.dir)?;
+        let repository = self.repository.get_or_init(|| opened);
+        let wants = missing(repository, self.wanted.unwrap_or(told))?;
+        if wants.is_empty() {
+            return Ok(None);
+        }
+        self.remote.check_wants(told, &wants)?;
+        let haves = mirror.haves(repository)?;
+        let odb = repository.odb().map_err(corrupt("open its objects"))?;
+        self.sink = Some(PackSink::new(self.remote, &mirror.0.dir, &odb)?);
+        Ok(Some(Order { wants, haves }))
+    }
+
+    fn take(&mut self, pack: &[u8]) -> Result<(), GitError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            let url = self.remote.url.clone();
+            return Err(GitError::Cancelled { url });
+        }
+        match &mut self.sink {
+            Some(sink) => sink.write(pack),
+            None => Ok(()),
+        }
+    }
+}
+
 impl State {
     fn open(dir: &Path) -> Result<Self, GitError> {
         let repository = open_bare(dir)?;
@@ -388,14 +428,6 @@ fn write_refs(dir: &Path, refs: &RemoteRefs) -> Result<(), GitError> {
         .map_err(&failed)?;
     file.sync_all().map_err(&failed)?;
     fs::rename(&new, dir.join("packed-refs")).map_err(failed)
-}
-
-fn check_file(remote: &Remote) -> Result<(), GitError> {
-    if remote.url.is_file() && !remote.allow_file {
-        let url = remote.url.clone();
-        return Err(GitError::FileNotAllowed { url });
-    }
-    Ok(())
 }
 
 /// Text that should be an object's name.

@@ -1,9 +1,8 @@
 //! Git's wire protocol, version 0, as far as a fetch needs it: what comes is parsed, what goes is built. Pure.
 
-use git2::Oid;
-
 use super::refs::{RemoteRef, RemoteRefs, is_oid};
 use super::text::printable;
+use super::transport::Order;
 
 /// Why bytes are not what a Git server says.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -162,8 +161,8 @@ impl Advertisement {
         all.iter().any(|one| one == name)
     }
 
-    /// The request for what `wants` reach and `haves` do not, all in one go.
-    pub(super) fn request(&self, wants: &[Oid], haves: &[Oid]) -> Result<Vec<u8>, ProtocolError> {
+    /// The request for what the wants of `order` reach and its haves do not, all in one go.
+    pub(super) fn request(&self, order: &Order) -> Result<Vec<u8>, ProtocolError> {
         let all = self.capabilities.as_deref().unwrap_or_default();
         if let Some(format) = all
             .iter()
@@ -189,13 +188,13 @@ impl Advertisement {
         }
         let mut capabilities = format!(" {}", chosen.join(" "));
         let mut request = Vec::new();
-        for want in wants {
+        for want in &order.wants {
             // Only the first want carries them.
             let capabilities = std::mem::take(&mut capabilities);
             packet(&mut request, &format!("want {want}{capabilities}\n"));
         }
         request.extend_from_slice(b"0000");
-        for have in haves {
+        for have in &order.haves {
             packet(&mut request, &format!("have {have}\n"));
         }
         packet(&mut request, "done\n");
@@ -255,6 +254,7 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use git2::Oid;
     use proptest::prelude::*;
 
     use super::*;
@@ -302,9 +302,11 @@ mod tests {
         let names: Vec<&str> = told.refs.0.keys().map(String::as_str).collect();
         assert_eq!(names, ["refs/heads/main", "refs/tags/v1"]);
         assert_eq!(told.refs.0["refs/tags/v1"].target(), A);
-        let request = told
-            .request(&[Oid::from_str(B).unwrap()], &[Oid::from_str(A).unwrap()])
-            .unwrap();
+        let order = Order {
+            wants: vec![Oid::from_str(B).unwrap()],
+            haves: vec![Oid::from_str(A).unwrap()],
+        };
+        let request = told.request(&order).unwrap();
         let agent = concat!("agent=driftless/", env!("CARGO_PKG_VERSION"));
         let want = format!("want {B} side-band-64k ofs-delta {agent}\n");
         let expected = format!("{:04x}{want}00000032have {A}\n0009done\n", want.len() + 4);
@@ -332,7 +334,11 @@ mod tests {
         );
         let sha256 = format!("{A} HEAD\0side-band-64k object-format=sha256\n");
         let told = advertisement(&[&sha256, ""]).unwrap();
-        assert!(told.request(&[], &[]).is_err());
+        let order = Order {
+            wants: Vec::new(),
+            haves: Vec::new(),
+        };
+        assert!(told.request(&order).is_err());
     }
 
     #[test]

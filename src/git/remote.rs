@@ -40,6 +40,11 @@ impl Remote {
         let url = self.url.clone();
         match error {
             ProtocolError::Malformed(message) => GitError::Protocol { url, message },
+            // It changed between the two requests of a fetch.
+            ProtocolError::Server(message) if message.contains("not our ref") => GitError::Moved {
+                url,
+                reference: message,
+            },
             ProtocolError::Server(message) => GitError::Server { url, message },
         }
     }

@@ -5,7 +5,6 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use git2::Oid;
 use ssh2::{Channel, ErrorCode, MethodType, Session};
 
 use super::credentials::Credentials;
@@ -16,6 +15,7 @@ use super::protocol::{Advertisement, Answer, Packet, Packets};
 use super::refs::RemoteRefs;
 use super::remote::Remote;
 use super::text::printable;
+use super::transport::Customer;
 
 /// The user where the URL names none.
 const USER: &str = "git";
@@ -37,42 +37,25 @@ const METHOD_NONE: i32 = -17;
 const AUTHENTICATION_FAILED: i32 = -18;
 const PUBLICKEY_UNVERIFIED: i32 = -19;
 
-pub(super) fn list(remote: &Remote, cancel: &AtomicBool) -> Result<RemoteRefs, GitError> {
-    let deadline = Deadline::new(remote, cancel);
-    let mut conversation = Conversation::open(&deadline)?;
-    let advertisement = conversation.advertisement()?;
-    conversation.write(b"0000")?;
-    Ok(advertisement.refs)
-}
-
-pub(super) fn fetch(
+pub(super) fn converse(
     remote: &Remote,
-    wants: &[Oid],
-    haves: &[Oid],
     cancel: &AtomicBool,
-    sink: &mut dyn FnMut(&[u8]) -> Result<(), GitError>,
-) -> Result<(), GitError> {
+    customer: &mut dyn Customer,
+) -> Result<RemoteRefs, GitError> {
     let deadline = Deadline::new(remote, cancel);
     let mut conversation = Conversation::open(&deadline)?;
     let advertisement = conversation.advertisement()?;
-    remote.check_wants(&advertisement.refs, wants)?;
-    let request = advertisement
-        .request(wants, haves)
-        .map_err(|error| remote.protocol(error))?;
-    conversation.write(&request)?;
-    let mut answer = Answer::default();
-    while !answer.complete {
-        let Some(packet) = conversation.packet()? else {
-            return Err(remote.cut());
-        };
-        let pack = answer
-            .feed(&packet)
-            .map_err(|error| remote.protocol(error))?;
-        if let Some(pack) = pack {
-            sink(pack)?;
+    match customer.order(&advertisement.refs)? {
+        Some(order) => {
+            let request = advertisement
+                .request(&order)
+                .map_err(|error| remote.protocol(error))?;
+            conversation.write(&request)?;
+            conversation.receive(customer)?;
         }
+        None => conversation.write(b"0000")?,
     }
-    Ok(())
+    Ok(advertisement.refs)
 }
 
 /// `git-upload-pack` running on the server.
@@ -178,6 +161,23 @@ impl<'a> Conversation<'a> {
                 .map_err(|error| remote.protocol(error))?;
         }
         Ok(advertisement)
+    }
+
+    fn receive(&mut self, customer: &mut dyn Customer) -> Result<(), GitError> {
+        let remote = self.deadline.remote;
+        let mut answer = Answer::default();
+        while !answer.complete {
+            let Some(packet) = self.packet()? else {
+                return Err(remote.cut());
+            };
+            let pack = answer
+                .feed(&packet)
+                .map_err(|error| remote.protocol(error))?;
+            if let Some(pack) = pack {
+                customer.take(pack)?;
+            }
+        }
+        Ok(())
     }
 
     /// A server that has no such repository says so on its standard error, in its own words.

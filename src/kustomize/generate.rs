@@ -69,7 +69,7 @@ pub fn generate(
         .options
         .as_ref()
         .is_some_and(|options| options.disable_name_suffix_hash);
-    resource.behavior = Behavior::of(&args.behavior);
+    resource.behavior = Some(Behavior::of(&args.behavior));
     Ok(resource)
 }
 

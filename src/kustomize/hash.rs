@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::context::Context;
 use super::error::{Result, fail};
 use super::node;
-use super::resource::Resources;
+use super::resources::Resources;
 use crate::yaml::{Kind, NodeId, Tag, Tree, to_value};
 
 /// Appends the hash to the names of the objects that want it.

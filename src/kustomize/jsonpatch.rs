@@ -20,7 +20,7 @@ struct Operation {
 }
 
 /// How many nodes the `copy` operations of one patch may look at.
-const MAX_COPIED: usize = 10_000_000;
+const MAX_COPIED: usize = 1_000_000;
 /// How deep a patch may nest.
 const MAX_DEPTH: usize = 512;
 

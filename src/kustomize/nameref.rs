@@ -8,7 +8,7 @@ use super::error::{BuildError, Result, fail};
 use super::fieldspec::{FieldSpec, apply};
 use super::id::{Gvk, NO_NAMESPACE, ResId};
 use super::node;
-use super::resource::Resources;
+use super::resources::Resources;
 use crate::yaml::{Kind, NodeId, Tag, Tree};
 
 /// What there is to know of an object that may be referred to.

@@ -1,7 +1,5 @@
 //! `replacements`: a value from one object into fields of others.
 
-use regex::Regex;
-
 use super::context::Context;
 use super::decode::{Decoder, Mode};
 use super::error::{BuildError, Result, fail};
@@ -9,11 +7,13 @@ use super::fieldspec::split_field_path;
 use super::id::ResId;
 use super::loader::Loader;
 use super::node;
-use super::resource::{Resource, Resources};
+use super::path::find;
+use super::resource::Resource;
+use super::resources::Resources;
 use super::selector::Matcher;
 use super::structured;
 use super::types::{FieldOptions, Replacement, Source, Target, replacement};
-use crate::yaml::{Kind, NodeId, Style, Tag, Tree, parse};
+use crate::yaml::{Kind, NodeId, Tag, Tree, parse};
 
 /// The replacements of a list, those in files loaded.
 pub fn load(
@@ -250,6 +250,8 @@ fn put(
         .filter(|options| options.create)
         .map(|_| context.tree.kind(value));
     let parts = split_field_path(path);
+    node::check_path(&parts)?;
+    let most = context.options.limits.nodes;
     let limits = context.yaml_limits();
     let tree = &mut context.tree;
     let mut set_inside = |tree: &mut Tree, target: NodeId| set(tree, target, value, options);
@@ -277,6 +279,11 @@ fn put(
     }
     for target in targets {
         set(tree, target, value, options)?;
+        if tree.size() > most {
+            return fail(format!(
+                "more than the limit of {most} nodes of YAML were made"
+            ));
+        }
     }
     Ok(())
 }
@@ -318,113 +325,4 @@ fn overwrite(tree: &mut Tree, target: NodeId, value: NodeId) {
     } else {
         tree.assign(target, value);
     }
-}
-
-/// All nodes that a path leads to: fields, list indices, `*`, and `[field=regular expression]`.
-pub fn find(
-    tree: &mut Tree,
-    id: NodeId,
-    path: &[String],
-    create: Option<Kind>,
-    limits: &crate::yaml::Limits,
-) -> Result<Vec<NodeId>> {
-    let Some((part, rest)) = path.split_first() else {
-        return Ok(vec![id]);
-    };
-    let next = rest.first().map(String::as_str);
-    if let Ok(index) = part.parse::<i64>()
-        && let Ok(index) = usize::try_from(index)
-    {
-        node::demand(tree, id, Kind::Seq)?;
-        let length = tree.elements(id).len();
-        if length == index
-            && let Some(kind) = create
-        {
-            let made = tree.empty(node::part_kind(next, kind));
-            tree.node_mut(id).items.push(made);
-        }
-        return match tree.elements(id).get(index).copied() {
-            Some(element) => find(tree, element, rest, create, limits),
-            None => fail(format!(
-                "index {index} specified but only {length} elements found"
-            )),
-        };
-    }
-    if node::is_list_index(part) {
-        return find_elements(tree, id, part, rest, create, limits);
-    }
-    if part == "*" {
-        node::demand(tree, id, Kind::Seq)?;
-        let mut found = Vec::new();
-        for element in tree.elements(id).to_vec() {
-            found.extend(find(tree, element, rest, create, limits)?);
-        }
-        return Ok(found);
-    }
-    let field = if let Some(field) = node::field(tree, id, part, None)? {
-        field
-    } else {
-        let Some(kind) = create.filter(|_| tree.kind(id) == Kind::Map) else {
-            return Ok(Vec::new());
-        };
-        let made = tree.empty(node::part_kind(next, kind));
-        tree.append_field(id, part, Style::Plain, made);
-        made
-    };
-    if tree.kind(field) == Kind::Scalar && !tree.node(field).is_null() && !rest.is_empty() {
-        // What stands in a text is looked at, but a change to it is lost.
-        let text = tree.text(field).to_owned();
-        let inner = parse(&text, "", limits)?;
-        let Some(inner) = inner else {
-            return fail("there is nothing in the text");
-        };
-        let root = tree.import(&inner.tree, inner.root);
-        return find(tree, root, rest, create, limits);
-    }
-    find(tree, field, rest, create, limits)
-}
-
-fn find_elements(
-    tree: &mut Tree,
-    list: NodeId,
-    part: &str,
-    rest: &[String],
-    create: Option<Kind>,
-    limits: &crate::yaml::Limits,
-) -> Result<Vec<NodeId>> {
-    let (name, pattern) = node::split_list_index(part)?;
-    node::demand(tree, list, Kind::Seq)?;
-    let Ok(regex) = Regex::new(pattern) else {
-        return fail(format!("`{pattern}` is not a regular expression"));
-    };
-    for attempt in 0..2 {
-        let mut found = Vec::new();
-        for element in tree.elements(list).to_vec() {
-            if name.is_empty() {
-                if regex.is_match(&structured::text_of(tree, element)) {
-                    found.push(element);
-                }
-                continue;
-            }
-            let Some(field) = tree.get(element, name) else {
-                continue;
-            };
-            if regex.is_match(&structured::text_of(tree, field)) {
-                found.extend(find(tree, element, rest, create, limits)?);
-            }
-        }
-        if !found.is_empty() || create.is_none() || attempt == 1 {
-            return Ok(found);
-        }
-        let scalar = tree.scalar(pattern, Tag::None);
-        let made = if name.is_empty() {
-            scalar
-        } else {
-            let map = tree.empty(Kind::Map);
-            tree.append_field(map, name, Style::Plain, scalar);
-            map
-        };
-        tree.node_mut(list).items.push(made);
-    }
-    Ok(Vec::new())
 }

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::{Result, fail};
 use super::id::{ResId, kind_rank};
-use super::resource::Resources;
+use super::resources::Resources;
 use super::types::SortOptions;
 use crate::yaml::merge_sort;
 

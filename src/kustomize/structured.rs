@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::error::{Result, fail};
 use super::node;
-use super::replace::find;
+use super::path::find;
 use crate::yaml::{Kind, Limits, NodeId, Tree, parse_with_comments, to_block, to_value};
 
 /// A node as YAML text, without the line break at the end.

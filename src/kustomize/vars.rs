@@ -8,7 +8,7 @@ use super::error::{BuildError, Result, fail};
 use super::fieldspec::{apply, split_field_path};
 use super::id::ResId;
 use super::node;
-use super::resource::Resources;
+use super::resources::Resources;
 use super::types::Var;
 use crate::yaml::{Kind, NodeId, Style, Tag, Tree, float_text};
 

@@ -32,7 +32,8 @@ pub(super) async fn admit(
     match prepared {
         Prepared::Same => {}
         Prepared::Before(snapshot) => keep(pass, memory, snapshot).await,
-        Prepared::Wanted(candidate, wanted) => {
+        Prepared::Wanted(prepared) => {
+            let (candidate, wanted) = *prepared;
             let known = memory.admitted.as_ref() == Some(&candidate.desired.hash);
             if known || may_be_taken(pass, memory, &candidate, &wanted).await {
                 memory.admitted = Some(candidate.desired.hash.clone());

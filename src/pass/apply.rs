@@ -90,7 +90,7 @@ pub(super) async fn apply(
             .iter()
             .filter(|action| !blocked || action.reason.is_upkeep());
         let ended = run(pass, &kinds, observed, actions).await;
-        blocked |= record(pass, memory, running, ended, &mut done).await;
+        blocked |= record(pass, memory, running, ended, &mut done);
         let settled = health::wave(pass, memory, running, observed, wave).await;
         done.healthy &= settled.healthy;
         failed |= settled.failed;
@@ -198,7 +198,7 @@ async fn run<'p>(
 }
 
 /// Takes what came of the actions into memory, inventory and report; whether anything is missing.
-async fn record(
+fn record(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
     running: &Running,
@@ -208,7 +208,7 @@ async fn record(
     let mut missing = false;
     for (action, ended) in ended {
         match ended {
-            Ended::Applied(object) => applied(pass, memory, action, &object).await,
+            Ended::Applied(object) => applied(pass, memory, action, &object),
             Ended::Removed => {
                 missing = true;
                 memory.applied.remove(&action.id);
@@ -247,7 +247,7 @@ async fn record(
     missing
 }
 
-async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, object: &Object) {
+fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, object: &Object) {
     let uid = object.uid().unwrap_or_default().to_owned();
     memory.applied.insert(
         action.id.clone(),
@@ -263,7 +263,7 @@ async fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, obje
     }
     if matches!(
         action.reason,
-        Reason::Create | Reason::Change | Reason::Adopt { .. }
+        Reason::Create | Reason::Change | Reason::Adopt
     ) {
         memory.unhealthy_since.remove(&action.id);
         memory.steady.remove(&action.id);

@@ -100,11 +100,28 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
             }
         }
     }
-    for (id, entry) in &inventory.entries {
-        if !desired.contains(id) {
+    let departed = inventory.entries.iter().filter(|(id, _)| !desired.contains(id));
+    let vanished = departed.clone().any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
+    let kinds = if vanished {
+        // Their definition may be gone, and they with it: only a fresh answer says so.
+        match pass.context.cluster.refresh_kinds().await {
+            Ok(fresh) => Some(fresh),
+            Err(error) => {
+                tracing::warn!(%error, "cannot ask which kinds are left");
+                None
+            }
+        }
+    } else {
+        Some(kinds)
+    };
+    for (id, entry) in departed {
+        if kinds.as_ref().is_some_and(|kinds| kinds.is_absent(&id.group, &id.kind)) {
+            observed.live.insert(id.clone(), LiveState::Absent);
+        } else {
             to_read.push((id.clone(), entry.version.clone(), false));
         }
     }
+    let kinds = kinds.unwrap_or_default();
     let (context, kinds) = (pass.context, &kinds);
     let reads: Vec<_> = to_read
         .into_iter()
@@ -148,15 +165,13 @@ fn forget_dead_owner(pass: &Pass<'_>, object: &mut Object) {
             &environment.name_any(),
         ) == owner
     });
-    if !lives
-        && let Some(labels) = object
-            .0
-            .get_mut("metadata")
-            .and_then(|metadata| metadata.get_mut("labels"))
-    {
-        if let Some(labels) = labels.as_object_mut() {
-            labels.remove(ENVIRONMENT_LABEL);
-        }
+    let labels = object
+        .0
+        .get_mut("metadata")
+        .and_then(|metadata| metadata.get_mut("labels"))
+        .and_then(serde_json::Value::as_object_mut);
+    if let Some(labels) = labels.filter(|_| !lives) {
+        labels.remove(ENVIRONMENT_LABEL);
     }
 }
 
@@ -225,35 +240,35 @@ impl Pass<'_> {
     }
 }
 
-/// The inventory of the status; where there is no status, what the cluster says by its labels.
+/// The inventory of the status; where there is none, what the cluster says by its labels. A status without an inventory
+/// may only mean that it could not be told before.
 pub(super) async fn inventory(pass: &mut Pass<'_>, memory: &mut Memory) -> Result<(), String> {
     if memory.inventory.is_none() {
-        let inventory = match &pass.environment.status {
-            Some(status) => {
-                let context = pass.context;
-                let recorded = context
-                    .cluster
-                    .load_inventory(&context.namespace, status.inventory.clone())
-                    .await;
-                let recorded = recorded.map_err(|error| error.to_string())?;
-                Inventory::from_status(&recorded).map_err(|error| error.to_string())?
-            }
-            None => {
-                let owned = pass
-                    .context
-                    .cluster
-                    .owned(&memory.owner.id)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                // What is only known by its label is not deleted before one healthy pass.
-                memory.inventory_trusted = owned.entries.is_empty();
-                owned
-            }
-        };
+        let mut inventory = recorded(pass).await?;
+        if inventory.entries.is_empty() {
+            let cluster = &pass.context.cluster;
+            let owned = cluster.owned(&memory.owner.id).await;
+            inventory = owned.map_err(|error| error.to_string())?;
+            // What is only known by its label is not deleted before one healthy pass.
+            memory.inventory_trusted = inventory.entries.is_empty();
+        }
         memory.inventory = Some(inventory);
     }
     pass.report.inventory = memory.inventory.clone().unwrap_or_default();
     Ok(())
+}
+
+async fn recorded(pass: &Pass<'_>) -> Result<Inventory, String> {
+    let Some(status) = &pass.environment.status else {
+        return Ok(Inventory::default());
+    };
+    let context = pass.context;
+    let loaded = context
+        .cluster
+        .load_inventory(&context.namespace, status.inventory.clone())
+        .await;
+    let recorded = loaded.map_err(|error| error.to_string())?;
+    Inventory::from_status(&recorded).map_err(|error| error.to_string())
 }
 
 /// Records what is about to be written, beside what was, before the first write.

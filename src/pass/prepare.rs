@@ -10,7 +10,7 @@ use crate::cluster::ClusterError;
 use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
 use crate::git::{Choice, Mirror};
 use crate::images::{resolve, substitute};
-use crate::kustomize::{BuildOptions, LoadRestrictor};
+use crate::kustomize::{BuildOptions, Limits, LoadRestrictor};
 use crate::render::render;
 use crate::sources::Snapshot;
 use crate::status::Problem;
@@ -29,7 +29,7 @@ pub(super) enum Prepared {
     /// What is kept already.
     Same,
     /// The wanted revision, with its objects.
-    Wanted(Running, Wanted),
+    Wanted(Box<(Running, Wanted)>),
     /// The wanted one is not to be had; the problem is told. The one before it is kept.
     Before(Option<Snapshot>),
 }
@@ -69,7 +69,7 @@ pub(super) async fn prepare(
         matches!(result, Ok((_, true)) | Err(_)),
     );
     match result {
-        Ok((desired, _)) => Prepared::Wanted(Running { revision, desired }, wanted),
+        Ok((desired, _)) => Prepared::Wanted(Box::new((Running { revision, desired }, wanted))),
         Err(failure) => {
             tell(pass, &revision, failure);
             mend(pass, memory, Some(&wanted.snapshot));
@@ -262,6 +262,11 @@ fn work(
     // Overlays share bases across the directories of their repository: all of the commit may be read, nothing else can.
     let options = BuildOptions {
         load_restrictor: LoadRestrictor::None,
+        // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
+        limits: Limits {
+            nodes: 2_000_000,
+            ..Limits::default()
+        },
         ..BuildOptions::default()
     };
     let rendered = render(&recorded, &path, &options).map_err(|errors| {

@@ -1,10 +1,8 @@
 //! Objects that were there before: whose they are, and whether they may be taken.
 
-use serde_json::Value;
-
 use crate::desired::DesiredObject;
-use crate::fields::HandTools;
-use crate::object::{ADOPT_ANNOTATION, ENVIRONMENT_ANNOTATION, FIELD_MANAGER, Object};
+use crate::fields::{HandTools, is_claimed};
+use crate::object::{ADOPT_ANNOTATION, ENVIRONMENT_ANNOTATION, Object};
 
 /// Whether an object that belongs to no environment may be taken.
 pub(super) enum Adoption {
@@ -32,23 +30,8 @@ pub(super) fn adopt(desired: &DesiredObject, live: &Object, hand: &HandTools) ->
             "{owner} owns it; take it out of there, then annotate it in Git with {ADOPT_ANNOTATION}: \"true\" to adopt it"
         ));
     }
-    // Only people wrote it: what they set by hand, Git sets now. Others may have reasons: a conflict with them is told.
-    let force = live
-        .at("/metadata/managedFields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .all(|entry| {
-            let manager = entry
-                .get("manager")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let status = entry.get("subresource").and_then(Value::as_str) == Some("status");
-            status
-                || hand.is(manager)
-                || manager == FIELD_MANAGER
-                || manager == "before-first-apply"
-        });
+    // What people set by hand, Git sets now. Others may have reasons: a conflict with them is told.
+    let force = !is_claimed(live, &desired.object, hand);
     Adoption::Allowed { force }
 }
 

@@ -4,11 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::PlanInput;
 use crate::desired::DesiredObject;
-use crate::fields::{own_fields, pointer_tree};
+use crate::fields::{has, own_fields, pointer_tree, put, step_tree, steps, value_at};
 use crate::object::{ENVIRONMENT_ANNOTATION, IGNORE_ANNOTATION, Object};
 
 /// `kubectl rollout restart` is an operation, and stays until the next change of the template.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
 /// The paths, as field names, that Git does not decide.
 fn undecided(input: &PlanInput, desired: &DesiredObject) -> Vec<Vec<String>> {
@@ -27,7 +29,7 @@ fn undecided(input: &PlanInput, desired: &DesiredObject) -> Vec<Vec<String>> {
         })
         .collect();
     if input.autoscaled.contains(&desired.id) {
-        paths.push(vec!["spec".to_owned(), "replicas".to_owned()]);
+        paths.push(REPLICAS.map(str::to_owned).to_vec());
     }
     paths
 }
@@ -37,11 +39,15 @@ pub(super) fn is_partial(input: &PlanInput, desired: &DesiredObject) -> bool {
     !undecided(input, desired).is_empty()
 }
 
-/// What is sent.
-pub(super) fn body(input: &PlanInput, desired: &DesiredObject) -> Object {
+/// What is sent. A new object gets the fields that Git does not decide as Git has them, as its first value, but for
+/// replicas: the autoscaler knows better from the start.
+pub(super) fn body(input: &PlanInput, desired: &DesiredObject, is_new: bool) -> Object {
     let mut body = desired.object.clone();
+    let autoscaled = input.autoscaled.contains(&desired.id);
     for path in undecided(input, desired) {
-        remove(&mut body.0, &path);
+        if !is_new || (autoscaled && path == REPLICAS) {
+            remove(&mut body.0, &path);
+        }
     }
     body
 }
@@ -82,32 +88,25 @@ fn remove_from_list(list: &mut Vec<Value>, path: &[String]) {
 }
 
 /// The live values of undecided fields that we own now: another manager gets them before we let go, so that none falls
-/// back to its default. Paths through lists are let go as they are.
+/// back to its default.
 pub(super) fn hand_over(
     input: &PlanInput,
     desired: &DesiredObject,
     live: &Object,
 ) -> Option<Object> {
     let own = own_fields(live)?;
-    let mut given = Map::new();
-    for path in undecided(input, desired) {
-        let owned = path
-            .iter()
-            .try_fold(own, |own, name| own.get(format!("f:{name}")))
-            .is_some();
-        let value = path
-            .iter()
-            .try_fold(&Value::Object(live.0.clone()), |value, name| {
-                value.get(name)
-            })
-            .cloned();
-        if let (true, Some(value)) = (owned, value) {
+    let mut given = Object(Map::new());
+    for path in undecided_steps(input, desired, live) {
+        if has(own, &path)
+            && let Some(value) = value_at(live, &path)
+        {
             put(&mut given, &path, value);
         }
     }
-    if given.is_empty() {
+    if given.0.is_empty() {
         return None;
     }
+    let Object(mut given) = given;
     given.insert("apiVersion".to_owned(), json!(desired.object.api_version()));
     given.insert("kind".to_owned(), json!(desired.object.kind()));
     let mut metadata = Map::from_iter([("name".to_owned(), json!(desired.object.name()))]);
@@ -123,32 +122,26 @@ pub(super) fn hand_over(
     Some(Object(given))
 }
 
-fn put(map: &mut Map<String, Value>, path: &[String], value: Value) {
-    match path {
-        [] => {}
-        [last] => {
-            map.insert(last.clone(), value);
-        }
-        [first, rest @ ..] => {
-            if let Value::Object(below) = map.entry(first.clone()).or_insert_with(|| json!({})) {
-                put(below, rest, value);
-            }
-        }
-    }
+/// The undecided paths as the steps of `managedFields`.
+fn undecided_steps(input: &PlanInput, desired: &DesiredObject, live: &Object) -> Vec<Vec<String>> {
+    let wanted = Value::Object(desired.object.0.clone());
+    let nothing = json!({});
+    let own = own_fields(live).unwrap_or(&nothing);
+    undecided(input, desired)
+        .iter()
+        .filter_map(|path| steps(&wanted, own, path))
+        .collect()
 }
 
 /// The fields, as a tree, that stay with whoever added them by hand.
 pub(super) fn exempt(input: &PlanInput, desired: &DesiredObject, live: &Object) -> Value {
     let mut exempt = json!({});
-    for path in undecided(input, desired) {
-        pointer_tree(
-            &mut exempt,
-            &path.iter().map(String::as_str).collect::<Vec<_>>(),
-        );
+    for path in undecided_steps(input, desired, live) {
+        step_tree(&mut exempt, &path);
     }
     // Where Git omits it, it is nobody's drift.
     if desired.object.at("/spec/replicas").is_none() {
-        pointer_tree(&mut exempt, &["spec", "replicas"]);
+        pointer_tree(&mut exempt, &REPLICAS);
     }
     pointer_tree(
         &mut exempt,

@@ -12,6 +12,9 @@ use crate::fields::{
 };
 use crate::object::{ENVIRONMENT_LABEL, Object};
 
+/// What is damped where an object is deleted again and again.
+const ITSELF: &str = "the object";
+
 pub(super) fn decide(
     input: &PlanInput,
     desired: &DesiredObject,
@@ -67,13 +70,27 @@ fn absent(
         deleted: true,
     };
     plan.drifts.push(drift);
-    (input.drift == Drift::Repair).then(|| {
-        let reason = Reason::Drift {
-            fields: Vec::new(),
-            managers: Vec::new(),
-            deleted: true,
-        };
-        action(input, desired, None, reason)
+    if input.drift == Drift::Report {
+        return None;
+    }
+    if let Some(until) = input.damper.contested(&desired.id, ITSELF, input.now) {
+        plan.contested.push(Contested {
+            id: desired.id.clone(),
+            fields: vec![ITSELF.to_owned()],
+            managers: vec!["whoever deletes it".to_owned()],
+            until,
+        });
+        return None;
+    }
+    let reason = Reason::Drift {
+        fields: vec![ITSELF.to_owned()],
+        managers: Vec::new(),
+        deleted: true,
+    };
+    // Under an autoscaler or another who decides fields it starts as a new one does.
+    Some(Action {
+        body: body::body(input, desired, true),
+        ..action(input, desired, None, reason)
     })
 }
 
@@ -141,7 +158,7 @@ fn upkeep(
     known: Option<&Applied>,
     plan: &mut Plan,
 ) -> Option<Action> {
-    let body = body::body(input, desired);
+    let body = body::body(input, desired, false);
     let exempt = body::exempt(input, desired, live);
     let Additions { taken, foreign } = additions(live, &body, input.hand_tools, &exempt);
     plan.foreign
@@ -156,7 +173,8 @@ fn upkeep(
         None => true,
     };
     let lost = if touched {
-        own_fields(live).map_or_else(Vec::new, |own| missing(&body.0, own))
+        let nothing = serde_json::json!({});
+        missing(&body.0, own_fields(live).unwrap_or(&nothing))
     } else {
         Vec::new()
     };
@@ -169,7 +187,8 @@ fn upkeep(
     let drifted = certain
         && (!taken.is_empty() || !lost.is_empty() || (known.is_some() && touched && !handed_over));
     if !drifted {
-        return (touched || input.reapply || !taken.is_empty()).then(|| {
+        let let_go = body::hand_over(input, desired, live).is_some();
+        return (touched || input.reapply || !taken.is_empty() || let_go).then(|| {
             let reason = if certain {
                 Reason::Reapply
             } else {
@@ -238,7 +257,7 @@ fn action(
     Action {
         id: desired.id.clone(),
         force: true,
-        body: body::body(input, desired),
+        body: body::body(input, desired, reason == Reason::Create),
         hand_over: live.and_then(|live| body::hand_over(input, desired, live)),
         take_over,
         reason,

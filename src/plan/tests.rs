@@ -4,7 +4,6 @@ use super::*;
 use crate::desired::{KindInfo, Kinds, Scope, Source, desired};
 use crate::object::ADOPT_ANNOTATION;
 
-
 /// One environment with one object, and what the cluster has of it.
 struct Scene {
     owner: Owner,
@@ -44,7 +43,10 @@ fn merge(value: &mut Value, more: Value) {
 
 impl Scene {
     fn of(object: Value) -> Self {
-        let owner = Owner { id: OWNER.to_owned(), name: "shop/dev".to_owned() };
+        let owner = Owner {
+            id: OWNER.to_owned(),
+            name: "shop/dev".to_owned(),
+        };
         let mut kinds = Kinds::default();
         for (group, kind) in [("apps", "Deployment"), ("batch", "Job"), ("", "ConfigMap")] {
             kinds.insert(KindInfo {
@@ -64,7 +66,10 @@ impl Scene {
             prune: &crate::api::PruneSpec::default(),
             kinds: &kinds,
         };
-        let sources = vec![Source { object: Object::from_value(object).unwrap(), origin: String::new() }];
+        let sources = vec![Source {
+            object: Object::from_value(object).unwrap(),
+            origin: String::new(),
+        }];
         Self {
             desired: desired(sources, &scope).unwrap(),
             owner,
@@ -148,7 +153,11 @@ impl Scene {
     }
 
     fn action(&self) -> Option<Action> {
-        self.plan().waves.into_iter().flat_map(|wave| wave.actions).next()
+        self.plan()
+            .waves
+            .into_iter()
+            .flat_map(|wave| wave.actions)
+            .next()
     }
 }
 
@@ -156,9 +165,11 @@ impl Scene {
 fn fields_of(object: &Object) -> Value {
     fn below(value: &Value) -> Value {
         match value {
-            Value::Object(map) if !map.is_empty() => {
-                Value::Object(map.iter().map(|(key, value)| (format!("f:{key}"), below(value))).collect())
-            }
+            Value::Object(map) if !map.is_empty() => Value::Object(
+                map.iter()
+                    .map(|(key, value)| (format!("f:{key}"), below(value)))
+                    .collect(),
+            ),
             _ => json!({}),
         }
     }
@@ -173,7 +184,13 @@ fn fields_of(object: &Object) -> Value {
 
 fn remove(object: &mut Object, pointer: &str, key: &str) {
     let mut value = Value::Object(object.0.clone());
-    value.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+    value
+        .pointer_mut(pointer)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove(key)
+        .unwrap();
     *object = Object::from_value(value).unwrap();
 }
 
@@ -191,9 +208,14 @@ fn insert(object: &mut Object, pointer: &str, key: &str, new: Value) {
 }
 
 fn by_hand(object: &mut Object, fields: Value) {
-    insert(object, "/metadata/managedFields", "", json!(
-        {"manager": "kubectl-edit", "operation": "Update", "apiVersion": "apps/v1", "time": "2026-11-21T12:01:00Z", "fieldsV1": fields}
-    ));
+    insert(
+        object,
+        "/metadata/managedFields",
+        "",
+        json!(
+            {"manager": "kubectl-edit", "operation": "Update", "apiVersion": "apps/v1", "time": "2026-11-21T12:01:00Z", "fieldsV1": fields}
+        ),
+    );
 }
 
 #[test]
@@ -202,34 +224,56 @@ fn the_plan_of_an_applied_state_is_empty() {
     assert!(scene.action().is_none());
     let plan = scene.live(LiveState::AsApplied).plan();
     assert!(plan.waves[0].actions.is_empty() && plan.drifts.is_empty() && plan.refusals.is_empty());
-    assert_eq!(plan.waves[0].objects.len(), 1, "its health is looked at all the same");
+    assert_eq!(
+        plan.waves[0].objects.len(),
+        1,
+        "its health is looked at all the same"
+    );
 }
 
 #[test]
 fn what_is_absent_is_created_and_what_could_not_be_read_is_left() {
     let scene = Scene::of(deployment(json!({}))).live(LiveState::Absent);
     assert_eq!(scene.action().unwrap().reason, Reason::Create);
-    assert!(scene.live(LiveState::Unknown("timeout".to_owned())).action().is_none());
+    assert!(
+        scene
+            .live(LiveState::Unknown("timeout".to_owned()))
+            .action()
+            .is_none()
+    );
 }
 
 #[test]
 fn a_field_that_another_took_is_drift_that_names_both() {
     let scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(object, "/metadata/managedFields/0/fieldsV1/f:spec", "f:replicas");
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "f:replicas",
+        );
         by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
     });
     let action = scene.action().unwrap();
     assert_eq!(
         action.reason,
-        Reason::Drift { fields: vec!["spec.replicas".to_owned()], managers: vec!["kubectl-edit".to_owned()], deleted: false }
+        Reason::Drift {
+            fields: vec!["spec.replicas".to_owned()],
+            managers: vec!["kubectl-edit".to_owned()],
+            deleted: false
+        }
     );
     assert!(action.force);
 }
 
 #[test]
 fn what_was_deleted_is_drift_and_created_again() {
-    let mut scene = Scene::of(deployment(json!({}))).applied().live(LiveState::Absent);
-    assert!(matches!(scene.action().unwrap().reason, Reason::Drift { deleted: true, .. }));
+    let mut scene = Scene::of(deployment(json!({})))
+        .applied()
+        .live(LiveState::Absent);
+    assert!(matches!(
+        scene.action().unwrap().reason,
+        Reason::Drift { deleted: true, .. }
+    ));
     scene.drift = Drift::Report;
     let plan = scene.plan();
     assert!(plan.waves[0].actions.is_empty());
@@ -245,16 +289,23 @@ fn what_hand_tools_added_is_taken_over_to_be_removed() {
     assert!(action.take_over.is_some());
     assert_eq!(
         action.reason,
-        Reason::Drift { fields: vec!["spec.minReadySeconds".to_owned()], managers: vec!["kubectl-edit".to_owned()], deleted: false }
+        Reason::Drift {
+            fields: vec!["spec.minReadySeconds".to_owned()],
+            managers: vec!["kubectl-edit".to_owned()],
+            deleted: false
+        }
     );
 }
 
 #[test]
 fn a_rollout_restart_is_an_operation_and_stays() {
     let scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        by_hand(object, json!({"f:spec": {"f:template": {"f:metadata": {"f:annotations": {
-            ".": {}, "f:kubectl.kubernetes.io/restartedAt": {},
-        }}}}}));
+        by_hand(
+            object,
+            json!({"f:spec": {"f:template": {"f:metadata": {"f:annotations": {
+                ".": {}, "f:kubectl.kubernetes.io/restartedAt": {},
+            }}}}}),
+        );
     });
     assert!(scene.action().is_none());
 }
@@ -262,8 +313,16 @@ fn a_rollout_restart_is_an_operation_and_stays() {
 #[test]
 fn annotations_for_the_agent_on_the_live_object_stay() {
     let scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        insert(object, "/metadata/annotations", "driftless.dev/prune", json!("never"));
-        by_hand(object, json!({"f:metadata": {"f:annotations": {"f:driftless.dev/prune": {}}}}));
+        insert(
+            object,
+            "/metadata/annotations",
+            "driftless.dev/prune",
+            json!("never"),
+        );
+        by_hand(
+            object,
+            json!({"f:metadata": {"f:annotations": {"f:driftless.dev/prune": {}}}}),
+        );
     });
     assert!(scene.action().is_none());
 }
@@ -278,11 +337,19 @@ fn replicas_belong_to_the_autoscaler_and_are_handed_over_first() {
     let action = scene.action().unwrap();
     assert_eq!(action.body.at("/spec/replicas"), None);
     let given = action.hand_over.unwrap();
-    assert_eq!(given.at("/spec/replicas"), Some(&json!(5)), "the live value, not Git's");
+    assert_eq!(
+        given.at("/spec/replicas"),
+        Some(&json!(5)),
+        "the live value, not Git's"
+    );
     assert_eq!(given.name(), "api");
     // The autoscaler may come first, and take what is still ours.
     let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(object, "/metadata/managedFields/0/fieldsV1/f:spec", "f:replicas");
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "f:replicas",
+        );
         by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
     });
     scene.autoscaled.insert(scene.id());
@@ -290,23 +357,79 @@ fn replicas_belong_to_the_autoscaler_and_are_handed_over_first() {
     assert_eq!(scene.action().unwrap().reason, Reason::Reapply);
     // Once it is not ours, scaling is nobody's drift.
     let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(object, "/metadata/managedFields/0/fieldsV1/f:spec", "f:replicas");
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "f:replicas",
+        );
         by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
     });
     scene.autoscaled.insert(scene.id());
     let id = scene.id();
-    let LiveState::Present(live) = &scene.live[&id] else { panic!("it is live") };
+    let LiveState::Present(live) = &scene.live[&id] else {
+        panic!("it is live")
+    };
     scene.memory.get_mut(&id).unwrap().fingerprint = crate::fields::fingerprint(live).unwrap();
     assert!(scene.action().is_none());
 }
 
 #[test]
-fn ignored_fields_are_left_out() {
+fn ignored_fields_have_their_first_value_from_git_and_are_left_out_later() {
     let ignore = json!({"metadata": {"annotations": {IGNORE: "/spec/replicas, /metadata/labels"}}});
-    let scene = Scene::of(deployment(ignore)).live(LiveState::Absent);
-    let body = scene.action().unwrap().body;
-    assert_eq!(body.at("/spec/replicas"), None);
-    assert_eq!(body.at("/spec/paused"), Some(&json!(false)));
+    let created = Scene::of(deployment(ignore.clone()))
+        .live(LiveState::Absent)
+        .action()
+        .unwrap()
+        .body;
+    assert_eq!(created.at("/spec/replicas"), Some(&json!(2)));
+    // What we own after that is let go, with its live value.
+    let action = Scene::of(deployment(ignore))
+        .applied()
+        .with(|object| insert(object, "/spec", "replicas", json!(7)))
+        .action()
+        .unwrap();
+    assert_eq!(action.reason, Reason::Reapply);
+    assert_eq!(action.body.at("/spec/replicas"), None);
+    assert_eq!(action.body.at("/spec/paused"), Some(&json!(false)));
+    assert_eq!(
+        action.hand_over.unwrap().at("/spec/replicas"),
+        Some(&json!(7))
+    );
+}
+
+#[test]
+fn a_field_of_a_list_item_can_be_ignored() {
+    let mut scene = Scene::of(deployment(json!({
+        "metadata": {"annotations": {IGNORE: "/spec/template/spec/containers/1/image"}},
+        "spec": {"template": {"spec": {"containers": [
+            {"name": "one", "image": "one:1"}, {"name": "two", "image": "two:1"},
+        ]}}},
+    })))
+    .applied()
+    .with(|object| {
+        let one = json!({".": {}, "f:name": {}, "f:image": {}});
+        insert(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec/f:template/f:spec",
+            "f:containers",
+            json!({"k:{\"name\":\"one\"}": one, "k:{\"name\":\"two\"}": one}),
+        );
+        let live = json!([{"name": "two", "image": "two:live"}, {"name": "one", "image": "one:1"}]);
+        insert(object, "/spec/template/spec", "containers", live);
+    });
+    scene.reapply = true;
+    let action = scene.action().unwrap();
+    assert_eq!(
+        action
+            .hand_over
+            .unwrap()
+            .at("/spec/template/spec/containers"),
+        Some(&json!([{"name": "two", "image": "two:live"}]))
+    );
+    assert_eq!(
+        action.body.at("/spec/template/spec/containers"),
+        Some(&json!([{"name": "one", "image": "one:1"}, {"name": "two"}]))
+    );
 }
 
 const IGNORE: &str = crate::object::IGNORE_ANNOTATION;
@@ -315,7 +438,11 @@ const IGNORE: &str = crate::object::IGNORE_ANNOTATION;
 fn an_object_of_another_environment_is_not_stolen() {
     let scene = Scene::of(deployment(json!({}))).with(|object| {
         object.set_metadata_entry("labels", ENVIRONMENT_LABEL, "ffffffffffffffff");
-        object.set_metadata_entry("annotations", crate::object::ENVIRONMENT_ANNOTATION, "team-b/prod");
+        object.set_metadata_entry(
+            "annotations",
+            crate::object::ENVIRONMENT_ANNOTATION,
+            "team-b/prod",
+        );
     });
     let plan = scene.plan();
     assert!(plan.waves[0].actions.is_empty());
@@ -341,7 +468,11 @@ fn stray(scene: Scene, change: impl FnOnce(&mut Object), managers: &[&str]) -> S
 fn adoption_refuses_what_another_tool_owns_unless_asked() {
     for (key, name, value) in [
         ("annotations", "meta.helm.sh/release-name", "shop"),
-        ("annotations", "argocd.argoproj.io/tracking-id", "shop:apps/Deployment:shop/api"),
+        (
+            "annotations",
+            "argocd.argoproj.io/tracking-id",
+            "shop:apps/Deployment:shop/api",
+        ),
         ("labels", "argocd.argoproj.io/instance", "shop"),
         ("labels", "kustomize.toolkit.fluxcd.io/name", "shop"),
         ("labels", "helm.toolkit.fluxcd.io/name", "shop"),
@@ -353,37 +484,75 @@ fn adoption_refuses_what_another_tool_owns_unless_asked() {
         assert_eq!(plan.refusals[0].reason, RefusalReason::ForeignOwner);
         let asked = deployment(json!({"metadata": {"annotations": {ADOPT_ANNOTATION: "true"}}}));
         let action = stray(Scene::of(asked), mark, &["helm"]).action().unwrap();
-        assert_eq!((action.reason, action.force), (Reason::Adopt, true), "{name}");
+        assert_eq!(
+            (action.reason, action.force),
+            (Reason::Adopt, true),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn adoption_takes_fields_of_hand_tools_and_asks_about_those_of_others() {
     let plain = || Scene::of(deployment(json!({})));
-    assert!(stray(plain(), |_| {}, &["kubectl-client-side-apply"]).action().unwrap().force);
-    assert!(!stray(plain(), |_| {}, &["kubectl-create", "some-operator"]).action().unwrap().force);
+    assert!(
+        stray(plain(), |_| {}, &["kubectl-client-side-apply"])
+            .action()
+            .unwrap()
+            .force
+    );
+    assert!(
+        !stray(plain(), |_| {}, &["kubectl-create", "some-operator"])
+            .action()
+            .unwrap()
+            .force
+    );
 }
 
 #[test]
 fn without_its_label_the_very_object_that_we_applied_is_still_ours() {
     let unlabelled = |object: &mut Object| {
         remove(object, "/metadata/labels", ENVIRONMENT_LABEL);
-        remove(object, "/metadata/managedFields/0/fieldsV1/f:metadata", "f:labels");
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:metadata",
+            "f:labels",
+        );
     };
-    let action = Scene::of(deployment(json!({}))).applied().with(unlabelled).action().unwrap();
-    assert!(matches!(action.reason, Reason::Drift { .. }), "{:?}", action.reason);
+    let action = Scene::of(deployment(json!({})))
+        .applied()
+        .with(unlabelled)
+        .action()
+        .unwrap();
+    assert!(
+        matches!(action.reason, Reason::Drift { .. }),
+        "{:?}",
+        action.reason
+    );
     // After a restart the inventory's UID says so.
     let mut scene = Scene::of(deployment(json!({}))).with(unlabelled);
-    let entry = Entry { version: "v1".to_owned(), uid: Some("uid-1".to_owned()), finished: None };
+    let entry = Entry {
+        version: "v1".to_owned(),
+        uid: Some("uid-1".to_owned()),
+        finished: None,
+    };
     scene.inventory.entries.insert(scene.id(), entry);
     scene.recorded = true;
-    assert!(matches!(scene.action().unwrap().reason, Reason::Drift { .. }));
+    assert!(matches!(
+        scene.action().unwrap().reason,
+        Reason::Drift { .. }
+    ));
 }
 
 #[test]
 fn what_is_being_deleted_is_waited_for() {
     let scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        insert(object, "/metadata", "deletionTimestamp", json!("2026-11-21T12:00:00Z"));
+        insert(
+            object,
+            "/metadata",
+            "deletionTimestamp",
+            json!("2026-11-21T12:00:00Z"),
+        );
     });
     let plan = scene.plan();
     assert!(plan.waves[0].actions.is_empty());
@@ -395,21 +564,37 @@ fn a_job_that_has_run_under_this_content_does_not_run_again() {
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": {"x": 1}});
     let mut scene = Scene::of(job).live(LiveState::Absent);
     let digest = scene.desired.objects[0].digest.clone();
-    let entry = Entry { finished: Some(digest), ..Entry::default() };
+    let entry = Entry {
+        finished: Some(digest),
+        ..Entry::default()
+    };
     scene.inventory.entries.insert(scene.id(), entry);
     assert!(scene.action().is_none());
-    scene.inventory.entries.get_mut(&scene.id()).unwrap().finished = Some("another content".to_owned());
+    scene
+        .inventory
+        .entries
+        .get_mut(&scene.id())
+        .unwrap()
+        .finished = Some("another content".to_owned());
     assert_eq!(scene.action().unwrap().reason, Reason::Create);
 }
 
 #[test]
 fn a_field_that_is_fought_over_rests() {
     let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(object, "/metadata/managedFields/0/fieldsV1/f:spec", "f:replicas");
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "f:replicas",
+        );
         by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
     });
     for second in 999_980..=999_982 {
-        scene.damper.record(&scene.id(), "spec.replicas", Timestamp::from_second(second).unwrap());
+        scene.damper.record(
+            &scene.id(),
+            "spec.replicas",
+            Timestamp::from_second(second).unwrap(),
+        );
     }
     let plan = scene.plan();
     assert!(plan.waves[0].actions.is_empty());
@@ -419,11 +604,74 @@ fn a_field_that_is_fought_over_rests() {
 #[test]
 fn what_git_no_longer_has_departed() {
     let mut scene = Scene::of(deployment(json!({}))).applied();
-    let old = Id { group: String::new(), kind: "ConfigMap".to_owned(), namespace: Some("shop".to_owned()), name: "old".to_owned() };
+    let old = Id {
+        group: String::new(),
+        kind: "ConfigMap".to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: "old".to_owned(),
+    };
     scene.inventory.entries.insert(scene.id(), Entry::default());
-    scene.inventory.entries.insert(old.clone(), Entry::default());
+    scene
+        .inventory
+        .entries
+        .insert(old.clone(), Entry::default());
     let plan = scene.plan();
     assert_eq!(plan.departed.len(), 1);
     assert_eq!(plan.departed[0].id, old);
-    assert!(matches!(plan.departed[0].live, LiveState::Unknown(_)), "what was not read is not absent");
+    assert!(
+        matches!(plan.departed[0].live, LiveState::Unknown(_)),
+        "what was not read is not absent"
+    );
+}
+
+#[test]
+fn an_object_that_is_deleted_again_and_again_rests() {
+    let mut scene = Scene::of(deployment(json!({})))
+        .applied()
+        .live(LiveState::Absent);
+    for second in 999_980..=999_982 {
+        let Reason::Drift { fields, .. } = scene.action().unwrap().reason else {
+            panic!("it is drift");
+        };
+        let now = Timestamp::from_second(second).unwrap();
+        scene.damper.record(&scene.id(), &fields[0], now);
+    }
+    let plan = scene.plan();
+    assert!(plan.waves[0].actions.is_empty());
+    assert_eq!(plan.contested.len(), 1);
+}
+
+#[test]
+fn fields_of_others_that_git_does_not_set_are_no_conflict() {
+    let scene = stray(Scene::of(deployment(json!({}))), |_| {}, &[]);
+    let scene = scene.with(|object| {
+        insert(
+            object,
+            "/metadata",
+            "managedFields",
+            json!([
+                {"manager": "kubectl-create", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "istiod", "operation": "Update", "fieldsV1": {"f:spec": {"f:minReadySeconds": {}}}},
+            ]),
+        );
+    });
+    assert!(scene.action().unwrap().force);
+}
+
+#[test]
+fn a_copied_label_owns_nothing() {
+    let scene = Scene::of(deployment(json!({})));
+    let live = |managers: Value| {
+        let mut object = scene.as_applied();
+        insert(&mut object, "/metadata", "managedFields", managers);
+        Departed::new(
+            &scene.id(),
+            &Entry::default(),
+            LiveState::Present(object),
+            &scene.owner,
+        )
+    };
+    let by = |manager: &str, operation: &str| json!([{"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": {"f:labels": {}}}}]);
+    assert!(live(by("driftless", "Apply")).owned);
+    assert!(!live(by("strimzi", "Update")).owned);
 }

@@ -313,3 +313,85 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn while_anything_is_unread_nothing_goes() {
+    let mut all: Vec<Departed> = (0..3)
+        .map(|number| gone("ConfigMap", &format!("old-{number}")))
+        .collect();
+    let unread = id("ConfigMap", "unread");
+    all.push(departed(&unread, LiveState::Unknown("timeout".to_owned())));
+    let gate = run(&all, 30, ALL, None);
+    assert!(gate.wait && gate.delete.is_empty() && gate.held.is_empty());
+}
+
+#[test]
+fn what_comes_new_does_not_hide_how_much_goes() {
+    let four: Vec<Departed> = ["a", "b", "c", "d"]
+        .map(|name| gone("ConfigMap", name))
+        .into();
+    let mut before = Inventory::default();
+    for one in &four {
+        before.entries.insert(one.id.clone(), Entry::default());
+    }
+    // A prefix was added to all names, and some more came.
+    let names: Vec<Id> = (0..9)
+        .map(|number| id("ConfigMap", &format!("new-{number}")))
+        .collect();
+    let desired = desired_of(&names);
+    let union = before.union(&desired).union(&desired);
+    let decide = |inventory: &Inventory, departed: &[Departed]| {
+        let policy = PruneSpec::default();
+        gate(
+            departed,
+            &desired,
+            inventory,
+            &policy,
+            ALL,
+            None,
+            GatePurpose::Prune,
+        )
+    };
+    let held = decide(&union, &four);
+    assert!(reasons(&held)[0].contains("4 of 4 objects"), "{held:?}");
+    // Once everything is gone, what is there counts again.
+    let mut after = union;
+    after.entries.retain(|id, _| desired.contains(id));
+    assert_eq!(after.union(&desired).before, None);
+}
+
+#[test]
+fn a_generated_name_that_changed_with_its_content_is_no_loss() {
+    let old = gone("ConfigMap", "settings-5h2bc8tkmf");
+    let other = gone("ConfigMap", "settings-of-api");
+    let desired = desired_of(&[id("ConfigMap", "settings-2h9g45mkb7")]);
+    let mut inventory = Inventory::default();
+    inventory.entries.insert(old.id.clone(), Entry::default());
+    let inventory = inventory.union(&desired);
+    let decide = |departed: &[Departed]| {
+        let policy = PruneSpec::default();
+        gate(
+            departed,
+            &desired,
+            &inventory,
+            &policy,
+            ALL,
+            None,
+            GatePurpose::Prune,
+        )
+    };
+    assert_eq!(decide(&[old]).delete.len(), 1);
+    assert_eq!(decide(&[other]).held.len(), 1);
+}
+
+#[test]
+fn later_waves_go_first() {
+    let late = gone("ConfigMap", "a");
+    let mut early = gone("ConfigMap", "b");
+    if let LiveState::Present(object) = &mut early.live {
+        object.set_metadata_entry("annotations", WAVE_ANNOTATION, "-1");
+    }
+    let gate = run(&[early, late], 10, ALL, None);
+    let names: Vec<&str> = gate.delete.iter().map(|one| one.id.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}

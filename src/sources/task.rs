@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Signals, Snapshot, Sources, View};
 use crate::api::{Repository, RepositoryStatus};
+use crate::cluster::watch_backoff;
 use crate::git::{Access, Mirror, Remote, RemoteRefs, RemoteUrl};
 use crate::status::{condition, set_condition};
 
@@ -120,7 +121,7 @@ fn watch_secret(sources: &Sources, repository: &Repository, name: &str) -> Secre
     let config = watcher::Config::default()
         .fields(&format!("metadata.name={name}"))
         .timeout(3600);
-    watcher(api, config).default_backoff().boxed()
+    watcher(api, config).backoff(watch_backoff()).boxed()
 }
 
 /// Whether the first list came before `stop`.
@@ -172,7 +173,10 @@ async fn look(
 ) -> bool {
     let started = Instant::now();
     let result = match remote(sources, repository, secret) {
-        Ok(remote) => fetch(sources, remote, memory, stop).await,
+        Ok(remote) => {
+            let uid = repository.uid().unwrap_or_default();
+            fetch(sources, remote, &uid, memory, stop).await
+        }
         Err(problem) => Err(problem),
     };
     if stop.is_cancelled() {
@@ -257,6 +261,7 @@ fn remote(
 async fn fetch(
     sources: &Sources,
     remote: Remote,
+    uid: &str,
     memory: &mut Memory,
     stop: &CancellationToken,
 ) -> Result<bool, String> {
@@ -271,7 +276,7 @@ async fn fetch(
         memory.seen = None;
     }
     let seen = memory.seen.clone();
-    let directory = sources.config.data.join(folder(&url));
+    let directory = sources.config.data.join(folder(uid, &url));
     let cancel = Arc::new(AtomicBool::new(false));
     let work = {
         let cancel = cancel.clone();
@@ -280,11 +285,12 @@ async fn fetch(
                 Some(mirror) => mirror,
                 None => Arc::new(Mirror::open_or_create(&directory)?),
             };
-            let found = mirror.list_remote(&remote, &cancel)?;
-            if seen.as_ref() == Some(&found) && mirror.is_current(&found) {
+            // One conversation: whoever pushes meanwhile makes it begin again, not fail.
+            let was_damaged = mirror.is_damaged();
+            let found = mirror.update(&remote, &cancel)?;
+            if seen.as_ref() == Some(&found) && !was_damaged {
                 return Ok((mirror, found, None));
             }
-            mirror.fetch(&remote, &found, &cancel)?;
             let refs = mirror.refs()?;
             Ok((mirror, found, Some(refs)))
         })
@@ -329,15 +335,14 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The folder of a mirror, named by the URL's hash: nothing of a URL becomes a path.
-fn folder(url: &str) -> String {
-    Sha256::digest(url.as_bytes())
-        .iter()
-        .take(16)
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+/// The folder of a mirror, named by hashes: nothing of a URL becomes a path. Each Repository has its own, as each may see
+/// other refs with its own credentials.
+fn folder(uid: &str, url: &str) -> String {
+    let digest = Sha256::digest(format!("{uid} {url}").as_bytes());
+    digest.iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Writes the status where it changed.

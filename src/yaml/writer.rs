@@ -1,11 +1,12 @@
 //! The text that `kustomize` prints: go-yaml v2 with two spaces, lists not indented, lines folded behind column 80,
 //! keys in its order.
 
-use std::cmp::Ordering;
-
 use serde_json::{Number, Value};
 
+use super::number::float_text;
+use super::order::sorted;
 use super::resolve::{Scalar, resolve_1_1};
+use super::shape::{Shape, escape, is_base_60, is_break, is_printable};
 use super::tree::Style;
 
 const WIDTH: usize = 80;
@@ -35,148 +36,11 @@ pub fn to_yaml(value: &Value) -> String {
     writer.out
 }
 
-/// A float as Go's `%g` writes it, and so as YAML has it.
-pub fn float_text(value: f64) -> String {
-    if value.is_nan() {
-        return ".nan".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { ".inf" } else { "-.inf" }.to_owned();
-    }
-    let (sign, digits, exponent) = shortest(value);
-    if value == 0.0 || (-4..6).contains(&exponent) {
-        return plain(sign, &digits, exponent);
-    }
-    scientific(sign, &digits, exponent, true)
-}
-
-/// A float as Go's JSON encoder writes it.
-pub fn json_float_text(value: f64) -> String {
-    let (sign, digits, exponent) = shortest(value);
-    let size = value.abs();
-    if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        scientific(sign, &digits, exponent, false)
-    } else {
-        plain(sign, &digits, exponent)
-    }
-}
-
-/// Sign, the shortest digits that mean this number, and the decimal exponent of the first of them.
-fn shortest(value: f64) -> (&'static str, String, i32) {
-    let text = format!("{:e}", value.abs());
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let sign = if value.is_sign_negative() { "-" } else { "" };
-    (
-        sign,
-        mantissa.replace('.', ""),
-        exponent.parse().unwrap_or(0),
-    )
-}
-
-fn plain(sign: &str, digits: &str, exponent: i32) -> String {
-    let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
-    if exponent < 0 {
-        format!("{sign}0.{}{digits}", zeros(-exponent - 1))
-    } else if exponent + 1 >= length {
-        format!("{sign}{digits}{}", zeros(exponent + 1 - length))
-    } else {
-        let (whole, fraction) = digits.split_at(usize::try_from(exponent + 1).unwrap_or(0));
-        format!("{sign}{whole}.{fraction}")
-    }
-}
-
-fn scientific(sign: &str, digits: &str, exponent: i32, two_digits: bool) -> String {
-    let (first, rest) = digits.split_at(1);
-    let dot = if rest.is_empty() { "" } else { "." };
-    let direction = if exponent < 0 { '-' } else { '+' };
-    let size = exponent.abs();
-    if two_digits || size >= 10 {
-        format!("{sign}{first}{dot}{rest}e{direction}{size:02}")
-    } else {
-        format!("{sign}{first}{dot}{rest}e{direction}{size}")
-    }
-}
-
 fn number_text(number: &Number) -> String {
     match number.as_f64() {
         Some(value) if number.is_f64() => float_text(value),
         _ => number.to_string(),
     }
-}
-
-/// go-yaml's order of keys: letters behind everything else, numbers by their value.
-fn key_order(a: &str, b: &str) -> Ordering {
-    let a_runes: Vec<char> = a.chars().collect();
-    let b_runes: Vec<char> = b.chars().collect();
-    let Some(at) = a_runes.iter().zip(&b_runes).position(|(a, b)| a != b) else {
-        return a_runes.len().cmp(&b_runes.len());
-    };
-    let (x, y) = (a_runes[at], b_runes[at]);
-    match (x.is_alphabetic(), y.is_alphabetic()) {
-        (true, true) => return x.cmp(&y),
-        (true, false) => return Ordering::Greater,
-        (false, true) => return Ordering::Less,
-        (false, false) => {}
-    }
-    let mut start = 0_i64;
-    if x == '0' || y == '0' {
-        let before = a_runes[..at]
-            .iter()
-            .rev()
-            .take_while(|c| c.is_ascii_digit());
-        if before.into_iter().any(|c| *c != '0') {
-            start = 1;
-        }
-    }
-    let run = |runes: &[char]| {
-        let digits: Vec<i64> = runes[at..]
-            .iter()
-            .map_while(|c| c.to_digit(10).map(i64::from))
-            .collect();
-        let value = digits.iter().fold(start, |value, digit| {
-            value.wrapping_mul(10).wrapping_add(*digit)
-        });
-        (value, digits.len())
-    };
-    run(&a_runes).cmp(&run(&b_runes)).then(x.cmp(&y))
-}
-
-/// A stable sort that keeps `a` before `b` unless `a` is behind `b`; it bears comparisons that contradict each other.
-pub fn merge_sort<T>(mut list: Vec<T>, is_behind: &dyn Fn(&T, &T) -> bool) -> Vec<T> {
-    if list.len() < 2 {
-        return list;
-    }
-    let right = merge_sort(list.split_off(list.len() / 2), is_behind);
-    let left = merge_sort(list, is_behind);
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
-    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let next = if is_behind(a, b) {
-            right.next()
-        } else {
-            left.next()
-        };
-        merged.extend(next);
-    }
-    merged.extend(left);
-    merged.extend(right);
-    merged
-}
-
-fn is_ascii_key(key: &str) -> bool {
-    key.bytes().all(|b| b.is_ascii_alphabetic())
-}
-
-fn sorted(map: &serde_json::Map<String, Value>) -> Vec<(&String, &Value)> {
-    let mut entries: Vec<(&String, &Value)> = map.iter().collect();
-    if entries.iter().all(|(key, _)| is_ascii_key(key)) {
-        entries.sort_unstable_by(|a, b| a.0.cmp(b.0));
-    } else {
-        // Not a total order for every set of keys, so not for the standard library's sort.
-        entries = merge_sort(entries, &|a, b| key_order(a.0, b.0) == Ordering::Greater);
-    }
-    entries
 }
 
 struct Writer {
@@ -496,142 +360,6 @@ impl Writer {
 enum Quote {
     None,
     Single,
-}
-
-/// Which styles can hold a text.
-struct Shape {
-    plain: bool,
-    single: bool,
-    block: bool,
-}
-
-impl Shape {
-    fn of(text: &str) -> Self {
-        let mut shape = Shape {
-            plain: true,
-            single: true,
-            block: true,
-        };
-        if text.is_empty() {
-            shape.block = false;
-            return shape;
-        }
-        if text.starts_with("---") || text.starts_with("...") {
-            shape.plain = false;
-        }
-        let mut after_white = true;
-        let (mut previous_space, mut previous_break) = (false, false);
-        let mut chars = text.chars().peekable();
-        let mut first = true;
-        while let Some(c) = chars.next() {
-            let next = chars.peek().copied();
-            let before_white = next.is_none_or(|next| next == ' ' || next == '\t');
-            let indicator = if first {
-                matches!(
-                    c,
-                    '#' | ','
-                        | '['
-                        | ']'
-                        | '{'
-                        | '}'
-                        | '&'
-                        | '*'
-                        | '!'
-                        | '|'
-                        | '>'
-                        | '\''
-                        | '"'
-                        | '%'
-                        | '@'
-                        | '`'
-                ) || (matches!(c, '?' | ':' | '-') && before_white)
-            } else {
-                (c == ':' && before_white) || (c == '#' && after_white)
-            };
-            if indicator {
-                shape.plain = false;
-            }
-            if !is_printable(c) {
-                shape = Shape {
-                    plain: false,
-                    single: false,
-                    block: false,
-                };
-            }
-            if c == ' ' {
-                if first || next.is_none() {
-                    shape.plain = false;
-                }
-                if next.is_none() {
-                    shape.block = false;
-                }
-                if previous_break {
-                    shape.plain = false;
-                    shape.single = false;
-                }
-                (previous_space, previous_break) = (true, false);
-            } else if is_break(c) {
-                shape.plain = false;
-                if previous_space {
-                    shape.single = false;
-                    shape.block = false;
-                }
-                (previous_space, previous_break) = (false, true);
-            } else {
-                (previous_space, previous_break) = (false, false);
-            }
-            after_white = matches!(c, ' ' | '\t') || is_break(c) || c == '\0';
-            first = false;
-        }
-        shape
-    }
-}
-
-fn is_break(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
-}
-
-fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
-        && c != '\u{feff}'
-}
-
-fn escape(c: char) -> String {
-    match c {
-        '\0' => "0".to_owned(),
-        '\u{7}' => "a".to_owned(),
-        '\u{8}' => "b".to_owned(),
-        '\t' => "t".to_owned(),
-        '\n' => "n".to_owned(),
-        '\u{b}' => "v".to_owned(),
-        '\u{c}' => "f".to_owned(),
-        '\r' => "r".to_owned(),
-        '\u{1b}' => "e".to_owned(),
-        '"' => "\"".to_owned(),
-        '\\' => "\\".to_owned(),
-        '\u{85}' => "N".to_owned(),
-        '\u{a0}' => "_".to_owned(),
-        '\u{2028}' => "L".to_owned(),
-        '\u{2029}' => "P".to_owned(),
-        c if u32::from(c) <= 0xff => format!("x{:02X}", u32::from(c)),
-        c if u32::from(c) <= 0xffff => format!("u{:04X}", u32::from(c)),
-        c => format!("U{:08X}", u32::from(c)),
-    }
-}
-
-/// Digits in groups of sixty, such as times of day, which YAML 1.1 takes for numbers.
-fn is_base_60(text: &str) -> bool {
-    let rest = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if !rest.starts_with(|c: char| c.is_ascii_digit()) || !rest.contains(':') {
-        return false;
-    }
-    let (whole, fraction) = rest.split_once('.').unwrap_or((rest, ""));
-    let mut groups = whole.split(':');
-    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
-    groups.next().is_some_and(is_digits)
-        && is_digits(fraction)
-        && groups
-            .all(|group| matches!(group.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']))
 }
 
 /// A text as a scalar on one line, quoted where it has to be.

@@ -13,6 +13,7 @@ use driftless::tree::Files as _;
 use tempfile::TempDir;
 
 use crate::support::git::GitServer;
+use crate::support::wait::wait_blocking;
 use crate::support::wire::{Proxy, WebServer, response};
 
 static GO_ON: AtomicBool = AtomicBool::new(false);
@@ -142,6 +143,38 @@ fn both_transports_follow_what_the_server_has() {
         assert_eq!(fixture.commit("refs/heads/main"), Some(third.clone()));
         assert!(!contains(&third, &second));
     }
+}
+
+#[test]
+fn one_request_at_rest_and_two_for_a_commit() {
+    let server = GitServer::https();
+    let repo = server.repo("shop");
+    let remote = to(&server, "shop");
+    let fixture = Fixture::new();
+    let update = || fixture.mirror.update(&remote, &GO_ON).expect("it answers");
+    // Apache notes a request after its answer.
+    let requests = |count: usize| {
+        wait_blocking(Duration::from_secs(5), "the requests are noted", || {
+            (server.requests().len() == count).then_some(())
+        });
+    };
+    for number in 1..4 {
+        let commit = repo.commit(&[("a", &number.to_string())]);
+        let before = server.requests().len();
+        let told = update();
+        assert_eq!(fixture.commit("refs/heads/main"), Some(commit));
+        requests(before + 2);
+        assert_eq!(update(), told);
+        requests(before + 3);
+    }
+    let ssh = GitServer::ssh();
+    let commit = ssh.repo("shop").commit(&[("a", "1")]);
+    let fixture = Fixture::new();
+    let told = fixture.mirror.update(&to(&ssh, "shop"), &GO_ON);
+    assert_eq!(
+        told.expect("it answers").0["refs/heads/main"].target(),
+        commit
+    );
 }
 
 #[test]

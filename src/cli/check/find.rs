@@ -32,7 +32,10 @@ impl Found {
     /// `Environment shop/production`, as far as it says.
     pub fn title(&self) -> String {
         let tree = self.tree();
-        let part = |name: &str| tree.at(self.root(), &["metadata", name]).map(|id| tree.text(id));
+        let part = |name: &str| {
+            tree.at(self.root(), &["metadata", name])
+                .map(|id| tree.text(id))
+        };
         match (part("namespace"), part("name")) {
             (Some(namespace), Some(name)) => format!("{} {namespace}/{name}", self.kind),
             (None, Some(name)) => format!("{} {name}", self.kind),
@@ -40,11 +43,13 @@ impl Found {
         }
     }
 
-    /// The path that an Environment names.
-    pub fn path(&self) -> Option<String> {
+    /// The path that an Environment names, and on which line.
+    pub fn path(&self) -> (String, u32) {
         let tree = self.tree();
-        let spec = tree.get(self.root(), "spec")?;
-        Some(tree.get(spec, "path").map_or_else(|| ".".to_owned(), |id| tree.text(id).to_owned()))
+        match tree.at(self.root(), &["spec", "path"]) {
+            Some(id) => (tree.text(id).to_owned(), tree.node(id).place.line),
+            None => (".".to_owned(), self.document.line()),
+        }
     }
 }
 
@@ -59,7 +64,11 @@ pub(super) fn objects(files: &dyn Files, problems: &mut Vec<Problem>) -> Vec<Fou
             Ok(Some(text)) => text,
             Ok(None) => continue,
             Err(error) => {
-                problems.push(Problem { file: path.clone(), line: 0, message: error.to_string() });
+                problems.push(Problem {
+                    file: path.clone(),
+                    line: 0,
+                    message: error.to_string(),
+                });
                 continue;
             }
         };
@@ -69,8 +78,14 @@ pub(super) fn objects(files: &dyn Files, problems: &mut Vec<Problem>) -> Vec<Fou
             continue;
         }
         match read(&text, path, &Limits::default()) {
-            Ok(documents) if kustomization => documents.iter().for_each(|document| patches.extend(patched(document, path))),
-            Ok(documents) => found.extend(documents.into_iter().filter_map(|document| known(document, path, problems))),
+            Ok(documents) if kustomization => documents
+                .iter()
+                .for_each(|document| patches.extend(patched(document, path))),
+            Ok(documents) => found.extend(
+                documents
+                    .into_iter()
+                    .filter_map(|document| known(document, path, problems)),
+            ),
             // A broken kustomization is told when it is rendered.
             Err(_) if kustomization => {}
             Err(errors) => problems.extend(errors.0.into_iter().map(|problem| Problem {
@@ -86,19 +101,39 @@ pub(super) fn objects(files: &dyn Files, problems: &mut Vec<Problem>) -> Vec<Fou
     found
 }
 
-fn walk(files: &dyn Files, folder: &str, depth: usize, paths: &mut Vec<String>, problems: &mut Vec<Problem>) {
+fn walk(
+    files: &dyn Files,
+    folder: &str,
+    depth: usize,
+    paths: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
+) {
     let entries = match files.list(folder) {
         Ok(entries) => entries.unwrap_or_default(),
         Err(error) => {
-            problems.push(Problem { file: folder.to_owned(), line: 0, message: error.to_string() });
+            problems.push(Problem {
+                file: folder.to_owned(),
+                line: 0,
+                message: error.to_string(),
+            });
             return;
         }
     };
     for entry in entries {
-        let path = if folder.is_empty() { entry.name.clone() } else { format!("{folder}/{}", entry.name) };
-        let manifest = || [".yaml", ".yml", ".json"].iter().any(|ending| entry.name.ends_with(ending));
+        let path = if folder.is_empty() {
+            entry.name.clone()
+        } else {
+            format!("{folder}/{}", entry.name)
+        };
+        let manifest = || {
+            [".yaml", ".yml", ".json"]
+                .iter()
+                .any(|ending| entry.name.ends_with(ending))
+        };
         match entry.kind {
-            EntryKind::Directory if depth > 0 && !entry.name.starts_with('.') => walk(files, &path, depth - 1, paths, problems),
+            EntryKind::Directory if depth > 0 && !entry.name.starts_with('.') => {
+                walk(files, &path, depth - 1, paths, problems)
+            }
             EntryKind::File if manifest() || is_kustomization(&path) => paths.push(path),
             EntryKind::Directory | EntryKind::File => {}
         }
@@ -107,7 +142,10 @@ fn walk(files: &dyn Files, folder: &str, depth: usize, paths: &mut Vec<String>, 
 
 fn is_kustomization(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+    matches!(
+        name,
+        "kustomization.yaml" | "kustomization.yml" | "Kustomization"
+    )
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
@@ -118,24 +156,43 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 fn patched(document: &Document, file: &str) -> Vec<String> {
     let Document { tree, root, .. } = document;
     let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let list = |field: &str| tree.get(*root, field).map_or(&[][..], |list| tree.elements(list));
-    let with_path = list("patches").iter().filter_map(|patch| tree.get(*patch, "path"));
+    let list = |field: &str| {
+        tree.get(*root, field)
+            .map_or(&[][..], |list| tree.elements(list))
+    };
+    let with_path = list("patches")
+        .iter()
+        .filter_map(|patch| tree.get(*patch, "path"));
     let names = with_path.chain(list("patchesStrategicMerge").iter().copied());
-    names.filter_map(|name| join(folder, tree.text(name))).collect()
+    names
+        .filter_map(|name| join(folder, tree.text(name)))
+        .collect()
 }
 
 /// The document, if it is of one of our kinds; of our group but no such kind, it is a problem.
 fn known(document: Document, file: &str, problems: &mut Vec<Problem>) -> Option<Found> {
     let tree = &document.tree;
-    let text = |name: &str| tree.get(document.root, name).map(|id| (tree.text(id).to_owned(), tree.node(id).place.line));
+    let text = |name: &str| {
+        tree.get(document.root, name)
+            .map(|id| (tree.text(id).to_owned(), tree.node(id).place.line))
+    };
     let (api_version, line) = text("apiVersion")?;
     let (group, version) = api_version.split_once('/')?;
     if group != GROUP {
         return None;
     }
-    let mut problem = |line: u32, message: String| problems.push(Problem { file: file.to_owned(), line, message });
+    let mut problem = |line: u32, message: String| {
+        problems.push(Problem {
+            file: file.to_owned(),
+            line,
+            message,
+        })
+    };
     if version != VERSION {
-        problem(line, format!("there is no version {version:?} of {GROUP}; there is {VERSION}"));
+        problem(
+            line,
+            format!("there is no version {version:?} of {GROUP}; there is {VERSION}"),
+        );
         return None;
     }
     let Some((kind, line)) = text("kind") else {
@@ -143,9 +200,18 @@ fn known(document: Document, file: &str, problems: &mut Vec<Problem>) -> Option<
         return None;
     };
     if !KINDS.contains(&kind.as_str()) {
-        let known = super::schema::like(&kind, KINDS.into_iter()).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-        problem(line, format!("there is no kind {kind} in {GROUP}/{VERSION}{known}"));
+        let known = super::schema::like(&kind, KINDS.into_iter())
+            .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        problem(
+            line,
+            format!("there is no kind {kind} in {GROUP}/{VERSION}{known}"),
+        );
         return None;
     }
-    Some(Found { file: file.to_owned(), kind, document, partial: false })
+    Some(Found {
+        file: file.to_owned(),
+        kind,
+        document,
+        partial: false,
+    })
 }

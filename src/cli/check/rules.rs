@@ -16,25 +16,39 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
         return Vec::new();
     };
     let problems = match object.kind.as_str() {
-        "Repository" => serde_json::from_value(value).map(|repository| self::repository(&repository)),
-        "Environment" => serde_json::from_value(value).map(|environment| self::environment(&environment)),
-        _ => Ok(vec![(vec!["kind"], "an Approval is made by a person (driftless approve) and never taken from Git".to_owned())]),
+        "Repository" => {
+            serde_json::from_value(value).map(|repository| self::repository(&repository))
+        }
+        "Environment" => {
+            serde_json::from_value(value).map(|environment| self::environment(&environment))
+        }
+        _ => Ok(vec![(
+            "kind".to_owned(),
+            "an Approval is made by a person (driftless approve) and never taken from Git"
+                .to_owned(),
+        )]),
     };
     problems
         .unwrap_or_default()
         .into_iter()
-        .map(|(path, message)| (line(object, &path), format!("{}: {message}", path.join("."))))
+        .map(|(field, message)| (line(object, &field), format!("{field}: {message}")))
         .collect()
 }
 
-type Problems = Vec<(Vec<&'static str>, String)>;
+/// A field, such as `spec.follow[0]`, and what is wrong with it.
+type Problems = Vec<(String, String)>;
 
-/// The line of the deepest part of the path that is there.
-fn line(object: &Found, path: &[&str]) -> u32 {
+/// The line of the deepest part of the field that is there.
+fn line(object: &Found, field: &str) -> u32 {
     let tree = object.tree();
     let mut at: NodeId = object.root();
-    for name in path {
-        match tree.get(at, name) {
+    for name in field
+        .split(['.', '['])
+        .map(|part| part.trim_end_matches(']'))
+    {
+        let index = name.parse::<usize>().ok();
+        let element = index.and_then(|index| tree.elements(at).get(index).copied());
+        match element.or_else(|| tree.get(at, name)) {
             Some(next) => at = next,
             None => break,
         }
@@ -45,17 +59,25 @@ fn line(object: &Found, path: &[&str]) -> u32 {
 fn repository(repository: &Repository) -> Problems {
     let mut problems = Problems::new();
     let url = &repository.spec.url;
-    let mut wrong = |field: &'static str, message: &str| problems.push((vec!["spec", field], message.to_owned()));
+    let mut wrong = |field: &str, message: &str| {
+        problems.push((format!("spec.{field}"), message.to_owned()));
+    };
     let parsed = url::Url::parse(url);
-    let known = ["https://", "ssh://", "file://"].iter().any(|scheme| url.starts_with(scheme));
+    let known = ["https://", "ssh://", "file://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme));
     let printable = !url.chars().any(|c| c.is_whitespace() || c.is_control());
     if !known || !printable || parsed.is_err() {
         wrong("url", "must be an https://, ssh:// or file:// URL");
     }
     if let Ok(parsed) = parsed
-        && (parsed.password().is_some() || (!parsed.username().is_empty() && parsed.scheme() != "ssh"))
+        && (parsed.password().is_some()
+            || (!parsed.username().is_empty() && parsed.scheme() != "ssh"))
     {
-        wrong("url", "must not contain credentials; put them into a Secret and name it in spec.credentials.secret");
+        wrong(
+            "url",
+            "must not contain credentials; put them into a Secret and name it in spec.credentials.secret",
+        );
     }
     if repository.spec.interval.0.as_secs() < 1 {
         wrong("interval", "must be at least 1s");
@@ -66,18 +88,22 @@ fn repository(repository: &Repository) -> Problems {
 fn environment(environment: &Environment) -> Problems {
     let spec = &environment.spec;
     let mut problems = Problems::new();
-    let mut wrong = |field: &'static str, message: String| problems.push((vec!["spec", field], message));
+    let mut wrong =
+        |field: &str, message: String| problems.push((format!("spec.{field}"), message));
     if spec.create_namespace && spec.namespace.is_none() {
-        wrong("createNamespace", "spec.createNamespace needs spec.namespace".to_owned());
+        wrong(
+            "createNamespace",
+            "spec.createNamespace needs spec.namespace".to_owned(),
+        );
     }
     if spec.path.split('/').any(|part| part == "..") {
         wrong("path", "must not leave the repository".to_owned());
     }
     for (index, rule) in spec.follow.iter().enumerate() {
         for message in follow(rule) {
-            wrong("follow", format!("[{index}] {message}"));
+            wrong(&format!("follow[{index}]"), message);
         }
-        for message in tags(environment, rule) {
+        if let Some(message) = tags(environment, rule) {
             wrong("images", format!("{message} (follow rule {index})"));
         }
     }
@@ -90,8 +116,19 @@ fn environment(environment: &Environment) -> Problems {
 }
 
 fn follow(rule: &FollowRule) -> Vec<String> {
-    let FollowRule { branches, semver, tags, commit, diverge: _ } = rule;
-    let given = [branches.is_some(), semver.is_some(), tags.is_some(), commit.is_some()];
+    let FollowRule {
+        branches,
+        semver,
+        tags,
+        commit,
+        diverge: _,
+    } = rule;
+    let given = [
+        branches.is_some(),
+        semver.is_some(),
+        tags.is_some(),
+        commit.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() != 1 {
         return vec!["give exactly one of branches, semver, tags and commit".to_owned()];
     }
@@ -103,7 +140,10 @@ fn follow(rule: &FollowRule) -> Vec<String> {
     }
     for pattern in branches.iter().chain(tags.iter()).flatten() {
         if let Err(error) = Glob::new(pattern) {
-            problems.push(format!("the pattern {pattern:?} cannot be read: {}", error.kind()));
+            problems.push(format!(
+                "the pattern {pattern:?} cannot be read: {}",
+                error.kind()
+            ));
         }
     }
     problems
@@ -112,8 +152,12 @@ fn follow(rule: &FollowRule) -> Vec<String> {
 /// What the images' templates lack where this rule decides.
 fn tags(environment: &Environment, rule: &FollowRule) -> Option<String> {
     let reference = match rule {
-        FollowRule { branches: Some(_), .. } => "refs/heads/branch",
-        FollowRule { commit: Some(_), .. } => "",
+        FollowRule {
+            branches: Some(_), ..
+        } => "refs/heads/branch",
+        FollowRule {
+            commit: Some(_), ..
+        } => "",
         _ => "refs/tags/v1.0.0",
     };
     let choice = Choice {
@@ -122,5 +166,7 @@ fn tags(environment: &Environment, rule: &FollowRule) -> Option<String> {
         version: None,
         commit: "0".repeat(40),
     };
-    images::resolve(&environment.spec.images, &choice).err().map(|error| error.to_string())
+    images::resolve(&environment.spec.images, &choice)
+        .err()
+        .map(|error| error.to_string())
 }

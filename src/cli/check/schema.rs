@@ -12,7 +12,11 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
     let Some(schema) = schema(&object.kind) else {
         return Vec::new();
     };
-    let mut walk = Walk { tree: object.tree(), partial: object.partial, problems: Vec::new() };
+    let mut walk = Walk {
+        tree: object.tree(),
+        partial: object.partial,
+        problems: Vec::new(),
+    };
     let tree = object.tree();
     for (key, value) in tree.pairs(object.root()) {
         let name = tree.text(key);
@@ -23,7 +27,8 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
             // What kubectl get -o yaml left in it is not applied.
             "status" => {}
             other => {
-                let meant = like(other, ["metadata", "spec"].into_iter()).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+                let meant = like(other, ["metadata", "spec"].into_iter())
+                    .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
                 walk.problem(key, "", &format!("there is no field {other}{meant}"));
             }
         }
@@ -37,7 +42,9 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
 }
 
 fn schema(kind: &str) -> Option<Value> {
-    let definition = api::definitions().into_iter().find(|definition| definition.spec.names.kind == kind)?;
+    let definition = api::definitions()
+        .into_iter()
+        .find(|definition| definition.spec.names.kind == kind)?;
     let version = definition.spec.versions.into_iter().next()?;
     serde_json::to_value(version.schema?.open_api_v3_schema?).ok()
 }
@@ -52,7 +59,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn problem(&mut self, at: NodeId, field: &str, message: &str) {
         let line = self.tree.node(at).place.line;
-        let message = if field.is_empty() { message.to_owned() } else { format!("{field}: {message}") };
+        let message = if field.is_empty() {
+            message.to_owned()
+        } else {
+            format!("{field}: {message}")
+        };
         self.problems.push((line, message));
     }
 
@@ -62,11 +73,17 @@ impl Walk<'_> {
             self.problem(id, "metadata.name", "is missing");
         }
         for field in ["labels", "annotations"] {
-            let Some(map) = self.tree.get(id, field) else { continue };
+            let Some(map) = self.tree.get(id, field) else {
+                continue;
+            };
             for (key, value) in self.tree.pairs(map) {
                 if !self.is_text(value) {
                     let name = self.tree.text(key);
-                    self.problem(value, &format!("metadata.{field}.{name}"), "must be text; put it into quotes");
+                    self.problem(
+                        value,
+                        &format!("metadata.{field}.{name}"),
+                        "must be text; put it into quotes",
+                    );
                 }
             }
         }
@@ -74,7 +91,8 @@ impl Walk<'_> {
 
     fn is_text(&self, id: NodeId) -> bool {
         let node = self.tree.node(id);
-        node.kind == Kind::Scalar && matches!(scalar_value(node), Ok(Scalar::Str | Scalar::Timestamp(_)))
+        node.kind == Kind::Scalar
+            && matches!(scalar_value(node), Ok(Scalar::Str | Scalar::Timestamp(_)))
     }
 
     fn node(&mut self, id: NodeId, schema: &Value, field: &str) {
@@ -95,7 +113,9 @@ impl Walk<'_> {
                 }
             }
             Some("integer") => {
-                if !matches!(scalar_value(node), Ok(Scalar::Int(_) | Scalar::Uint(_))) || node.kind != Kind::Scalar {
+                if !matches!(scalar_value(node), Ok(Scalar::Int(_) | Scalar::Uint(_)))
+                    || node.kind != Kind::Scalar
+                {
                     self.problem(id, field, "must be a whole number");
                 }
             }
@@ -126,7 +146,12 @@ impl Walk<'_> {
         if self.partial {
             return;
         }
-        for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for required in schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if self.tree.get(id, required).is_none() {
                 self.problem(id, &format!("{field}.{required}"), "is missing");
             }
@@ -139,7 +164,14 @@ impl Walk<'_> {
             return;
         }
         let elements = self.tree.elements(id).to_vec();
-        self.size(id, elements.len(), schema, ["minItems", "maxItems"], field, "elements");
+        self.size(
+            id,
+            elements.len(),
+            schema,
+            ["minItems", "maxItems"],
+            field,
+            "elements",
+        );
         for (index, element) in elements.into_iter().enumerate() {
             self.node(element, &schema["items"], &format!("{field}[{index}]"));
         }
@@ -154,23 +186,51 @@ impl Walk<'_> {
         if let Some(values) = schema["enum"].as_array() {
             let names: Vec<_> = values.iter().filter_map(Value::as_str).collect();
             if !names.contains(&text.as_str()) {
-                let meant = like(&text, names.iter().copied()).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-                self.problem(id, field, &format!("{text:?} must be one of {}{meant}", names.join(", ")));
+                let meant = like(&text, names.iter().copied())
+                    .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+                self.problem(
+                    id,
+                    field,
+                    &format!("{text:?} must be one of {}{meant}", names.join(", ")),
+                );
             }
         }
-        self.size(id, text.chars().count(), schema, ["minLength", "maxLength"], field, "characters");
+        self.size(
+            id,
+            text.chars().count(),
+            schema,
+            ["minLength", "maxLength"],
+            field,
+            "characters",
+        );
         if let Some(pattern) = schema["pattern"].as_str()
             && !Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&text))
         {
             self.problem(id, field, &format!("{text:?} does not match {pattern}"));
         }
         if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
-            self.problem(id, field, &format!("{text:?} is no time like 2027-01-31T12:00:00Z"));
+            self.problem(
+                id,
+                field,
+                &format!("{text:?} is no time like 2027-01-31T12:00:00Z"),
+            );
         }
     }
 
-    fn size(&mut self, id: NodeId, size: usize, schema: &Value, limits: [&str; 2], field: &str, what: &str) {
-        let [least, most] = limits.map(|limit| schema[limit].as_u64().and_then(|limit| usize::try_from(limit).ok()));
+    fn size(
+        &mut self,
+        id: NodeId,
+        size: usize,
+        schema: &Value,
+        limits: [&str; 2],
+        field: &str,
+        what: &str,
+    ) {
+        let [least, most] = limits.map(|limit| {
+            schema[limit]
+                .as_u64()
+                .and_then(|limit| usize::try_from(limit).ok())
+        });
         if let Some(least) = least.filter(|least| size < *least) {
             self.problem(id, field, &format!("must have at least {least} {what}"));
         }

@@ -28,13 +28,24 @@ fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
 
 fn problems(files: &[(&str, &str)]) -> String {
     let problems = checked(files, &[]).problems;
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
 }
 
 #[test]
 fn a_good_checkout_has_no_problem_and_its_paths_render() {
-    let files = [("environments.yaml", GOOD), ("overlays/production/a.yaml", MAP)];
-    let expected = Checked { objects: 2, paths: 1, rendered: 1, problems: Vec::new() };
+    let files = [
+        ("environments.yaml", GOOD),
+        ("overlays/production/a.yaml", MAP),
+    ];
+    let expected = Checked {
+        objects: 2,
+        paths: 1,
+        rendered: 1,
+        problems: Vec::new(),
+    };
     assert_eq!(checked(&files, &[]), expected);
 }
 
@@ -80,7 +91,11 @@ kind: Approval
 metadata: {name: a}
 spec: {environment: e, environmentUID: u, commit: abc, by: me, expires: tomorrow}
 ";
-    let files = [("environments.yaml", environments), ("broken.yaml", "driftless.dev/: [\n"), ("other.yaml", ": [\n")];
+    let files = [
+        ("environments.yaml", environments),
+        ("broken.yaml", "driftless.dev/: [\n"),
+        ("other.yaml", ": [\n"),
+    ];
     insta::assert_snapshot!(problems(&files));
 }
 
@@ -122,18 +137,33 @@ fn a_patch_need_not_be_whole_but_its_fields_exist() {
     let files = [
         ("overlays/production/a.yaml", MAP),
         ("environments.yaml", GOOD),
-        ("eu/kustomization.yaml", "resources: [../environments.yaml]\npatches: [{path: patch.yaml}]\n"),
-        ("eu/patch.yaml", "apiVersion: driftless.dev/v1alpha1\nkind: Environment\nmetadata: {name: production}\nspec: {supend: true}\n"),
+        (
+            "eu/kustomization.yaml",
+            "resources: [../environments.yaml]\npatches: [{path: patch.yaml}]\n",
+        ),
+        (
+            "eu/patch.yaml",
+            "apiVersion: driftless.dev/v1alpha1\nkind: Environment\nmetadata: {name: production}\nspec: {supend: true}\n",
+        ),
     ];
-    assert_eq!(problems(&files), "eu/patch.yaml:4: Environment production: spec: there is no field supend; did you mean suspend?\n");
+    assert_eq!(
+        problems(&files),
+        "eu/patch.yaml:4: Environment production: spec: there is no field supend; did you mean suspend?\n"
+    );
 }
 
 #[test]
 fn a_path_that_does_not_render_is_told_with_its_file() {
     let kustomization = "resources: [missing.yaml]\n";
-    let files = [("environments.yaml", GOOD), ("overlays/production/kustomization.yaml", kustomization)];
+    let files = [
+        ("environments.yaml", GOOD),
+        ("overlays/production/kustomization.yaml", kustomization),
+    ];
     let told = problems(&files);
-    assert!(told.starts_with("overlays/production/kustomization.yaml"), "{told}");
+    assert!(
+        told.starts_with("overlays/production/kustomization.yaml"),
+        "{told}"
+    );
     assert!(problems(&[("environments.yaml", GOOD)]).contains("overlays/production"));
     assert_eq!(checked(&files, &["."]).paths, 1);
 }
@@ -144,7 +174,11 @@ fn every_rule_of_the_definitions_is_checked_here() {
     let rules = include_str!("rules.rs");
     for definition in crate::api::definitions() {
         let text = serde_json::to_value(definition).unwrap().to_string();
-        for message in text.split("\"message\":\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        for message in text
+            .split("\"message\":\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+        {
             if !message.contains("an Approval cannot be changed") {
                 assert!(rules.contains(message), "{message}");
             }

@@ -11,7 +11,15 @@ use crate::yaml::to_yaml;
 /// Lines that are shown around a change.
 const CONTEXT: usize = 3;
 /// What the API server writes by itself.
-const OWN: [&str; 7] = ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink", "deletionTimestamp"];
+const OWN: [&str; 7] = [
+    "managedFields",
+    "resourceVersion",
+    "uid",
+    "generation",
+    "creationTimestamp",
+    "selfLink",
+    "deletionTimestamp",
+];
 
 /// The difference under a title; `None` if there is none.
 pub(super) fn diff(title: &str, before: Option<Object>, after: Object) -> Option<String> {
@@ -24,7 +32,11 @@ pub(super) fn diff(title: &str, before: Option<Object>, after: Object) -> Option
     if changes.iter().all(|(side, _)| *side == Side::Both) {
         return None;
     }
-    let mut text = format!("{}{}\n", styled(title, BOLD), if new { " (new)" } else { "" });
+    let mut text = format!(
+        "{}{}\n",
+        styled(title, BOLD),
+        if new { " (new)" } else { "" }
+    );
     let mut skipped = false;
     for (index, (side, line)) in changes.iter().enumerate() {
         let near = changes[index.saturating_sub(CONTEXT)..(index + CONTEXT + 1).min(changes.len())]
@@ -64,15 +76,27 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(Side, &'a str)> {
     // Equal ends need no table.
     let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let (old_rest, new_rest) = (&old[start..], &new[start..]);
-    let end = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    let end = old_rest
+        .iter()
+        .rev()
+        .zip(new_rest.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
     let a = &old_rest[..old_rest.len() - end];
     let b = &new_rest[..new_rest.len() - end];
-    let mut lines: Vec<(Side, &str)> = old[..start].iter().map(|line| (Side::Both, *line)).collect();
+    let mut lines: Vec<(Side, &str)> = old[..start]
+        .iter()
+        .map(|line| (Side::Both, *line))
+        .collect();
     // longest[i][j]: of a[i..] and b[j..].
     let mut longest = vec![vec![0_u32; b.len() + 1]; a.len() + 1];
     for i in (0..a.len()).rev() {
         for j in (0..b.len()).rev() {
-            longest[i][j] = if a[i] == b[j] { longest[i + 1][j + 1] + 1 } else { longest[i + 1][j].max(longest[i][j + 1]) };
+            longest[i][j] = if a[i] == b[j] {
+                longest[i + 1][j + 1] + 1
+            } else {
+                longest[i + 1][j].max(longest[i][j + 1])
+            };
         }
     }
     let (mut i, mut j) = (0, 0);
@@ -88,7 +112,11 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(Side, &'a str)> {
             j += 1;
         }
     }
-    lines.extend(old[old.len() - end..].iter().map(|line| (Side::Both, *line)));
+    lines.extend(
+        old[old.len() - end..]
+            .iter()
+            .map(|line| (Side::Both, *line)),
+    );
     lines
 }
 
@@ -116,7 +144,13 @@ mod tests {
     fn a_change_is_shown_with_what_stands_around_it() {
         let data = |value: &str| json!({"kind": "ConfigMap", "data": {"a": "1", "b": "2", "c": "3", "d": value, "e": "5", "f": "6"}, "metadata": {"name": "a"}});
         insta::assert_snapshot!(shown(Some(data("4")), data("five")).unwrap());
-        insta::assert_snapshot!(shown(None, json!({"kind": "ConfigMap", "metadata": {"name": "a"}})).unwrap());
+        insta::assert_snapshot!(
+            shown(
+                None,
+                json!({"kind": "ConfigMap", "metadata": {"name": "a"}})
+            )
+            .unwrap()
+        );
     }
 
     proptest! {

@@ -13,7 +13,11 @@ use crate::api::{Environment, EnvironmentStatus, Outcome};
 use crate::object::Id;
 use crate::status::find_condition;
 
-pub(super) fn text(environment: &Environment, objects: &BTreeMap<Id, State>, now: Timestamp) -> String {
+pub(super) fn text(
+    environment: &Environment,
+    objects: &BTreeMap<Id, State>,
+    now: Timestamp,
+) -> String {
     let status = environment.status.clone().unwrap_or_default();
     let mut text = head(environment, &status);
     waiting(&mut text, environment, &status);
@@ -29,21 +33,48 @@ fn head(environment: &Environment, status: &EnvironmentStatus) -> String {
     let mut row = |name: &str, value: String| rows.push(vec![format!("  {name}"), value]);
     for type_ in ["Ready", "Healthy"] {
         let condition = find_condition(&status.conditions, type_);
-        let message = condition.map_or("the agent has not looked at it yet", |condition| &condition.message);
+        let message = condition.map_or("the agent has not looked at it yet", |condition| {
+            &condition.message
+        });
         row(type_, format!("{}  {message}", state(condition)));
     }
     if is_behind(environment, status) {
-        row("", styled("This is about the spec before its last change.", WAITS));
+        row(
+            "",
+            styled("This is about the spec before its last change.", WAITS),
+        );
     }
     if spec.suspend {
-        row("Suspended", styled("nothing is applied, repaired or deleted; driftless resume ends it", WAITS));
+        row(
+            "Suspended",
+            styled(
+                "nothing is applied, repaired or deleted; driftless resume ends it",
+                WAITS,
+            ),
+        );
     }
-    row("Revision", status.revision.as_ref().map_or_else(|| "none yet".to_owned(), |it| format!("{}  {}", revision(it), styled(&it.commit, DIM))));
-    row("Source", format!("{} in {}, written as {}", spec.path, spec.repository, spec.service_account));
+    row(
+        "Revision",
+        status.revision.as_ref().map_or_else(
+            || "none yet".to_owned(),
+            |it| format!("{}  {}", revision(it), styled(&it.commit, DIM)),
+        ),
+    );
+    row(
+        "Source",
+        format!(
+            "{} in {}, written as {}",
+            spec.path, spec.repository, spec.service_account
+        ),
+    );
     if let Some(namespace) = &spec.namespace {
         row("Namespace", namespace.clone());
     }
-    let title = format!("{}/{}", environment.namespace().unwrap_or_default(), environment.name_any());
+    let title = format!(
+        "{}/{}",
+        environment.namespace().unwrap_or_default(),
+        environment.name_any()
+    );
     format!("{}\n{}", styled(title, BOLD), table(&rows))
 }
 
@@ -54,16 +85,41 @@ fn section(text: &mut String, title: &str) {
 fn waiting(text: &mut String, environment: &Environment, status: &EnvironmentStatus) {
     if let Some(next) = &status.next {
         section(text, "Next");
-        let _ = writeln!(text, "  {} waits for {}", revision(&next.revision), next.waiting_for.join(", "));
+        let _ = writeln!(
+            text,
+            "  {} waits for {}",
+            revision(&next.revision),
+            next.waiting_for.join(", ")
+        );
     }
     if !status.held.is_empty() {
         section(text, "Held");
         for held in &status.held {
-            let object = if held.object.is_empty() { "the revision" } else { &held.object };
-            let _ = writeln!(text, "  {} {} {object}: {}", styled("!", WAITS), held.action, held.reason);
+            let object = if held.object.is_empty() {
+                "the revision"
+            } else {
+                &held.object
+            };
+            let _ = writeln!(
+                text,
+                "  {} {} {object}: {}",
+                styled("!", WAITS),
+                held.action,
+                held.reason
+            );
         }
         let namespace = environment.namespace().unwrap_or_default();
-        let _ = writeln!(text, "  {}", styled(format!("driftless approve {} -n {namespace}", environment.name_any()), DIM));
+        let _ = writeln!(
+            text,
+            "  {}",
+            styled(
+                format!(
+                    "driftless approve {} -n {namespace}",
+                    environment.name_any()
+                ),
+                DIM
+            )
+        );
     }
 }
 
@@ -73,7 +129,10 @@ fn failures(text: &mut String, status: &EnvironmentStatus) {
     }
     section(text, "Failures");
     for failure in &status.failures {
-        let container = failure.container.as_ref().map_or_else(String::new, |name| format!(", container {name}"));
+        let container = failure
+            .container
+            .as_ref()
+            .map_or_else(String::new, |name| format!(", container {name}"));
         let _ = writeln!(
             text,
             "  {} {}{container}: {}: {}",
@@ -94,7 +153,10 @@ fn tree(text: &mut String, status: &EnvironmentStatus, objects: &BTreeMap<Id, St
     }
     let mut namespaces: BTreeMap<Option<&str>, Vec<(&Id, &State)>> = BTreeMap::new();
     for (id, state) in objects {
-        namespaces.entry(id.namespace.as_deref()).or_default().push((id, state));
+        namespaces
+            .entry(id.namespace.as_deref())
+            .or_default()
+            .push((id, state));
     }
     for (namespace, mut members) in namespaces {
         let _ = writeln!(text, "  {}", namespace.unwrap_or("(cluster)"));
@@ -102,7 +164,11 @@ fn tree(text: &mut String, status: &EnvironmentStatus, objects: &BTreeMap<Id, St
         let last = members.len().saturating_sub(1);
         for (index, (id, state)) in members.into_iter().enumerate() {
             let branch = if index == last { "└─" } else { "├─" };
-            let group = if id.group.is_empty() { String::new() } else { format!(".{}", id.group) };
+            let group = if id.group.is_empty() {
+                String::new()
+            } else {
+                format!(".{}", id.group)
+            };
             let kind = styled(format!("{}{group}", id.kind), DIM);
             let (mark, message) = match state {
                 State::Healthy => (styled("✓", GOOD), String::new()),
@@ -111,7 +177,11 @@ fn tree(text: &mut String, status: &EnvironmentStatus, objects: &BTreeMap<Id, St
                 State::Missing => (styled("✗", BAD), "it is not there".to_owned()),
                 State::Unknown(message) => (styled("?", WAITS), message.clone()),
             };
-            let message = if message.is_empty() { message } else { format!(": {message}") };
+            let message = if message.is_empty() {
+                message
+            } else {
+                format!(": {message}")
+            };
             let _ = writeln!(text, "  {branch} {mark} {kind} {}{message}", id.name);
         }
     }
@@ -135,15 +205,28 @@ fn history(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
             Outcome::Progressing => styled("progressing", WAITS),
             Outcome::Superseded => styled("superseded", DIM),
         };
-        let applied = entry.applied_at.as_ref().map_or_else(String::new, |time| format!("{} ago", ago(time.0, now)));
+        let applied = entry
+            .applied_at
+            .as_ref()
+            .map_or_else(String::new, |time| format!("{} ago", ago(time.0, now)));
         let mut words = Vec::new();
         if let (Some(applied), Some(healthy)) = (&entry.applied_at, &entry.healthy_at) {
             let seconds = healthy.0.duration_since(applied.0).as_secs().max(0);
             words.push(format!("healthy after {seconds}s"));
         }
-        words.extend(entry.approved_by.as_ref().map(|by| format!("approved by {by}")));
+        words.extend(
+            entry
+                .approved_by
+                .as_ref()
+                .map(|by| format!("approved by {by}")),
+        );
         words.extend(entry.message.clone());
-        rows.push(vec![format!("  {}", revision(&entry.revision)), outcome, applied, words.join("; ")]);
+        rows.push(vec![
+            format!("  {}", revision(&entry.revision)),
+            outcome,
+            applied,
+            words.join("; "),
+        ]);
     }
     text.push_str(&table(&rows));
 }

@@ -35,7 +35,8 @@ pub(super) async fn health(client: &Client, environment: &Environment) -> BTreeM
         return BTreeMap::new();
     };
     let checks = Checks::compile(&environment.spec.health.checks).unwrap_or_default();
-    let mut resources: BTreeMap<(String, String), Result<(ApiResource, Scope), String>> = BTreeMap::new();
+    let mut resources: BTreeMap<(String, String), Result<(ApiResource, Scope), String>> =
+        BTreeMap::new();
     let entries: Vec<_> = inventory.entries.into_iter().take(OBJECTS).collect();
     for (id, entry) in &entries {
         let key = (id.group.clone(), id.kind.clone());
@@ -55,16 +56,26 @@ pub(super) async fn health(client: &Client, environment: &Environment) -> BTreeM
             (id, state)
         }
     });
-    futures::stream::iter(states).buffer_unordered(PARALLEL).collect().await
+    futures::stream::iter(states)
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await
 }
 
-async fn resource(client: &Client, group: &str, version: &str, kind: &str) -> Result<(ApiResource, Scope), String> {
+async fn resource(
+    client: &Client,
+    group: &str,
+    version: &str,
+    kind: &str,
+) -> Result<(ApiResource, Scope), String> {
     let gvk = GroupVersionKind::gvk(group, version, kind);
     match kube::discovery::pinned_kind(client, &gvk).await {
         Ok((resource, capabilities)) => Ok((resource, capabilities.scope)),
         Err(_) => {
             // The version may be served no more; any other shows the same object.
-            let group = kube::discovery::group(client, group).await.map_err(|error| error.to_string())?;
+            let group = kube::discovery::group(client, group)
+                .await
+                .map_err(|error| error.to_string())?;
             group
                 .recommended_kind(kind)
                 .map(|(resource, capabilities)| (resource, capabilities.scope))
@@ -73,15 +84,25 @@ async fn resource(client: &Client, group: &str, version: &str, kind: &str) -> Re
     }
 }
 
-async fn read(client: &Client, id: &Id, resource: &ApiResource, scope: &Scope, checks: &Checks) -> State {
+async fn read(
+    client: &Client,
+    id: &Id,
+    resource: &ApiResource,
+    scope: &Scope,
+    checks: &Checks,
+) -> State {
     let api: Api<DynamicObject> = match (&id.namespace, scope) {
-        (Some(namespace), Scope::Namespaced) => Api::namespaced_with(client.clone(), namespace, resource),
+        (Some(namespace), Scope::Namespaced) => {
+            Api::namespaced_with(client.clone(), namespace, resource)
+        }
         _ => Api::all_with(client.clone(), resource),
     };
     let live = match api.get_opt(&id.name).await {
         Ok(Some(live)) => live,
         Ok(None) => return State::Missing,
-        Err(kube::Error::Api(status)) if status.code == 403 => return State::Unknown("you may not read it".to_owned()),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            return State::Unknown("you may not read it".to_owned());
+        }
         Err(error) => return State::Unknown(error.to_string()),
     };
     let object = serde_json::to_value(live).ok().and_then(Object::from_value);

@@ -23,7 +23,10 @@ pub(super) fn text(environments: &[Environment], namespaces: bool, now: Timestam
             environment.name_any(),
             state(find_condition(&status.conditions, "Ready")),
             state(find_condition(&status.conditions, "Healthy")),
-            status.revision.as_ref().map_or_else(|| "-".to_owned(), revision),
+            status
+                .revision
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), revision),
             environment
                 .metadata
                 .creation_timestamp
@@ -49,14 +52,20 @@ fn message(environment: &Environment, status: &EnvironmentStatus) -> String {
         text.push('…');
     }
     if is_behind(environment, status) {
-        text = format!("{} {text}", styled("(before the last change of its spec)", DIM));
+        text = format!(
+            "{} {text}",
+            styled("(before the last change of its spec)", DIM)
+        );
     }
     text
 }
 
 /// Whether the status is about an older spec.
 pub(super) fn is_behind(environment: &Environment, status: &EnvironmentStatus) -> bool {
-    status.observed_generation < environment.metadata.generation
+    let generation = environment.metadata.generation;
+    status
+        .observed_generation
+        .is_some_and(|observed| Some(observed) < generation)
 }
 
 pub(super) fn state(condition: Option<&Condition>) -> String {

@@ -71,7 +71,8 @@ fn action(kind: &str, group: &str, replace: bool, force: bool) -> Action {
 }
 
 fn job(condition: Option<&str>) -> LiveState {
-    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "status": {}});
+    let mut job =
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "status": {}});
     if let Some(condition) = condition {
         job["status"]["conditions"] = json!([{"type": condition, "status": "True"}]);
     }

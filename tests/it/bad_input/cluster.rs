@@ -243,8 +243,6 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
         scene.world.restart();
         scene.place.pass(NAME).await?;
         scene.place.drifts_back().await?;
-        scene.restart_with(Value::Null).await?;
-        scene.place.pass(NAME).await?;
         scene.lost_nothing()?;
         Ok::<_, String>(without)
     }
@@ -260,7 +258,7 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
     })
     .await?;
     scene.place.ready(NAME, &without).await?;
-    // It was owned before the inventory was lost, and is still known to be.
+    // It is still known to be owned.
     patiently("the widget, which Git no longer has, is deleted", || async {
         match widgets.get_opt("shop-one").await {
             Ok(None) => Ok(()),

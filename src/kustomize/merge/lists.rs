@@ -1,0 +1,279 @@
+//! Lists that merge by the keys of their elements.
+
+use std::collections::HashSet;
+
+use super::{Directive, Merged, Sources, Walker};
+use crate::kustomize::error::Result;
+use crate::kustomize::node;
+use crate::kustomize::schema::SchemaAt;
+use crate::yaml::{Kind, NodeId, Tag};
+
+impl<'s> Walker<'_, 's> {
+    pub(super) fn walk_list(
+        &mut self,
+        sources: Sources,
+        schema: Option<SchemaAt<'s>>,
+        keys: &[String],
+    ) -> Result<Option<Merged>> {
+        let [dest, origin] = sources;
+        let dest = if self.is_missing(dest) {
+            origin
+        } else if origin.is_some_and(|origin| self.tree.node(origin).is_null()) {
+            None
+        } else {
+            match self.directive(origin)? {
+                Directive::Delete => None,
+                Directive::Replace => origin,
+                Directive::Merge => dest,
+            }
+        };
+        let Some(dest) = dest else { return Ok(None) };
+        let sources = [Some(dest), origin];
+        if keys.is_empty() {
+            let values = self.scalar_values(sources);
+            self.merge_elements(values, &[String::new()], sources, dest, schema)
+        } else {
+            let values = self.key_values(sources, keys);
+            self.merge_elements(values, keys, sources, dest, schema)
+        }
+    }
+
+    /// The values of the keys of all elements, those of the patch first, each once.
+    fn key_values(&self, [dest, origin]: Sources, keys: &[String]) -> Vec<Vec<String>> {
+        let mut seen = HashSet::new();
+        let mut values = Vec::new();
+        for source in [origin, dest].into_iter().flatten() {
+            for element in self.tree.elements(source) {
+                let of_element: Vec<String> = keys
+                    .iter()
+                    .map(|key| match self.tree.get(*element, key) {
+                        Some(value) if !self.tree.node(value).is_empty() => {
+                            self.tree.text(value).to_owned()
+                        }
+                        _ => String::new(),
+                    })
+                    .collect();
+                if seen.insert(of_element.clone()) {
+                    values.push(of_element);
+                }
+            }
+        }
+        values
+    }
+
+    fn scalar_values(&self, [dest, origin]: Sources) -> Vec<Vec<String>> {
+        let mut seen = HashSet::new();
+        let mut values = Vec::new();
+        for source in [origin, dest].into_iter().flatten() {
+            for element in self.tree.elements(source) {
+                let text = self.tree.text(*element).to_owned();
+                if seen.insert(text.clone()) {
+                    values.push(vec![text]);
+                }
+            }
+        }
+        values
+    }
+
+    fn merge_elements(
+        &mut self,
+        mut values: Vec<Vec<String>>,
+        keys: &[String],
+        sources: Sources,
+        dest: NodeId,
+        schema: Option<SchemaAt<'s>>,
+    ) -> Result<Option<Merged>> {
+        let added = self.tree.empty(Kind::Seq);
+        let elements = schema.and_then(SchemaAt::elements);
+        if keys.len() > 1 {
+            complete_values(&mut values);
+        }
+        let used = used_keys(&values, keys);
+        let mut valid_keys: Vec<String> = Vec::new();
+        for of_element in &values {
+            let valid_values;
+            (valid_keys, valid_values) = valid(&used, of_element, keys);
+            let (match_keys, match_values) = valid(
+                &used_keys(std::slice::from_ref(&valid_values), &valid_keys),
+                &valid_values,
+                &valid_keys,
+            );
+            let pair = sources.map(|source| self.find_element(source?, &match_keys, &match_values));
+            let merged = self.walk(pair, elements)?.map(|merged| merged.id);
+            let Some(merged) = merged.filter(|id| !self.is_empty_map(*id)) else {
+                self.set_element(dest, None, &valid_keys, &valid_values)?;
+                continue;
+            };
+            for (key, value) in valid_keys.iter().zip(&valid_values) {
+                if self.tree.get(merged, key).is_none() && !value.is_empty() {
+                    let value = self.tree.scalar(value, Tag::None);
+                    if key.is_empty() {
+                        node::set_scalar(self.tree, merged, value)?;
+                    } else {
+                        node::set_field(self.tree, merged, key, value)?;
+                    }
+                }
+            }
+            self.set_element(added, Some(merged), &valid_keys, &valid_values)?;
+        }
+        if values.is_empty() {
+            return Ok((!self.tree.node(dest).is_null()).then_some(Merged::from(dest)));
+        }
+        self.append_elements(added, dest, &valid_keys)?;
+        Ok(Some(Merged::from(added)))
+    }
+
+    fn is_empty_map(&self, id: NodeId) -> bool {
+        let node = self.tree.node(id);
+        node.is_null() || (node.kind == Kind::Map && node.items.is_empty())
+    }
+
+    fn find_element(&self, list: NodeId, keys: &[String], values: &[String]) -> Option<NodeId> {
+        let elements = self.tree.elements(list).iter().copied();
+        if keys.first().is_none_or(String::is_empty) {
+            let value = values.first().map_or("", String::as_str);
+            return elements
+                .into_iter()
+                .find(|element| self.tree.text(*element) == value);
+        }
+        elements.into_iter().find(|element| {
+            !self.tree.node(*element).is_null()
+                && keys.iter().zip(values).all(|(key, value)| {
+                    self.tree
+                        .get(*element, key)
+                        .is_some_and(|field| self.tree.text(field) == value)
+                })
+        })
+    }
+
+    /// Puts the elements of `from` into `into`: where the keys are the same, instead of the one that is there.
+    fn append_elements(&mut self, into: NodeId, from: NodeId, keys: &[String]) -> Result<()> {
+        for element in self.tree.elements(from).to_vec() {
+            if keys.first().is_none_or(String::is_empty) {
+                let text = self.tree.text(element).to_owned();
+                self.set_element(into, Some(element), &[String::new()], &[text])?;
+                continue;
+            }
+            let mut values = Vec::new();
+            for key in keys {
+                match node::field(self.tree, element, key, None)? {
+                    Some(value) => values.push(self.tree.text(value).to_owned()),
+                    None => self.tree.node_mut(into).items.push(element),
+                }
+            }
+            if keys.len() > 1 {
+                self.set_element(into, None, keys, &values)?;
+            }
+            self.set_element(into, Some(element), keys, &values)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the elements with these keys by `element`, takes them out if that is `None`, or adds it at the end.
+    pub(super) fn set_element(
+        &mut self,
+        list: NodeId,
+        element: Option<NodeId>,
+        keys: &[String],
+        values: &[String],
+    ) -> Result<()> {
+        let by_key = keys.first().is_some_and(|key| !key.is_empty())
+            && values.first().is_some_and(|value| !value.is_empty());
+        let mut items = Vec::new();
+        let mut found_any = false;
+        for there in self.tree.elements(list).to_vec() {
+            if self.is_empty_map(there) {
+                continue;
+            }
+            if by_key && self.tree.kind(there) != Kind::Map {
+                items.push(there);
+                continue;
+            }
+            if !self.has_values(there, keys, values)? {
+                if !values.is_empty() {
+                    items.push(there);
+                }
+                continue;
+            }
+            found_any = true;
+            items.extend(element);
+        }
+        if let Some(element) = element
+            && !self.tree.node(element).is_null()
+            && !found_any
+        {
+            items.push(element);
+        }
+        self.tree.node_mut(list).items = items;
+        Ok(())
+    }
+
+    fn has_values(&mut self, element: NodeId, keys: &[String], values: &[String]) -> Result<bool> {
+        if values.is_empty() {
+            return Ok(false);
+        }
+        for (key, value) in keys.iter().zip(values) {
+            if key.is_empty() {
+                node::demand(self.tree, element, Kind::Scalar)?;
+                if self.tree.text(element) != value {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let field = node::field(self.tree, element, key, None)?;
+            if !field.is_some_and(|field| value.is_empty() || self.tree.text(field) == value) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Elements that agree in one key and do not contradict each other in the rest are the same.
+fn complete_values(values: &mut [Vec<String>]) {
+    for i in 0..values.len() {
+        for j in 0..values.len() {
+            if let Some(both) = complete(&values[i], &values[j]) {
+                values[i].clone_from(&both);
+                values[j] = both;
+            }
+        }
+    }
+}
+
+fn complete(a: &[String], b: &[String]) -> Option<Vec<String>> {
+    let mut common = false;
+    let mut result = Vec::new();
+    for (a, b) in a.iter().zip(b) {
+        if a == b {
+            common = true;
+        } else if !a.is_empty() && !b.is_empty() {
+            return None;
+        }
+        result.push(if a.is_empty() { b.clone() } else { a.clone() });
+    }
+    common.then_some(result)
+}
+
+/// Which of the keys any element has.
+fn used_keys(values: &[Vec<String>], keys: &[String]) -> Vec<bool> {
+    let mut used = vec![false; keys.len()];
+    for of_element in values {
+        for (used, value) in used.iter_mut().zip(of_element) {
+            *used |= !value.is_empty();
+        }
+    }
+    used
+}
+
+/// The keys that are used, with their values; all keys if none is.
+fn valid(used: &[bool], values: &[String], keys: &[String]) -> (Vec<String>, Vec<String>) {
+    if !used.contains(&true) {
+        return (keys.to_vec(), values.to_vec());
+    }
+    let pick = |list: &[String]| {
+        let picked = list.iter().zip(used).filter(|(_, used)| **used);
+        picked.map(|(item, _)| item.clone()).collect()
+    };
+    (pick(keys), pick(values))
+}

@@ -1,0 +1,398 @@
+//! The steps of one kustomization that change what was gathered: generators, transformers, validators.
+
+use super::{Gathered, Target, join_origin};
+use crate::kustomize::config::Config;
+use crate::kustomize::context::Context;
+use crate::kustomize::error::{BuildError, Problems, Result};
+use crate::kustomize::factory::resources_from;
+use crate::kustomize::fieldspec::{FieldSpec, merge_all, merge_one};
+use crate::kustomize::generate::Made;
+use crate::kustomize::namespace::NamespaceTransformer;
+use crate::kustomize::node;
+use crate::kustomize::patches::{PatchTransformer, load_merges};
+use crate::kustomize::plugins::{Generator, Transformer, generator_of, json_patch, transformer_of};
+use crate::kustomize::provenance::{self, Provenance};
+use crate::kustomize::replace;
+use crate::kustomize::resource::Resource;
+use crate::kustomize::resources::Resources;
+use crate::kustomize::types::GeneratorOptions;
+
+impl Target {
+    /// The plugin configurations in a list of files, directories and inline objects.
+    fn plugin_configs(
+        &self,
+        context: &mut Context<'_>,
+        list: &[String],
+        field: &str,
+    ) -> Result<Resources> {
+        let mut gathered = Gathered::default();
+        let mut paths = Vec::new();
+        for entry in list {
+            match resources_from(context, entry.as_bytes(), "") {
+                Ok(inline) => {
+                    if let Some(origin) = &self.origin {
+                        let name = self
+                            .kustomization
+                            .file
+                            .rsplit('/')
+                            .next()
+                            .unwrap_or_default();
+                        let text = Provenance::of_path(join_origin(origin, name)).text();
+                        for resource in &inline {
+                            provenance::set_origin(&mut context.tree, resource.root, &text)?;
+                        }
+                    }
+                    gathered.resources.append_all(context, inline)?;
+                }
+                Err(errors) if entry.contains('\n') => return Err(errors.field(field)),
+                Err(_) => paths.push(entry.clone()),
+            }
+        }
+        self.accumulate(context, &mut gathered, &paths, field)?;
+        Ok(gathered.resources)
+    }
+
+    fn configured_in(&self) -> Option<String> {
+        let name = self
+            .kustomization
+            .file
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        self.origin.as_ref().map(|origin| join_origin(origin, name))
+    }
+
+    fn provenance_of(context: &Context<'_>, config: &Resource) -> Option<Provenance> {
+        let tree = &context.tree;
+        let origin = provenance::origin_of(tree, config.root)?;
+        Some(Provenance {
+            path: String::new(),
+            configured_in: origin.path,
+            api_version: node::api_version(tree, config.root).to_owned(),
+            kind: node::kind(tree, config.root).to_owned(),
+            name: node::name(tree, config.root).to_owned(),
+            namespace: node::namespace(tree, config.root).to_owned(),
+        })
+    }
+
+    pub(super) fn run_generators(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
+        let kustomization = &self.kustomization;
+        let mut generators: Vec<(Generator, Option<Provenance>, String)> = Vec::new();
+        let lists = [
+            (
+                &kustomization.config_map_generator,
+                Made::ConfigMap,
+                "configMapGenerator",
+            ),
+            (
+                &kustomization.secret_generator,
+                Made::Secret,
+                "secretGenerator",
+            ),
+        ];
+        for (list, made, field) in lists {
+            for (index, args) in list.iter().enumerate() {
+                let mut args = args.clone();
+                args.options = GeneratorOptions::merged(
+                    args.options.as_ref(),
+                    kustomization.generator_options.as_ref(),
+                );
+                let kind = if made == Made::Secret {
+                    "SecretGenerator"
+                } else {
+                    "ConfigMapGenerator"
+                };
+                let provenance = self
+                    .configured_in()
+                    .map(|file| Provenance::of_builtin(file, kind));
+                generators.push((
+                    Generator::Made(made, args),
+                    provenance,
+                    format!("{field}[{index}]"),
+                ));
+            }
+        }
+        let configs = self.plugin_configs(context, &kustomization.generators, "generators")?;
+        for config in configs.list() {
+            let generator = generator_of(context, config).map_err(|errors| {
+                errors
+                    .field("generators")
+                    .each(|error| config.origin.place(error))
+            })?;
+            generators.push((
+                generator,
+                Self::provenance_of(context, config),
+                "generators".to_owned(),
+            ));
+        }
+        for (generator, provenance, field) in generators {
+            let resource = generator
+                .generate(context, &self.loader)
+                .map_err(|errors| errors.field(&field))?;
+            if let Some(provenance) = provenance
+                && provenance::origin_of(&context.tree, resource.root).is_none()
+            {
+                provenance::set_origin(&mut context.tree, resource.root, &provenance.text())?;
+            }
+            gathered
+                .resources
+                .absorb(context, resource)
+                .map_err(|errors| errors.field(&field))?;
+        }
+        context.check_budget()
+    }
+
+    /// The transformers that the kustomization's own fields configure, in kustomize's order.
+    fn builtin_transformers(
+        &self,
+        context: &mut Context<'_>,
+        config: &Config,
+    ) -> Result<Vec<(Transformer, &'static str, String)>> {
+        let kustomization = &self.kustomization;
+        let mut list: Vec<(Transformer, &'static str, String)> = Vec::new();
+        let mut problems = Problems::default();
+        if !kustomization.patches_strategic_merge.is_empty() {
+            let field = "patchesStrategicMerge";
+            let patches = load_merges(
+                context,
+                &self.loader,
+                &kustomization.patches_strategic_merge,
+                "",
+            );
+            let patches = problems.keep(patches.map_err(|errors| errors.field(field)));
+            list.extend(patches.map(|patches| {
+                (
+                    Transformer::StrategicMerge(patches),
+                    "PatchStrategicMergeTransformer",
+                    field.to_owned(),
+                )
+            }));
+        }
+        for (index, patch) in kustomization.patches.iter().enumerate() {
+            let field = format!("patches[{index}]");
+            let patch = PatchTransformer::load(context, &self.loader, patch);
+            let patch = problems.keep(patch.map_err(|errors| errors.below_field(&field)));
+            list.extend(patch.map(|patch| {
+                (
+                    Transformer::Patch(Box::new(patch)),
+                    "PatchTransformer",
+                    field,
+                )
+            }));
+        }
+        if !kustomization.namespace.is_empty() {
+            let namespace = NamespaceTransformer {
+                namespace: kustomization.namespace.clone(),
+                specs: config.namespace.clone(),
+                ..NamespaceTransformer::default()
+            };
+            list.push((
+                Transformer::Namespace(namespace),
+                "NamespaceTransformer",
+                "namespace".to_owned(),
+            ));
+        }
+        let affixes = [
+            (
+                &kustomization.name_prefix,
+                &config.name_prefix,
+                "PrefixTransformer",
+                "namePrefix",
+            ),
+            (
+                &kustomization.name_suffix,
+                &config.name_suffix,
+                "SuffixTransformer",
+                "nameSuffix",
+            ),
+        ];
+        for (affix, specs, kind, field) in affixes {
+            if affix.is_empty() {
+                continue;
+            }
+            let is_prefix = field == "namePrefix";
+            let pick = |wanted: bool| if wanted { affix.clone() } else { String::new() };
+            let transformer = Transformer::Affix {
+                prefix: pick(is_prefix),
+                suffix: pick(!is_prefix),
+                specs: specs.clone(),
+            };
+            list.push((transformer, kind, field.to_owned()));
+        }
+        problems.keep(self.label_transformers(config, &mut list));
+        if !kustomization.common_annotations.is_empty() {
+            let transformer = Transformer::Entries {
+                pairs: kustomization.common_annotations.clone(),
+                specs: config.common_annotations.clone(),
+            };
+            list.push((
+                transformer,
+                "AnnotationsTransformer",
+                "commonAnnotations".to_owned(),
+            ));
+        }
+        for (index, patch) in kustomization.patches_json6902.iter().enumerate() {
+            let field = format!("patchesJson6902[{index}]");
+            let patch = json_patch(context, &self.loader, patch);
+            let patch = problems.keep(patch.map_err(|errors| errors.field(&field)));
+            list.extend(patch.map(|patch| (patch, "PatchJson6902Transformer", field)));
+        }
+        for (index, replica) in kustomization.replicas.iter().enumerate() {
+            let transformer = Transformer::Replicas {
+                replica: replica.clone(),
+                specs: config.replicas.clone(),
+            };
+            list.push((
+                transformer,
+                "ReplicaCountTransformer",
+                format!("replicas[{index}]"),
+            ));
+        }
+        for (index, image) in kustomization.images.iter().enumerate() {
+            let transformer = Transformer::Images {
+                image: image.clone(),
+                specs: config.images.clone(),
+            };
+            list.push((
+                transformer,
+                "ImageTagTransformer",
+                format!("images[{index}]"),
+            ));
+        }
+        if !kustomization.replacements.is_empty() {
+            let loaded = replace::load(context, &self.loader, &kustomization.replacements);
+            let loaded = problems.keep(loaded.map_err(|errors| errors.field("replacements")));
+            list.extend(loaded.map(|loaded| {
+                (
+                    Transformer::Replacements(loaded),
+                    "ReplacementTransformer",
+                    "replacements".to_owned(),
+                )
+            }));
+        }
+        problems.finish()?;
+        Ok(list)
+    }
+
+    fn label_transformers(
+        &self,
+        config: &Config,
+        list: &mut Vec<(Transformer, &'static str, String)>,
+    ) -> Result<()> {
+        let kustomization = &self.kustomization;
+        if kustomization.labels.is_empty() && kustomization.common_labels.is_empty() {
+            return Ok(());
+        }
+        for (index, label) in kustomization.labels.iter().enumerate() {
+            let field = format!("labels[{index}]");
+            let mut specs: Vec<FieldSpec> = label.fields.clone();
+            let merged = merge_all(&mut specs, &config.labels).and_then(|()| {
+                if label.include_selectors {
+                    return merge_all(&mut specs, &config.common_labels);
+                }
+                if label.include_templates {
+                    merge_all(&mut specs, &config.template_labels)?;
+                }
+                if label.include_volume_claim_templates {
+                    merge_all(&mut specs, &config.volume_claim_template_labels)?;
+                }
+                merge_one(&mut specs, &FieldSpec::of("metadata/labels", true))
+            });
+            merged.map_err(|errors| errors.field(&field))?;
+            let transformer = Transformer::Entries {
+                pairs: label.pairs.clone(),
+                specs,
+            };
+            list.push((transformer, "LabelTransformer", field));
+        }
+        let transformer = Transformer::Entries {
+            pairs: kustomization.common_labels.clone(),
+            specs: config.common_labels.clone(),
+        };
+        list.push((transformer, "LabelTransformer", "commonLabels".to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn run_transformers(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
+        let config = gathered.config.clone();
+        let builtins = self.builtin_transformers(context, &config)?;
+        let configs =
+            self.plugin_configs(context, &self.kustomization.transformers, "transformers")?;
+        let mut all: Vec<(Transformer, Option<Provenance>, String)> = builtins
+            .into_iter()
+            .map(|(transformer, kind, field)| {
+                let provenance = self
+                    .configured_in()
+                    .map(|file| Provenance::of_builtin(file, kind));
+                (transformer, provenance, field)
+            })
+            .collect();
+        for config in configs.list() {
+            let transformer = transformer_of(context, &self.loader, config)
+                .map_err(|errors| errors.field("transformers"))?;
+            all.push((
+                transformer,
+                Self::provenance_of(context, config),
+                "transformers".to_owned(),
+            ));
+        }
+        for (transformer, provenance, field) in all {
+            transformer
+                .transform(context, &mut gathered.resources)
+                .map_err(|errors| errors.field(&field))?;
+            if let Some(provenance) = provenance {
+                for resource in gathered.resources.list() {
+                    if !resource.is_gone(&context.tree) {
+                        provenance::add_transformation(
+                            &mut context.tree,
+                            resource.root,
+                            &provenance,
+                        )?;
+                    }
+                }
+            }
+            gathered.resources.drop_gone(&context.tree);
+        }
+        context.check_budget()
+    }
+
+    /// Validators are transformers that must not change anything.
+    pub(super) fn run_validators(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
+        if self.kustomization.validators.is_empty() {
+            return Ok(());
+        }
+        let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
+        for config in configs.list() {
+            let validator = transformer_of(context, &self.loader, config)
+                .map_err(|errors| errors.field("validators"))?;
+            let values =
+                |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
+                    let list = resources.list().iter();
+                    list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?))
+                        .collect()
+                };
+            let before = values(context, &gathered.resources)?;
+            validator
+                .transform(context, &mut gathered.resources)
+                .map_err(|errors| errors.field("validators"))?;
+            if values(context, &gathered.resources)? != before {
+                return Err(BuildError::new("a validator must not change the objects")
+                    .field("validators")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,327 @@
+//! From the events of the parser to nodes: aliases and merge keys resolved, within a budget.
+
+use std::collections::{HashMap, HashSet};
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
+
+use super::comments::{Raw, attach};
+use super::reader::{Document, Limits, Problem};
+use super::resolve::resolve;
+use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
+
+pub(super) struct Builder<'l> {
+    tree: Tree,
+    anchors: HashMap<usize, NodeId>,
+    /// The collections that are open, with the anchor that each defines.
+    open: Vec<(NodeId, usize)>,
+    root: Option<NodeId>,
+    limits: &'l Limits,
+    line_offset: usize,
+    refuse_duplicates: bool,
+    /// The comments, if they are wanted.
+    pub(super) comments: Option<Vec<Raw>>,
+    problems: Vec<Problem>,
+}
+
+impl<'l> Builder<'l> {
+    pub(super) fn build(
+        text: &str,
+        line_offset: usize,
+        limits: &'l Limits,
+        refuse_duplicates: bool,
+    ) -> Result<Option<Document>, Vec<Problem>> {
+        Self::new(line_offset, limits, refuse_duplicates).run(text)
+    }
+
+    pub(super) fn new(line_offset: usize, limits: &'l Limits, refuse_duplicates: bool) -> Self {
+        Builder {
+            tree: Tree::new(),
+            anchors: HashMap::new(),
+            open: Vec::new(),
+            root: None,
+            limits,
+            line_offset,
+            refuse_duplicates,
+            comments: None,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn run(mut self, text: &str) -> Result<Option<Document>, Vec<Problem>> {
+        let builder = &mut self;
+        let limits = builder.limits;
+        let mut options = granit_parser::Options::default();
+        options.set_emit_comments(builder.comments.is_some());
+        options.max_buffered_comment_events = limits.nodes;
+        options.block_nesting_limit = limits.depth;
+        options.flow_nesting_limit = limits.depth;
+        for event in Parser::new_from_str_with_options(text, options) {
+            let (event, span) = event.map_err(|error| vec![builder.scan_problem(&error)])?;
+            if matches!(event, Event::DocumentEnd) {
+                break;
+            }
+            builder
+                .event(event, span)
+                .map_err(|problem| vec![problem])?;
+        }
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        let Some(root) = self.root else {
+            return Ok(None);
+        };
+        if self.tree.node(root).is_null() {
+            return Ok(None);
+        }
+        if let Some(comments) = self.comments {
+            attach(&mut self.tree, root, comments, text);
+        }
+        Ok(Some(Document {
+            tree: self.tree,
+            root,
+            alone: true,
+        }))
+    }
+
+    fn scan_problem(&self, error: &ScanError) -> Problem {
+        let marker = error.marker();
+        Problem {
+            file: String::new(),
+            place: self.place(marker.line(), marker.col()),
+            message: error.info().clone(),
+        }
+    }
+
+    fn place(&self, line: usize, column: usize) -> Place {
+        Place {
+            line: u32::try_from(line + self.line_offset).unwrap_or(u32::MAX),
+            column: u32::try_from(column + 1).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn problem(&self, id: NodeId, message: impl Into<String>) -> Problem {
+        Problem {
+            file: String::new(),
+            place: self.tree.node(id).place,
+            message: message.into(),
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+        let place = self.place(span.start.line(), span.start.col());
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                // The parser writes `~` for what is not there at all.
+                let absent = style == ScalarStyle::Plain && &*text == "~" && span.is_empty();
+                let text = if absent { "" } else { &*text };
+                let node = scalar(text, style, tag.as_deref(), place);
+                let id = self.add(node)?;
+                if anchor > 0 {
+                    self.anchors.insert(anchor, id);
+                }
+                self.attach(id);
+            }
+            Event::SequenceStart(style, anchor, tag) => {
+                self.start(Kind::Seq, Tag::Seq, style, anchor, tag.as_deref(), place)?;
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                self.start(Kind::Map, Tag::Map, style, anchor, tag.as_deref(), place)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some((id, anchor)) = self.open.pop() {
+                    if self.tree.kind(id) == Kind::Map {
+                        self.finish_map(id)?;
+                    }
+                    if anchor > 0 {
+                        self.anchors.insert(anchor, id);
+                    }
+                    self.attach(id);
+                }
+            }
+            Event::Alias(anchor) => {
+                let Some(&target) = self.anchors.get(&anchor) else {
+                    return Err(Problem {
+                        file: String::new(),
+                        place,
+                        message: "an alias inside of what its anchor names".to_owned(),
+                    });
+                };
+                let id = self.copy_alias(target)?;
+                self.attach(id);
+            }
+            Event::Comment(text, _) => {
+                if let Some(comments) = &mut self.comments {
+                    comments.push(Raw {
+                        line: place.line,
+                        column: place.column,
+                        text: format!("#{text}"),
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        kind: Kind,
+        default: Tag,
+        style: StructureStyle,
+        anchor: usize,
+        tag: Option<&granit_parser::Tag>,
+        place: Place,
+    ) -> Result<(), Problem> {
+        let explicit = tag.and_then(explicit_tag);
+        let node = Node {
+            tagged: explicit.is_some(),
+            tag: explicit.unwrap_or(default),
+            style: if style == StructureStyle::Flow {
+                Style::Flow
+            } else {
+                Style::Plain
+            },
+            place,
+            ..Node::of(kind)
+        };
+        let id = self.add(node)?;
+        if self.open.len() >= self.limits.depth {
+            return Err(self.problem(
+                id,
+                format!(
+                    "nested deeper than the limit of {} levels",
+                    self.limits.depth
+                ),
+            ));
+        }
+        self.open.push((id, anchor));
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<NodeId, Problem> {
+        if self.tree.size() >= self.limits.nodes {
+            return Err(Problem {
+                file: String::new(),
+                place: node.place,
+                message: format!("more than the limit of {} nodes", self.limits.nodes),
+            });
+        }
+        Ok(self.tree.add(node))
+    }
+
+    fn attach(&mut self, id: NodeId) {
+        match self.open.last() {
+            Some((parent, _)) => self.tree.node_mut(*parent).items.push(id),
+            None => {
+                self.root.get_or_insert(id);
+            }
+        }
+    }
+
+    fn copy_alias(&mut self, target: NodeId) -> Result<NodeId, Problem> {
+        let mut node = self.tree.node(target).clone();
+        for item in &mut node.items {
+            *item = self.copy_alias(*item)?;
+        }
+        self.add(node)
+    }
+
+    /// Replaces merge keys by what they bring, and looks for keys that occur twice.
+    fn finish_map(&mut self, id: NodeId) -> Result<(), Problem> {
+        let pairs: Vec<(NodeId, NodeId)> = self.tree.pairs(id).collect();
+        if self.refuse_duplicates {
+            let mut seen: HashSet<(bool, &str)> = HashSet::with_capacity(pairs.len());
+            for (key, _) in &pairs {
+                let node = self.tree.node(*key);
+                if !seen.insert((node.kind == Kind::Scalar, &node.text)) {
+                    let problem = self.problem(
+                        *key,
+                        format!("the key `{}` occurs twice in one map", node.text),
+                    );
+                    self.problems.push(problem);
+                }
+            }
+        }
+        let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
+        let Some(&(_, value)) = pairs.iter().find(|(key, _)| is_merge(*key)) else {
+            return Ok(());
+        };
+        let sources = match self.tree.kind(value) {
+            Kind::Map => vec![value],
+            Kind::Seq => self.tree.elements(value).iter().rev().copied().collect(),
+            _ => return Err(self.problem(value, "a merge key `<<` needs a map, or a list of maps")),
+        };
+        let mut merged: Vec<NodeId> = Vec::new();
+        let mut index: HashMap<String, usize> = HashMap::new();
+        let own: Vec<(NodeId, NodeId)> = pairs
+            .iter()
+            .copied()
+            .filter(|(key, _)| !is_merge(*key))
+            .collect();
+        let mut fields = Vec::new();
+        for source in sources {
+            if self.tree.kind(source) != Kind::Map {
+                return Err(self.problem(source, "a merge key `<<` needs a map, or a list of maps"));
+            }
+            fields.extend(self.tree.pairs(source));
+        }
+        for (key, value) in fields.into_iter().chain(own) {
+            let name = self.tree.text(key).to_owned();
+            if let Some(&at) = index.get(&name) {
+                merged[at] = key;
+                merged[at + 1] = value;
+            } else {
+                index.insert(name, merged.len());
+                merged.extend([key, value]);
+            }
+        }
+        self.tree.node_mut(id).items = merged;
+        Ok(())
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, place: Place) -> Node {
+    let style = match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::Single,
+        ScalarStyle::DoubleQuoted => Style::Double,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    };
+    let explicit = tag.and_then(explicit_tag);
+    Node {
+        tagged: explicit.is_some(),
+        tag: match explicit {
+            Some(tag) => tag,
+            None if style != Style::Plain => Tag::Str,
+            None if text == "<<" => Tag::Merge,
+            None => resolve(text).tag(),
+        },
+        style,
+        place,
+        ..Node::scalar(text, Tag::None)
+    }
+}
+
+fn explicit_tag(tag: &granit_parser::Tag) -> Option<Tag> {
+    let (handle, suffix) = tag.parts();
+    let full = format!("{handle}{suffix}");
+    let short = match full.strip_prefix("tag:yaml.org,2002:") {
+        Some(rest) => rest,
+        None => full.strip_prefix("!!").unwrap_or(""),
+    };
+    Some(match short {
+        "str" => Tag::Str,
+        "int" => Tag::Int,
+        "float" => Tag::Float,
+        "bool" => Tag::Bool,
+        "null" => Tag::Null,
+        "timestamp" => Tag::Timestamp,
+        "binary" => Tag::Binary,
+        "merge" => Tag::Merge,
+        "map" => Tag::Map,
+        "seq" => Tag::Seq,
+        _ if full == "!" => return None,
+        _ => Tag::Other(full.into()),
+    })
+}
