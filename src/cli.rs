@@ -47,7 +47,9 @@ enum Command {
     Status(status::Arguments),
     Sync(sync::Arguments),
     Approve(approve::Arguments),
+    /// Leave an environment as it is: nothing is applied, repaired or deleted
     Suspend(suspend::Arguments),
+    /// Keep a suspended environment again
     Resume(suspend::Arguments),
     Check(check::Arguments),
     Diff(diff::Arguments),

@@ -87,8 +87,7 @@ impl Default for Limits {
         Self {
             files: 100_000,
             bytes: 256 << 20,
-            // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
-            nodes: 2_000_000,
+            nodes: 10_000_000,
             depth: 100,
             layers: 250,
         }

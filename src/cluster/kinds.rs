@@ -87,6 +87,7 @@ pub(super) async fn discover(client: &Client) -> Result<Kinds, ClusterError> {
 fn add(kinds: &mut Kinds, group: &Group) {
     for version in &group.versions {
         if version.freshness == "Stale" {
+            kinds.set_stale(&group.metadata.name);
             tracing::warn!(
                 group = group.metadata.name,
                 version = version.name,

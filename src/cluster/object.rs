@@ -181,8 +181,13 @@ impl Cluster {
             .uri(format!("{path}?fieldManager={FIELD_MANAGER}"))
             .header("content-type", "application/json-patch+json")
             .header("accept", METADATA_ONLY);
-        self.send(Some(identity), &action, request, Some(&patch))
-            .await
+        let sent = self.send(Some(identity), &action, request, Some(&patch))
+            .await;
+        // The API server answers a failed test of a JSON patch as invalid; it is a conflict.
+        sent.map_err(|error| match error.code {
+            422 => ClusterError { code: 409, reason: "Conflict".to_owned(), ..error },
+            _ => error,
+        })
     }
 
     /// Deletes the object with this UID and, if given, at this resourceVersion. That it is gone already is success.

@@ -1,6 +1,6 @@
 //! The kinds of a cluster, as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -22,19 +22,33 @@ pub struct KindInfo {
 
 /// All kinds, by group and kind.
 #[derive(Clone, Debug, Default)]
-pub struct Kinds(BTreeMap<(String, String), KindInfo>);
+pub struct Kinds {
+    kinds: BTreeMap<(String, String), KindInfo>,
+    /// Groups whose server did not answer: they may have more kinds.
+    stale: BTreeSet<String>,
+}
 
 impl Kinds {
     pub fn get(&self, group: &str, kind: &str) -> Option<&KindInfo> {
-        self.0.get(&(group.to_owned(), kind.to_owned()))
+        self.kinds.get(&(group.to_owned(), kind.to_owned()))
     }
 
     pub fn insert(&mut self, kind: KindInfo) {
-        self.0.insert((kind.group.clone(), kind.kind.clone()), kind);
+        self.kinds.insert((kind.group.clone(), kind.kind.clone()), kind);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &KindInfo> {
-        self.0.values()
+        self.kinds.values()
+    }
+
+    /// The server of this group did not answer.
+    pub fn set_stale(&mut self, group: &str) {
+        self.stale.insert(group.to_owned());
+    }
+
+    /// Whether the cluster has no such kind, for certain: not where the server of its group did not answer.
+    pub fn is_absent(&self, group: &str, kind: &str) -> bool {
+        self.get(group, kind).is_none() && !self.stale.contains(group)
     }
 
     /// With the kinds that CustomResourceDefinitions among these objects define.

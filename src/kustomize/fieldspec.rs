@@ -121,6 +121,7 @@ pub fn apply(
         return Ok(());
     }
     let path = split_path(&spec.path, '/');
+    node::check_path(&path)?;
     let create = create.filter(|_| spec.create);
     walk(tree, object, &path, create, set).map_err(|errors| {
         let words = format!("field `{}` of {}", spec.path, node::describe(tree, object));

@@ -195,9 +195,11 @@ const DEPRECATED: [(&str, &str); 6] = [
 ];
 
 /// Reads the one kustomization file of a directory.
-pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Kustomization> {
+pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Box<Kustomization>> {
     let file = find(context, loader)?;
-    load_file(context, &file).map_err(|errors| errors.under(&file))
+    load_file(context, &file)
+        .map(Box::new)
+        .map_err(|errors| errors.under(&file))
 }
 
 /// The one kustomization file of a directory.

@@ -4,6 +4,17 @@
 use super::error::{BuildError, Result};
 use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree, needs_quotes_in_1_1};
 
+/// How many parts a path to a field may have.
+const MAX_PATH: usize = 128;
+
+/// Errors for a path that is longer than any object is deep.
+pub fn check_path<S>(path: &[S]) -> Result<()> {
+    if path.len() <= MAX_PATH {
+        return Ok(());
+    }
+    Err(BuildError::new(format!("a path of more than {MAX_PATH} parts")).into())
+}
+
 pub fn api_version(tree: &Tree, object: NodeId) -> &str {
     tree.get(object, "apiVersion")
         .map_or("", |id| tree.text(id))
@@ -109,6 +120,7 @@ pub fn lookup<S: AsRef<str>>(
     path: &[S],
     create: Option<Kind>,
 ) -> Result<Option<NodeId>> {
+    check_path(path)?;
     let parts: Vec<&str> = path
         .iter()
         .map(|part| part.as_ref().trim())

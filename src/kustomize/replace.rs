@@ -250,6 +250,8 @@ fn put(
         .filter(|options| options.create)
         .map(|_| context.tree.kind(value));
     let parts = split_field_path(path);
+    node::check_path(&parts)?;
+    let most = context.options.limits.nodes;
     let limits = context.yaml_limits();
     let tree = &mut context.tree;
     let mut set_inside = |tree: &mut Tree, target: NodeId| set(tree, target, value, options);
@@ -277,6 +279,11 @@ fn put(
     }
     for target in targets {
         set(tree, target, value, options)?;
+        if tree.size() > most {
+            return fail(format!(
+                "more than the limit of {most} nodes of YAML were made"
+            ));
+        }
     }
     Ok(())
 }

@@ -43,7 +43,9 @@ pub struct Previous {
     pub kind: String,
 }
 
+/// An object and what kustomize notes about it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a note of its own")]
 pub struct Resource {
     pub root: NodeId,
     pub previous: Vec<Previous>,

@@ -30,7 +30,8 @@ pub struct Gathered {
 
 /// A kustomization that is being built.
 pub struct Target {
-    pub kustomization: Kustomization,
+    // Boxed: kustomizations refer to each other hundreds deep.
+    pub kustomization: Box<Kustomization>,
     loader: Loader,
     /// The path from the top to this kustomization, if it is recorded.
     origin: Option<String>,

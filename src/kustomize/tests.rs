@@ -279,25 +279,43 @@ fn a_json_patch_cannot_grow_without_measure() {
 }
 
 #[test]
+fn paths_cannot_nest_without_measure() {
+    let path = vec!["a"; 5000].join(".");
+    let kustomization = format!(
+        "resources: [a.yaml]\nreplacements:\n- sourceValue: x\n  targets:\n  - select: {{kind: ConfigMap}}\n    options: {{create: true}}\n    fieldPaths: [{path}]\n"
+    );
+    let list = [
+        ("kustomization.yaml", kustomization.as_str()),
+        (
+            "a.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        ),
+    ];
+    let errors = refused(&list, "");
+    assert!(errors.contains("a path of more than 128 parts"), "{errors}");
+}
+
+#[test]
 fn many_layers_and_many_objects() {
     let mut list = vec![(
         "l0/kustomization.yaml".to_owned(),
         "resources: [a.yaml]".to_owned(),
     )];
-    let objects: Vec<String> = (0..200)
+    let objects: Vec<String> = (0..20)
         .map(|number| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a{number}}}\n"))
         .collect();
     list.push(("l0/a.yaml".to_owned(), objects.join("---\n")));
-    for layer in 1..100 {
+    for layer in 1..240 {
         let kustomization = format!(
             "resources: [../l{}]\ncommonAnnotations: {{l{layer}: x}}\n",
             layer - 1
         );
         list.push((format!("l{layer}/kustomization.yaml"), kustomization));
     }
-    let build = build(&MemoryFiles::new(list), "l99", &BuildOptions::default()).expect("it builds");
-    assert_eq!(build.resources.len(), 200);
-    assert_eq!(build.resources[0].object.annotation("l99"), Some("x"));
+    let build =
+        build(&MemoryFiles::new(list), "l239", &BuildOptions::default()).expect("it builds");
+    assert_eq!(build.resources.len(), 20);
+    assert_eq!(build.resources[0].object.annotation("l239"), Some("x"));
     assert_eq!(build.resources[0].origin.to_string(), "l0/a.yaml:1");
 }
 

@@ -100,11 +100,28 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
             }
         }
     }
-    for (id, entry) in &inventory.entries {
-        if !desired.contains(id) {
+    let departed = inventory.entries.iter().filter(|(id, _)| !desired.contains(id));
+    let vanished = departed.clone().any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
+    let kinds = if vanished {
+        // Their definition may be gone, and they with it: only a fresh answer says so.
+        match pass.context.cluster.refresh_kinds().await {
+            Ok(fresh) => Some(fresh),
+            Err(error) => {
+                tracing::warn!(%error, "cannot ask which kinds are left");
+                None
+            }
+        }
+    } else {
+        Some(kinds)
+    };
+    for (id, entry) in departed {
+        if kinds.as_ref().is_some_and(|kinds| kinds.is_absent(&id.group, &id.kind)) {
+            observed.live.insert(id.clone(), LiveState::Absent);
+        } else {
             to_read.push((id.clone(), entry.version.clone(), false));
         }
     }
+    let kinds = kinds.unwrap_or_default();
     let (context, kinds) = (pass.context, &kinds);
     let reads: Vec<_> = to_read
         .into_iter()

@@ -10,7 +10,7 @@ use crate::cluster::ClusterError;
 use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
 use crate::git::{Choice, Mirror};
 use crate::images::{resolve, substitute};
-use crate::kustomize::{BuildOptions, LoadRestrictor};
+use crate::kustomize::{BuildOptions, Limits, LoadRestrictor};
 use crate::render::render;
 use crate::sources::Snapshot;
 use crate::status::Problem;
@@ -262,6 +262,11 @@ fn work(
     // Overlays share bases across the directories of their repository: all of the commit may be read, nothing else can.
     let options = BuildOptions {
         load_restrictor: LoadRestrictor::None,
+        // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
+        limits: Limits {
+            nodes: 2_000_000,
+            ..Limits::default()
+        },
         ..BuildOptions::default()
     };
     let rendered = render(&recorded, &path, &options).map_err(|errors| {

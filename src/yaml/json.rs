@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 
 use super::number::json_float_text;
 use super::resolve::{Scalar, resolve};
-use super::tree::{Kind, Node, NodeId, Place, Tag, Tree};
+use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
 /// Why a node has no JSON value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +61,7 @@ fn tag_name(tag: &Tag) -> &'static str {
 
 /// The JSON value of a node.
 pub fn to_value(tree: &Tree, id: NodeId) -> Result<Value, ValueError> {
-    value(tree, id, true)
+    value(tree, id, true, false)
 }
 
 /// Whether a node has a JSON value.
@@ -69,14 +69,16 @@ pub fn check_value(tree: &Tree, id: NodeId) -> Result<(), ValueError> {
     to_value(tree, id).map(|_| ())
 }
 
-fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
+/// `flow`: the node stands in braces or brackets, where what is absent is written as an empty text.
+fn value(tree: &Tree, id: NodeId, top: bool, flow: bool) -> Result<Value, ValueError> {
     let node = tree.node(id);
+    let flow = flow || node.style == Style::Flow;
     match node.kind {
         Kind::Empty => Ok(Value::Null),
         Kind::Seq => node
             .items
             .iter()
-            .map(|item| value(tree, *item, false))
+            .map(|item| value(tree, *item, false, flow))
             .collect::<Result<_, _>>()
             .map(Value::Array),
         Kind::Map => {
@@ -89,7 +91,7 @@ fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
                         message: "a key that is a map or a list".to_owned(),
                     });
                 }
-                if !top && scalar_value(name)? != Scalar::Str {
+                if !top && !name.text.is_empty() && scalar_value(name)? != Scalar::Str {
                     return Err(ValueError {
                         place: name.place,
                         message: format!(
@@ -98,11 +100,14 @@ fn value(tree: &Tree, id: NodeId, top: bool) -> Result<Value, ValueError> {
                         ),
                     });
                 }
-                map.insert(name.text.to_string(), value(tree, item, false)?);
+                map.insert(name.text.to_string(), value(tree, item, false, flow)?);
             }
             Ok(Value::Object(map))
         }
         Kind::Scalar => Ok(match scalar_value(node)? {
+            Scalar::Null if flow && node.text.is_empty() && !node.tagged => {
+                Value::String(String::new())
+            }
             Scalar::Null => Value::Null,
             Scalar::Bool(value) => Value::Bool(value),
             Scalar::Int(value) => Value::Number(value.into()),

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -67,7 +69,7 @@ fn alias_bombs_meet_the_limit() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{}, ", level - 1).repeat(9);
-        text += &format!("a{level}: &a{level} [{below}x]\n");
+        writeln!(text, "a{level}: &a{level} [{below}x]").expect("a string takes all");
     }
     let error = read(text.as_bytes(), "bomb.yaml", &Limits::default()).expect_err("a bomb");
     assert!(

@@ -62,7 +62,10 @@ fn message(environment: &Environment, status: &EnvironmentStatus) -> String {
 
 /// Whether the status is about an older spec.
 pub(super) fn is_behind(environment: &Environment, status: &EnvironmentStatus) -> bool {
-    status.observed_generation < environment.metadata.generation
+    let generation = environment.metadata.generation;
+    status
+        .observed_generation
+        .is_some_and(|observed| Some(observed) < generation)
 }
 
 pub(super) fn state(condition: Option<&Condition>) -> String {
