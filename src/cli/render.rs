@@ -5,14 +5,14 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
 use crate::kustomize::{
     Build, BuildError, BuildErrors, BuildOptions, LoadRestrictor, Reorder, build, is_cluster_scoped,
 };
 use crate::object::Object;
 use crate::tree::join;
 use crate::yaml::to_yaml;
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::checkout::Checkout;

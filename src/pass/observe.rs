@@ -70,7 +70,11 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
     let mut to_read: Vec<(Id, String, bool)> = Vec::new();
     for object in &desired.objects {
         let id = &object.id;
-        let seen = memory.seen.get(id).filter(|seen| is_news(memory, id, seen)).cloned();
+        let seen = memory
+            .seen
+            .get(id)
+            .filter(|seen| is_news(memory, id, seen))
+            .cloned();
         if seen.is_some() {
             observed.touched.insert(id.clone());
         }
@@ -100,8 +104,13 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
             }
         }
     }
-    let departed = inventory.entries.iter().filter(|(id, _)| !desired.contains(id));
-    let vanished = departed.clone().any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
+    let departed = inventory
+        .entries
+        .iter()
+        .filter(|(id, _)| !desired.contains(id));
+    let vanished = departed
+        .clone()
+        .any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
     let kinds = if vanished {
         // Their definition may be gone, and they with it: only a fresh answer says so.
         match pass.context.cluster.refresh_kinds().await {
@@ -115,7 +124,10 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
         Some(kinds)
     };
     for (id, entry) in departed {
-        if kinds.as_ref().is_some_and(|kinds| kinds.is_absent(&id.group, &id.kind)) {
+        if kinds
+            .as_ref()
+            .is_some_and(|kinds| kinds.is_absent(&id.group, &id.kind))
+        {
             observed.live.insert(id.clone(), LiveState::Absent);
         } else {
             to_read.push((id.clone(), entry.version.clone(), false));
@@ -145,7 +157,10 @@ fn is_news(memory: &Memory, id: &Id, seen: &Seen) -> bool {
     let Seen::Present(live) = seen else {
         return true;
     };
-    let written = memory.applied.get(id).and_then(|applied| applied.resource_version);
+    let written = memory
+        .applied
+        .get(id)
+        .and_then(|applied| applied.resource_version);
     match (written, resource_version(live)) {
         (Some(written), Some(seen)) => seen > written,
         _ => true,

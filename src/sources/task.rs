@@ -339,10 +339,13 @@ fn describe(error: &dyn std::error::Error) -> String {
 /// other refs with its own credentials.
 fn folder(uid: &str, url: &str) -> String {
     let digest = Sha256::digest(format!("{uid} {url}").as_bytes());
-    digest.iter().take(16).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Writes the status where it changed.
