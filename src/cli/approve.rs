@@ -103,7 +103,7 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         let made = approvals
             .create(&PostParams::default(), &approval)
             .await
-            .context("cannot make the Approval")?;
+            .map_err(|error| ask::refused("make the Approval", error))?;
         writeln!(
             out,
             "Made the Approval {}; it can be used for {expires}.",
@@ -119,7 +119,7 @@ async fn who(client: &kube::Client) -> Result<String> {
     let review = reviews
         .create(&PostParams::default(), &SelfSubjectReview::default())
         .await
-        .context("cannot ask the API server who you are")?;
+        .map_err(|error| ask::refused("ask the API server who you are", error))?;
     let user = review.status.and_then(|status| status.user_info?.username);
     user.context("the API server did not say who you are")
 }

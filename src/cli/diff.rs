@@ -281,7 +281,7 @@ async fn autoscaled(cluster: &Cluster, wanted: &Desired) -> Result<BTreeSet<Id>>
             let list = api
                 .list(&ListParams::default())
                 .await
-                .with_context(|| format!("cannot list {plural} in {namespace}"))?;
+                .map_err(|error| ask::refused(format!("list {plural} in {namespace}"), error))?;
             for scaler in list {
                 add(&serde_json::to_value(scaler)?, Some(namespace));
             }

@@ -32,14 +32,23 @@ pub const KINDS: [(&str, &str, &str, &str); 6] = [
     ("", "v1", "Service", "services"),
     ("", "v1", "ServiceAccount", "serviceaccounts"),
     ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
-    ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+    (
+        "rbac.authorization.k8s.io",
+        "v1",
+        "RoleBinding",
+        "rolebindings",
+    ),
 ];
 
 pub fn resource((group, version, kind, plural): (&str, &str, &str, &str)) -> ApiResource {
     ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),
-        api_version: if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") },
+        api_version: if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        },
         kind: kind.to_owned(),
         plural: plural.to_owned(),
     }
@@ -62,7 +71,10 @@ impl Witness {
     /// What was deleted in this namespace so far.
     pub fn gone_in(&self, namespace: &str) -> Vec<Gone> {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        gone.iter().filter(|gone| gone.namespace == namespace).cloned().collect()
+        gone.iter()
+            .filter(|gone| gone.namespace == namespace)
+            .cloned()
+            .collect()
     }
 }
 
@@ -91,11 +103,13 @@ async fn follow(
                 }
             }
             Ok(watcher::Event::Delete(PartialObjectMeta { metadata, .. })) => {
-                gone.lock().unwrap_or_else(PoisonError::into_inner).push(Gone {
-                    namespace: metadata.namespace.unwrap_or_default(),
-                    object: format!("{kind} {}", metadata.name.unwrap_or_default()),
-                    uid: metadata.uid.unwrap_or_default(),
-                });
+                gone.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(Gone {
+                        namespace: metadata.namespace.unwrap_or_default(),
+                        object: format!("{kind} {}", metadata.name.unwrap_or_default()),
+                        uid: metadata.uid.unwrap_or_default(),
+                    });
             }
             _ => {}
         }

@@ -28,7 +28,10 @@ pub fn stateful_set(name: &str) -> Value {
 
 pub fn daemon_set(name: &str) -> Value {
     let mut object = workload("DaemonSet", name);
-    object["spec"].as_object_mut().expect("a map").remove("replicas");
+    object["spec"]
+        .as_object_mut()
+        .expect("a map")
+        .remove("replicas");
     object
 }
 

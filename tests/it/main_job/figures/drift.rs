@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::main_job::{
     cluster::Cluster,
     manifests::{
-        annotated, config_map, custom, definition, deployment, ingress, labelled, role, secret, service, stateful_set,
+        annotated, config_map, custom, definition, deployment, ingress, labelled, role, secret,
+        service, stateful_set,
     },
 };
 
@@ -95,16 +96,26 @@ pub fn desired(cluster: &Cluster, burst: usize) -> Vec<Value> {
         deployment("web"),
         stateful_set("store"),
         service("web"),
-        secret("login", json!({"user": "shop", "password": "secret", "token": "t"})),
+        secret(
+            "login",
+            json!({"user": "shop", "password": "secret", "token": "t"}),
+        ),
         ingress("web"),
         role("reader"),
         custom(&group, "Widget", "one"),
         custom(&group, "Realm", "one"),
     ];
-    objects.extend((0..burst).map(|n| config_map(&format!("burst-{n}"), json!({"value": "desired"}))));
+    objects
+        .extend((0..burst).map(|n| config_map(&format!("burst-{n}"), json!({"value": "desired"}))));
     objects
         .into_iter()
-        .map(|object| labelled(annotated(object, "example.com/owner", "shop"), "tier", "front"))
+        .map(|object| {
+            labelled(
+                annotated(object, "example.com/owner", "shop"),
+                "tier",
+                "front",
+            )
+        })
         .collect()
 }
 
@@ -112,13 +123,17 @@ pub fn desired(cluster: &Cluster, burst: usize) -> Vec<Value> {
 pub fn all(burst: usize) -> Vec<Drift> {
     let mut all = edited();
     all.extend(list_items());
-    all.extend(everywhere(Class::Deleted, "/metadata/uid", |_, _| Change::Delete));
+    all.extend(everywhere(Class::Deleted, "/metadata/uid", |_, _| {
+        Change::Delete
+    }));
     all.extend(everywhere(Class::LabelRemoved, LABEL, |kind, name| {
         kubectl(&["label", kind, name, "driftless.dev/environment-"])
     }));
-    all.extend(everywhere(Class::AnnotationRemoved, ANNOTATION, |kind, name| {
-        kubectl(&["annotate", kind, name, "driftless.dev/environment-"])
-    }));
+    all.extend(everywhere(
+        Class::AnnotationRemoved,
+        ANNOTATION,
+        |kind, name| kubectl(&["annotate", kind, name, "driftless.dev/environment-"]),
+    ));
     all.extend(scaled());
     all.extend(taken_over());
     all.extend(added());
@@ -126,28 +141,52 @@ pub fn all(burst: usize) -> Vec<Drift> {
     all.extend(finalizers_and_labels());
     all.extend((0..burst).map(|n| {
         let change = Change::Merge(json!({"data": {"value": "burst"}}));
-        drift(Class::Burst, "ConfigMap", &format!("burst-{n}"), "/data/value", change)
+        drift(
+            Class::Burst,
+            "ConfigMap",
+            &format!("burst-{n}"),
+            "/data/value",
+            change,
+        )
     }));
     all.extend(own_name());
     all
 }
 
 fn drift(class: Class, kind: &'static str, name: &str, pointer: &str, change: Change) -> Drift {
-    Drift { class, kind, name: name.to_owned(), pointer: pointer.to_owned(), change }
+    Drift {
+        class,
+        kind,
+        name: name.to_owned(),
+        pointer: pointer.to_owned(),
+        change,
+    }
 }
 
 fn everywhere(class: Class, pointer: &str, change: impl Fn(&str, &str) -> Change) -> Vec<Drift> {
-    KINDS.iter().map(|(kind, name)| drift(class, kind, name, pointer, change(kind, name))).collect()
+    KINDS
+        .iter()
+        .map(|(kind, name)| drift(class, kind, name, pointer, change(kind, name)))
+        .collect()
 }
 
 /// `rows`: kind, where it shows, and the change of this kind's object.
 fn of(class: Class, rows: Vec<(&'static str, &str, Change)>) -> Vec<Drift> {
-    let name = |kind: &str| KINDS.iter().find(|(known, _)| *known == kind).map_or("", |(_, name)| name);
-    rows.into_iter().map(|(kind, pointer, change)| drift(class, kind, name(kind), pointer, change)).collect()
+    let name = |kind: &str| {
+        KINDS
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map_or("", |(_, name)| name)
+    };
+    rows.into_iter()
+        .map(|(kind, pointer, change)| drift(class, kind, name(kind), pointer, change))
+        .collect()
 }
 
 fn edited() -> Vec<Drift> {
-    let replace = |pointer: &str, value: Value| Change::Patch(json!([{"op": "replace", "path": pointer, "value": value}]));
+    let replace = |pointer: &str, value: Value| {
+        Change::Patch(json!([{"op": "replace", "path": pointer, "value": value}]))
+    };
     let env = "/spec/template/spec/containers/0/env/0/value";
     let rows = [
         ("ConfigMap", "/data/a", json!("edited")),
@@ -155,12 +194,18 @@ fn edited() -> Vec<Drift> {
         ("StatefulSet", env, json!("edited")),
         ("Service", "/spec/ports/0/targetPort", json!(9090)),
         ("Secret", "/data/user", json!("ZWRpdGVk")),
-        ("Ingress", "/spec/rules/0/http/paths/0/path", json!("/edited")),
+        (
+            "Ingress",
+            "/spec/rules/0/http/paths/0/path",
+            json!("/edited"),
+        ),
         ("Role", "/rules/0/resources/0", json!("secrets")),
         ("Widget", "/spec/size", json!(2)),
         ("Realm", "/spec/size", json!(2)),
     ];
-    let rows = rows.into_iter().map(|(kind, pointer, value)| (kind, pointer, replace(pointer, value)));
+    let rows = rows
+        .into_iter()
+        .map(|(kind, pointer, value)| (kind, pointer, replace(pointer, value)));
     of(Class::ValueEdited, rows.collect())
 }
 
@@ -176,14 +221,28 @@ fn list_items() -> Vec<Drift> {
         ("Realm", "/spec/colors/1"),
     ];
     let remove = |pointer: &str| Change::Patch(json!([{"op": "remove", "path": pointer}]));
-    of(Class::ListItemRemoved, rows.into_iter().map(|(kind, pointer)| (kind, pointer, remove(pointer))).collect())
+    of(
+        Class::ListItemRemoved,
+        rows.into_iter()
+            .map(|(kind, pointer)| (kind, pointer, remove(pointer)))
+            .collect(),
+    )
 }
 
 fn scaled() -> Vec<Drift> {
-    let rows = [("Deployment", "2"), ("StatefulSet", "2"), ("Deployment", "0"), ("StatefulSet", "3")];
+    let rows = [
+        ("Deployment", "2"),
+        ("StatefulSet", "2"),
+        ("Deployment", "0"),
+        ("StatefulSet", "3"),
+    ];
     let row = |(kind, replicas): (&'static str, &str)| {
         let name = if kind == "Deployment" { "web" } else { "store" };
-        (kind, "/spec/replicas", kubectl(&["scale", kind, name, "--replicas", replicas]))
+        (
+            kind,
+            "/spec/replicas",
+            kubectl(&["scale", kind, name, "--replicas", replicas]),
+        )
     };
     of(Class::Scaled, rows.into_iter().map(row).collect())
 }
@@ -195,33 +254,67 @@ fn taken_over() -> Vec<Drift> {
         ("ConfigMap", "/data/c", json!({"data": {"c": "taken"}})),
         ("Deployment", "/spec/revisionHistoryLimit", history.clone()),
         ("StatefulSet", "/spec/revisionHistoryLimit", history),
-        ("Service", "/spec/sessionAffinity", json!({"spec": {"sessionAffinity": "ClientIP"}})),
-        ("Secret", "/data/password", json!({"data": {"password": "dGFrZW4="}})),
-        ("Ingress", "/spec/ingressClassName", json!({"spec": {"ingressClassName": "taken"}})),
+        (
+            "Service",
+            "/spec/sessionAffinity",
+            json!({"spec": {"sessionAffinity": "ClientIP"}}),
+        ),
+        (
+            "Secret",
+            "/data/password",
+            json!({"data": {"password": "dGFrZW4="}}),
+        ),
+        (
+            "Ingress",
+            "/spec/ingressClassName",
+            json!({"spec": {"ingressClassName": "taken"}}),
+        ),
         ("Role", "/rules/0/resources/0", rules),
         ("Widget", "/spec/size", json!({"spec": {"size": 3}})),
         ("Realm", "/spec/size", json!({"spec": {"size": 3}})),
     ];
-    let rows = rows.into_iter().map(|(kind, pointer, fields)| (kind, pointer, Change::Apply(fields)));
+    let rows = rows
+        .into_iter()
+        .map(|(kind, pointer, fields)| (kind, pointer, Change::Apply(fields)));
     of(Class::TakenOver, rows.collect())
 }
 
 fn added() -> Vec<Drift> {
-    let merge = |kind: &str, name: &str, patch: &str| kubectl(&["patch", kind, name, "--type=merge", "--patch", patch]);
+    let merge = |kind: &str, name: &str, patch: &str| {
+        kubectl(&["patch", kind, name, "--type=merge", "--patch", patch])
+    };
     let rows = vec![
-        ("ConfigMap", "/data/added", merge("ConfigMap", "settings", r#"{"data":{"added":"1"}}"#)),
+        (
+            "ConfigMap",
+            "/data/added",
+            merge("ConfigMap", "settings", r#"{"data":{"added":"1"}}"#),
+        ),
         (
             "Deployment",
             "/spec/template/spec/containers/0/env",
             kubectl(&["set", "env", "deployment/web", "ADDED=1"]),
         ),
-        ("StatefulSet", "/spec/minReadySeconds", merge("StatefulSet", "store", r#"{"spec":{"minReadySeconds":1}}"#)),
+        (
+            "StatefulSet",
+            "/spec/minReadySeconds",
+            merge("StatefulSet", "store", r#"{"spec":{"minReadySeconds":1}}"#),
+        ),
         (
             "Service",
             "/spec/ports",
-            kubectl(&["patch", "Service", "web", "--patch", r#"{"spec":{"ports":[{"name":"added","port":99}]}}"#]),
+            kubectl(&[
+                "patch",
+                "Service",
+                "web",
+                "--patch",
+                r#"{"spec":{"ports":[{"name":"added","port":99}]}}"#,
+            ]),
         ),
-        ("Secret", "/data/added", merge("Secret", "login", r#"{"data":{"added":"MQ=="}}"#)),
+        (
+            "Secret",
+            "/data/added",
+            merge("Secret", "login", r#"{"data":{"added":"MQ=="}}"#),
+        ),
         (
             "Ingress",
             "/metadata/annotations/example.com~1added",
@@ -232,8 +325,16 @@ fn added() -> Vec<Drift> {
             "/metadata/annotations/example.com~1added",
             kubectl(&["annotate", "Role", "reader", "example.com/added=1"]),
         ),
-        ("Widget", "/spec/note", merge("Widget", "one", r#"{"spec":{"note":"added"}}"#)),
-        ("Realm", "/spec/note", merge("Realm", "one", r#"{"spec":{"note":"added"}}"#)),
+        (
+            "Widget",
+            "/spec/note",
+            merge("Widget", "one", r#"{"spec":{"note":"added"}}"#),
+        ),
+        (
+            "Realm",
+            "/spec/note",
+            merge("Realm", "one", r#"{"spec":{"note":"added"}}"#),
+        ),
     ];
     of(Class::FieldAdded, rows)
 }
@@ -242,7 +343,13 @@ fn secret_data() -> Vec<Drift> {
     let rows = ["user", "password", "token"];
     let row = |key: &str| {
         let change = Change::Merge(json!({"data": {key: "Y2hhbmdlZA=="}}));
-        drift(Class::SecretData, "Secret", "login", &format!("/data/{key}"), change)
+        drift(
+            Class::SecretData,
+            "Secret",
+            "login",
+            &format!("/data/{key}"),
+            change,
+        )
     };
     rows.into_iter().map(row).collect()
 }
@@ -252,10 +359,22 @@ fn finalizers_and_labels() -> Vec<Drift> {
         if n % 2 == 0 {
             let patch = r#"{"metadata":{"finalizers":["example.com/hold"]}}"#;
             let change = kubectl(&["patch", kind, name, "--type=merge", "--patch", patch]);
-            drift(Class::FinalizerOrLabelAdded, kind, name, "/metadata/finalizers", change)
+            drift(
+                Class::FinalizerOrLabelAdded,
+                kind,
+                name,
+                "/metadata/finalizers",
+                change,
+            )
         } else {
             let change = kubectl(&["label", kind, name, "example.com/added=1"]);
-            drift(Class::FinalizerOrLabelAdded, kind, name, "/metadata/labels/example.com~1added", change)
+            drift(
+                Class::FinalizerOrLabelAdded,
+                kind,
+                name,
+                "/metadata/labels/example.com~1added",
+                change,
+            )
         }
     });
     kinds.collect()
@@ -263,25 +382,60 @@ fn finalizers_and_labels() -> Vec<Drift> {
 
 fn own_name() -> Vec<Drift> {
     let rows = vec![
-        ("ConfigMap", "/data/b", Change::Own(json!({"data": {"b": "stale"}}))),
-        ("Deployment", "/spec/revisionHistoryLimit", Change::Own(json!({"spec": {"revisionHistoryLimit": 9}}))),
-        ("Realm", "/spec/size", Change::Own(json!({"spec": {"size": 9}}))),
+        (
+            "ConfigMap",
+            "/data/b",
+            Change::Own(json!({"data": {"b": "stale"}})),
+        ),
+        (
+            "Deployment",
+            "/spec/revisionHistoryLimit",
+            Change::Own(json!({"spec": {"revisionHistoryLimit": 9}})),
+        ),
+        (
+            "Realm",
+            "/spec/size",
+            Change::Own(json!({"spec": {"size": 9}})),
+        ),
     ];
     of(Class::OwnManager, rows)
 }
 
 fn kubectl(arguments: &[&str]) -> Change {
-    Change::Kubectl(arguments.iter().map(|argument| (*argument).to_owned()).collect())
+    Change::Kubectl(
+        arguments
+            .iter()
+            .map(|argument| (*argument).to_owned())
+            .collect(),
+    )
 }
 
 impl Drift {
     /// Changes the object. `desired` is the object as Git has it, `live` as it was before.
-    pub async fn make(&self, cluster: &Cluster, namespace: &crate::support::node::Namespace, desired: &Value, live: &Value) {
+    pub async fn make(
+        &self,
+        cluster: &Cluster,
+        namespace: &crate::support::node::Namespace,
+        desired: &Value,
+        live: &Value,
+    ) {
         let (kind, name) = (self.kind, self.name.as_str());
         match &self.change {
-            Change::Merge(patch) => cluster.merge("kubectl-edit", kind, name, patch.clone()).await,
-            Change::Patch(patch) => cluster.json_patch("kubectl-edit", kind, name, patch.clone()).await,
-            Change::Apply(fields) => cluster.force_apply("other-tool", kind, name, fields.clone()).await,
+            Change::Merge(patch) => {
+                cluster
+                    .merge("kubectl-edit", kind, name, patch.clone())
+                    .await
+            }
+            Change::Patch(patch) => {
+                cluster
+                    .json_patch("kubectl-edit", kind, name, patch.clone())
+                    .await
+            }
+            Change::Apply(fields) => {
+                cluster
+                    .force_apply("other-tool", kind, name, fields.clone())
+                    .await
+            }
             Change::Own(stale) => {
                 let mut fields = desired.clone();
                 json_patch::merge(&mut fields, stale);
@@ -317,7 +471,10 @@ fn there_are_a_hundred_and_no_field_is_changed_more_than_three_times() {
         assert!(all.iter().any(|drift| drift.class == class), "{what}");
     }
     for (kind, _) in KINDS {
-        assert!(all.iter().filter(|drift| drift.kind == kind).count() >= 7, "{kind}");
+        assert!(
+            all.iter().filter(|drift| drift.kind == kind).count() >= 7,
+            "{kind}"
+        );
     }
     for drift in &all {
         let same = all.iter().filter(|other| {
