@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// How long anything may take that has no bar of its own: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The name of the stage's Repository, and of the repository on its server.
 const REPOSITORY: &str = "shop";
@@ -282,7 +282,7 @@ impl Stage {
             .await
             .expect("the Environment is there");
         let status = &object["status"];
-        let expires = jiff::Timestamp::now() + Duration::from_secs(3600);
+        let expires = jiff::Timestamp::now() + Duration::from_hours(1);
         let approval = json!({
             "apiVersion": "driftless.dev/v1alpha1", "kind": "Approval",
             "metadata": {"generateName": format!("{environment}-"), "namespace": self.namespace.name},

@@ -86,7 +86,7 @@ fn chosen(burst: usize) -> Vec<Drift> {
             let taken = taken.entry(drift.class).or_default();
             // Another kind for each class.
             let wanted = drift.class == Class::Burst
-                || (*taken < 2 && (place + drift.class as usize) % 3 == 0);
+                || (*taken < 2 && (place + drift.class as usize).is_multiple_of(3));
             *taken += usize::from(wanted);
             wanted
         })
