@@ -112,7 +112,6 @@ async fn look(client: &Client, environment: &Environment, own: &str, now: &str) 
         note(&format!(
             "Git is not asked again for it: cannot ask for a look at the repository {namespace}/{name}: {error}"
         ));
-        return;
     }
 }
 
