@@ -240,35 +240,35 @@ impl Pass<'_> {
     }
 }
 
-/// The inventory of the status; where there is no status, what the cluster says by its labels.
+/// The inventory of the status; where there is none, what the cluster says by its labels. A status without an inventory
+/// may only mean that it could not be told before.
 pub(super) async fn inventory(pass: &mut Pass<'_>, memory: &mut Memory) -> Result<(), String> {
     if memory.inventory.is_none() {
-        let inventory = match &pass.environment.status {
-            Some(status) => {
-                let context = pass.context;
-                let recorded = context
-                    .cluster
-                    .load_inventory(&context.namespace, status.inventory.clone())
-                    .await;
-                let recorded = recorded.map_err(|error| error.to_string())?;
-                Inventory::from_status(&recorded).map_err(|error| error.to_string())?
-            }
-            None => {
-                let owned = pass
-                    .context
-                    .cluster
-                    .owned(&memory.owner.id)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                // What is only known by its label is not deleted before one healthy pass.
-                memory.inventory_trusted = owned.entries.is_empty();
-                owned
-            }
-        };
+        let mut inventory = recorded(pass).await?;
+        if inventory.entries.is_empty() {
+            let cluster = &pass.context.cluster;
+            let owned = cluster.owned(&memory.owner.id).await;
+            inventory = owned.map_err(|error| error.to_string())?;
+            // What is only known by its label is not deleted before one healthy pass.
+            memory.inventory_trusted = inventory.entries.is_empty();
+        }
         memory.inventory = Some(inventory);
     }
     pass.report.inventory = memory.inventory.clone().unwrap_or_default();
     Ok(())
+}
+
+async fn recorded(pass: &Pass<'_>) -> Result<Inventory, String> {
+    let Some(status) = &pass.environment.status else {
+        return Ok(Inventory::default());
+    };
+    let context = pass.context;
+    let loaded = context
+        .cluster
+        .load_inventory(&context.namespace, status.inventory.clone())
+        .await;
+    let recorded = loaded.map_err(|error| error.to_string())?;
+    Inventory::from_status(&recorded).map_err(|error| error.to_string())
 }
 
 /// Records what is about to be written, beside what was, before the first write.

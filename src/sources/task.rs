@@ -286,8 +286,9 @@ async fn fetch(
                 None => Arc::new(Mirror::open_or_create(&directory)?),
             };
             // One conversation: whoever pushes meanwhile makes it begin again, not fail.
+            let was_damaged = mirror.is_damaged();
             let found = mirror.update(&remote, &cancel)?;
-            if seen.as_ref() == Some(&found) {
+            if seen.as_ref() == Some(&found) && !was_damaged {
                 return Ok((mirror, found, None));
             }
             let refs = mirror.refs()?;

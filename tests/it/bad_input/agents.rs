@@ -94,7 +94,7 @@ fn start(folder: &TempDir, namespace: &str, flags: &[String]) -> Process {
     let port = free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
     command
-        .args(["run", "--namespace", namespace, "--listen", &format!("127.0.0.1:{port}"), "--data"])
+        .args(["run", "--namespace", namespace, "--listen", &format!("127.0.0.1:{port}"), "--cache-dir"])
         .arg(folder.path().join("data"))
         .args(flags)
         .env("KUBECONFIG", folder.path().join("kubeconfig"))

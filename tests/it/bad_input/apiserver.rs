@@ -37,7 +37,7 @@ pub enum Mood {
     Slow(Duration),
     /// Every request is answered with this code.
     Refuses(u16),
-    /// Of three requests one is answered with this code, and one is lost after it was done.
+    /// Of ten requests one is answered with this code, and one is lost after it was done.
     Flaky(u16),
     /// After so many writes and deletions of objects the next wait for ever.
     Stuck(usize),
@@ -141,7 +141,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     match mood {
         Mood::Slow(pause) => tokio::time::sleep(pause).await,
         Mood::Refuses(code) => return Ok(refusal(code)),
-        Mood::Flaky(code) if number % 3 == 0 && !watches => return Ok(refusal(code)),
+        Mood::Flaky(code) if number % 10 == 0 && !watches => return Ok(refusal(code)),
         Mood::Stuck(limit) if change && shared.changes.fetch_add(1, Ordering::SeqCst) >= limit => {
             shared.stuck.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
@@ -151,7 +151,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let (mut parts, body) = request.into_parts();
     parts.headers.remove("host");
     let response = shared.client.send(Request::from_parts(parts, Body::from(collect(body).await))).await?;
-    if matches!(mood, Mood::Flaky(_)) && number % 3 == 1 && !watches {
+    if matches!(mood, Mood::Flaky(_)) && number % 10 == 5 && !watches {
         // It was done; the answer is lost with the connection.
         return Err(kube::Error::Service("the connection is lost".into()));
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use driftless::api::Environment;
 use k8s_openapi::{
-    api::rbac::v1::ClusterRole,
+    api::{core::v1::ConfigMap, rbac::v1::ClusterRole},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
@@ -243,8 +243,6 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
         scene.world.restart();
         scene.place.pass(NAME).await?;
         scene.place.drifts_back().await?;
-        scene.restart_with(Value::Null).await?;
-        scene.place.pass(NAME).await?;
         scene.lost_nothing()?;
         Ok::<_, String>(without)
     }
@@ -260,7 +258,7 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
     })
     .await?;
     scene.place.ready(NAME, &without).await?;
-    // It was owned before the inventory was lost, and is still known to be.
+    // It is still known to be owned.
     patiently("the widget, which Git no longer has, is deleted", || async {
         match widgets.get_opt("shop-one").await {
             Ok(None) => Ok(()),
@@ -289,17 +287,26 @@ fn definition(group: &str) -> Value {
     })
 }
 
-/// An agent with all rights, a Lease of its own, and other settings works on the same Environments.
+/// An agent with all rights and a Lease of its own, for which every environment has too many files, leads too.
 async fn second_agent(scene: &mut Scene) -> Result<(), String> {
-    let mut second = Lone::almighty(scene.world.node, &scene.place.namespace, &FLAGS);
-    let commit = scene.place.repo().commit(&[("app/patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: twice}\n")]);
+    let flags = [&FLAGS[..], &["--max-files", "2"]].concat();
+    let mut second = Lone::almighty(scene.world.node, &scene.place.namespace, &flags);
+    scene.tells("files").await.map_err(|error| format!("{error}\n{}", second.last_words()))?;
+    let patch = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: twice}\n";
+    let commit = scene.place.repo().commit(&[("app/patch.yaml", patch)]);
     scene.place.look().await?;
-    scene.place.ready(NAME, &commit).await?;
+    let maps = scene.place.api::<ConfigMap>();
+    patiently("the commit is applied", || async {
+        let map = maps.get("shop-map-0").await.map_err(|error| error.to_string())?;
+        let data = map.data.unwrap_or_default();
+        if data.get("patched").is_some_and(|value| value == "twice") { Ok(()) } else { Err(format!("{data:?}")) }
+    })
+    .await?;
     scene.place.drifts_back().await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     scene.place.pass(NAME).await?;
     second.kill();
     scene.lost_nothing()?;
+    scene.place.pass(NAME).await?;
     scene.place.ready(NAME, &commit).await.map(|_| ())
 }
 

@@ -39,6 +39,7 @@ pub struct Place {
     pub front: Option<Front>,
     /// The commit that is good.
     pub good: String,
+    drifts: AtomicU32,
     path: std::path::PathBuf,
     url: String,
     password: String,
@@ -53,6 +54,7 @@ impl Place {
         world.server.repo(&namespace);
         let mut place = Self {
             client: world.client.clone(),
+            drifts: AtomicU32::new(0),
             path: world.server.path(&namespace),
             front,
             url,
@@ -242,16 +244,19 @@ impl Place {
         Ok(found)
     }
 
-    /// Changes a value by hand, and waits until it was put back: this environment is kept.
+    /// Changes a value by hand, and waits until it was put back: this environment is kept. Each time it is another one, so
+    /// that nobody fights over it.
     pub async fn drifts_back(&self) -> Result<(), String> {
+        let number = 1 + self.drifts.fetch_add(1, Ordering::Relaxed) % 4;
+        let (name, wanted) = (format!("shop-map-{number}"), format!("value {number}"));
         let api = self.api::<ConfigMap>();
         let patch = json!({"data": {"key": "changed by hand"}});
         let hand = PatchParams { field_manager: Some("kubectl-edit".to_owned()), ..PatchParams::default() };
-        api.patch("shop-map-1", &hand, &Patch::Merge(&patch)).await.map_err(|error| error.to_string())?;
+        api.patch(&name, &hand, &Patch::Merge(&patch)).await.map_err(|error| error.to_string())?;
         patiently("what was changed by hand is put back", || async {
-            let map = api.get("shop-map-1").await.map_err(|error| error.to_string())?;
+            let map = api.get(&name).await.map_err(|error| error.to_string())?;
             let value = map.data.unwrap_or_default().remove("key").unwrap_or_default();
-            if value == "value 1" { Ok(()) } else { Err(format!("data.key is {value:?}")) }
+            if value == wanted { Ok(()) } else { Err(format!("data.key of {name} is {value:?}")) }
         })
         .await
     }

@@ -44,7 +44,7 @@ impl World {
     pub async fn new(node: &'static Node) -> Self {
         let data = TempDir::with_prefix("driftless-data-").expect("a temporary folder");
         let mirrors = data.path().to_str().expect("UTF-8");
-        let agent = Agent::start_with(node, &[&FLAGS[..], &["--data", mirrors]].concat()).await;
+        let agent = Agent::start_with(node, &[&FLAGS[..], &["--cache-dir", mirrors]].concat()).await;
         let client = node.client().await;
         let witness = Witness::new(&client).await;
         Self { data, node, client, agent, server: GitServer::https(), witness, said: String::new(), metrics: String::new() }

@@ -59,8 +59,8 @@ impl Stage {
 
     /// A service account that may do everything.
     pub async fn deployer(&self, name: &str) {
-        self.cluster.create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
-        // Forced: a node that was kept may have that of another run.
+        // The account may be there: a tenant's installation makes it. A node that was kept may have the binding of another run.
+        self.cluster.force_apply("tests", "ServiceAccount", name, json!({})).await;
         let binding = json!({
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace.name}],
