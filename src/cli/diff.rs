@@ -301,9 +301,7 @@ impl Report {
         match changed {
             Changed::To { before, after, .. } => {
                 let (before, after) = mask::masked(before.as_ref(), after);
-                if let Some(diff) =
-                    text::diff(&id.to_string(), before, after)
-                {
+                if let Some(diff) = text::diff(&id.to_string(), before, after) {
                     self.changes += 1;
                     write!(out, "{diff}")?;
                 }

@@ -186,7 +186,7 @@ fn known(document: Document, file: &str, problems: &mut Vec<Problem>) -> Option<
             file: file.to_owned(),
             line,
             message,
-        })
+        });
     };
     if version != VERSION {
         problem(

@@ -28,10 +28,11 @@ fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
 
 fn problems(files: &[(&str, &str)]) -> String {
     let problems = checked(files, &[]).problems;
-    problems
+    let lines: Vec<_> = problems
         .iter()
         .map(|problem| format!("{problem}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 #[test]
