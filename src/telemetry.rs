@@ -51,7 +51,8 @@ fn subscriber(
         source,
     })?;
     // What libraries say below `info` holds requests and answers, and with them the values of Secrets, whatever is asked for.
-    let discreet = filter_fn(|line| *line.level() <= Level::INFO || line.target().starts_with("driftless"));
+    let discreet =
+        filter_fn(|line| *line.level() <= Level::INFO || line.target().starts_with("driftless"));
     let builder = fmt().with_env_filter(parsed).with_writer(writer);
     Ok(match format {
         Format::Text => Box::new(

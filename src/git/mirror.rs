@@ -127,6 +127,23 @@ impl Mirror {
         wanted: Option<&RemoteRefs>,
         cancel: &AtomicBool,
     ) -> Result<(RemoteRefs, u64), GitError> {
+        match self.exchange_once(remote, wanted, cancel) {
+            // What we have is in the way: without it there is only more to fetch.
+            Err(error) if error.is_corrupt() => {
+                tracing::warn!(directory = %self.0.dir.display(), %error, "the mirror cannot be read");
+                self.note_damage();
+                self.exchange_once(remote, wanted, cancel)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn exchange_once(
+        &self,
+        remote: &Remote,
+        wanted: Option<&RemoteRefs>,
+        cancel: &AtomicBool,
+    ) -> Result<(RemoteRefs, u64), GitError> {
         let one_at_a_time = self.0.fetching.lock();
         let _one_at_a_time = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
         Quarantine::clean(&self.0.dir)?;

@@ -70,7 +70,11 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
     let mut to_read: Vec<(Id, String, bool)> = Vec::new();
     for object in &desired.objects {
         let id = &object.id;
-        let seen = memory.seen.get(id).filter(|seen| is_news(memory, id, seen)).cloned();
+        let seen = memory
+            .seen
+            .get(id)
+            .filter(|seen| is_news(memory, id, seen))
+            .cloned();
         if seen.is_some() {
             observed.touched.insert(id.clone());
         }
@@ -100,8 +104,13 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
             }
         }
     }
-    let departed = inventory.entries.iter().filter(|(id, _)| !desired.contains(id));
-    let vanished = departed.clone().any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
+    let departed = inventory
+        .entries
+        .iter()
+        .filter(|(id, _)| !desired.contains(id));
+    let vanished = departed
+        .clone()
+        .any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
     let kinds = if vanished {
         // Their definition may be gone, and they with it: only a fresh answer says so.
         match pass.context.cluster.refresh_kinds().await {
@@ -115,7 +124,10 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
         Some(kinds)
     };
     for (id, entry) in departed {
-        if kinds.as_ref().is_some_and(|kinds| kinds.is_absent(&id.group, &id.kind)) {
+        if kinds
+            .as_ref()
+            .is_some_and(|kinds| kinds.is_absent(&id.group, &id.kind))
+        {
             observed.live.insert(id.clone(), LiveState::Absent);
         } else {
             to_read.push((id.clone(), entry.version.clone(), false));
@@ -145,7 +157,10 @@ fn is_news(memory: &Memory, id: &Id, seen: &Seen) -> bool {
     let Seen::Present(live) = seen else {
         return true;
     };
-    let written = memory.applied.get(id).and_then(|applied| applied.resource_version);
+    let written = memory
+        .applied
+        .get(id)
+        .and_then(|applied| applied.resource_version);
     match (written, resource_version(live)) {
         (Some(written), Some(seen)) => seen > written,
         _ => true,
@@ -240,35 +255,35 @@ impl Pass<'_> {
     }
 }
 
-/// The inventory of the status; where there is no status, what the cluster says by its labels.
+/// The inventory of the status; where there is none, what the cluster says by its labels. A status without an inventory
+/// may only mean that it could not be told before.
 pub(super) async fn inventory(pass: &mut Pass<'_>, memory: &mut Memory) -> Result<(), String> {
     if memory.inventory.is_none() {
-        let inventory = match &pass.environment.status {
-            Some(status) => {
-                let context = pass.context;
-                let recorded = context
-                    .cluster
-                    .load_inventory(&context.namespace, status.inventory.clone())
-                    .await;
-                let recorded = recorded.map_err(|error| error.to_string())?;
-                Inventory::from_status(&recorded).map_err(|error| error.to_string())?
-            }
-            None => {
-                let owned = pass
-                    .context
-                    .cluster
-                    .owned(&memory.owner.id)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                // What is only known by its label is not deleted before one healthy pass.
-                memory.inventory_trusted = owned.entries.is_empty();
-                owned
-            }
-        };
+        let mut inventory = recorded(pass).await?;
+        if inventory.entries.is_empty() {
+            let cluster = &pass.context.cluster;
+            let owned = cluster.owned(&memory.owner.id).await;
+            inventory = owned.map_err(|error| error.to_string())?;
+            // What is only known by its label is not deleted before one healthy pass.
+            memory.inventory_trusted = inventory.entries.is_empty();
+        }
         memory.inventory = Some(inventory);
     }
     pass.report.inventory = memory.inventory.clone().unwrap_or_default();
     Ok(())
+}
+
+async fn recorded(pass: &Pass<'_>) -> Result<Inventory, String> {
+    let Some(status) = &pass.environment.status else {
+        return Ok(Inventory::default());
+    };
+    let context = pass.context;
+    let loaded = context
+        .cluster
+        .load_inventory(&context.namespace, status.inventory.clone())
+        .await;
+    let recorded = loaded.map_err(|error| error.to_string())?;
+    Inventory::from_status(&recorded).map_err(|error| error.to_string())
 }
 
 /// Records what is about to be written, beside what was, before the first write.

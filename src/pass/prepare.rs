@@ -87,7 +87,10 @@ fn mend(pass: &mut Pass<'_>, memory: &mut Memory, snapshot: Option<&Snapshot>) {
         return;
     }
     let now = Instant::now();
-    if memory.mended_at.is_none_or(|at| now.duration_since(at) >= MEND_EVERY) {
+    if memory
+        .mended_at
+        .is_none_or(|at| now.duration_since(at) >= MEND_EVERY)
+    {
         memory.mended_at = Some(now);
         pass.context.sources.look(&pass.repository());
     }

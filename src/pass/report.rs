@@ -23,16 +23,21 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
     let before = pass.environment.status.clone().unwrap_or_default();
     let mut after = status(&before, &pass.report, Timestamp::now());
     let (context, owner) = (pass.context, memory.owner.id.clone());
-    match context
-        .cluster
-        .store_inventory(&context.namespace, &owner, after.inventory.clone())
-        .await
-    {
-        Ok(inventory) => after.inventory = inventory,
-        Err(error) => {
-            tracing::warn!(environment = memory.owner.name, %error, "cannot record the inventory");
-            pass.next.retry = true;
-            return pass.next;
+    if memory.inventory.is_none() {
+        // What could not be read stays as it is recorded.
+        after.inventory = before.inventory.clone();
+    } else {
+        let stored = context
+            .cluster
+            .store_inventory(&context.namespace, &owner, after.inventory.clone())
+            .await;
+        match stored {
+            Ok(inventory) => after.inventory = inventory,
+            Err(error) => {
+                tracing::warn!(environment = memory.owner.name, %error, "cannot record the inventory");
+                pass.next.retry = true;
+                return pass.next;
+            }
         }
     }
     pass.context.metrics.environment(&memory.owner.name, &after);

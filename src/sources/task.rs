@@ -286,8 +286,9 @@ async fn fetch(
                 None => Arc::new(Mirror::open_or_create(&directory)?),
             };
             // One conversation: whoever pushes meanwhile makes it begin again, not fail.
+            let was_damaged = mirror.is_damaged();
             let found = mirror.update(&remote, &cancel)?;
-            if seen.as_ref() == Some(&found) {
+            if seen.as_ref() == Some(&found) && !was_damaged {
                 return Ok((mirror, found, None));
             }
             let refs = mirror.refs()?;
@@ -338,10 +339,13 @@ fn describe(error: &dyn std::error::Error) -> String {
 /// other refs with its own credentials.
 fn folder(uid: &str, url: &str) -> String {
     let digest = Sha256::digest(format!("{uid} {url}").as_bytes());
-    digest.iter().take(16).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Writes the status where it changed.

@@ -17,11 +17,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use kube::{
-    Client, Config,
-    client::Body,
-    config::AuthInfo,
-};
+use kube::{Client, Config, client::Body, config::AuthInfo};
 use tokio::{
     net::TcpListener,
     task::{JoinHandle, JoinSet},
@@ -37,7 +33,7 @@ pub enum Mood {
     Slow(Duration),
     /// Every request is answered with this code.
     Refuses(u16),
-    /// Of three requests one is answered with this code, and one is lost after it was done.
+    /// Of ten requests one is answered with this code, and one is lost after it was done.
     Flaky(u16),
     /// After so many writes and deletions of objects the next wait for ever.
     Stuck(usize),
@@ -72,7 +68,11 @@ impl Proxy {
             changes: AtomicUsize::new(0),
             stuck: AtomicBool::new(false),
         });
-        let mut proxy = Self { port: 0, shared, serving: None };
+        let mut proxy = Self {
+            port: 0,
+            shared,
+            serving: None,
+        };
         proxy.up().await;
         proxy
     }
@@ -84,7 +84,11 @@ impl Proxy {
     pub fn set(&self, mood: Mood) {
         self.shared.changes.store(0, Ordering::SeqCst);
         self.shared.stuck.store(false, Ordering::SeqCst);
-        *self.shared.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+        *self
+            .shared
+            .mood
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = mood;
     }
 
     /// Whether a write waits in [`Mood::Stuck`].
@@ -113,12 +117,16 @@ impl Proxy {
         self.serving = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let Ok((stream, _)) = listener.accept().await else {
+                    continue;
+                };
                 let shared = shared.clone();
                 connections.spawn(async move {
                     let service = service_fn(move |request| answer(shared.clone(), request));
                     // What goes wrong with one connection is what the client sees.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         }));
@@ -133,15 +141,21 @@ impl Drop for Proxy {
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, kube::Error> {
+async fn answer(
+    shared: Arc<Shared>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, kube::Error> {
     let number = shared.requests.fetch_add(1, Ordering::SeqCst);
     let mood = *shared.mood.lock().unwrap_or_else(PoisonError::into_inner);
-    let watches = request.uri().query().is_some_and(|query| query.contains("watch="));
+    let watches = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("watch="));
     let change = is_change(&request);
     match mood {
         Mood::Slow(pause) => tokio::time::sleep(pause).await,
         Mood::Refuses(code) => return Ok(refusal(code)),
-        Mood::Flaky(code) if number % 3 == 0 && !watches => return Ok(refusal(code)),
+        Mood::Flaky(code) if number % 10 == 0 && !watches => return Ok(refusal(code)),
         Mood::Stuck(limit) if change && shared.changes.fetch_add(1, Ordering::SeqCst) >= limit => {
             shared.stuck.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
@@ -150,8 +164,11 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     }
     let (mut parts, body) = request.into_parts();
     parts.headers.remove("host");
-    let response = shared.client.send(Request::from_parts(parts, Body::from(collect(body).await))).await?;
-    if matches!(mood, Mood::Flaky(_)) && number % 3 == 1 && !watches {
+    let response = shared
+        .client
+        .send(Request::from_parts(parts, Body::from(collect(body).await)))
+        .await?;
+    if matches!(mood, Mood::Flaky(_)) && number % 10 == 5 && !watches {
         // It was done; the answer is lost with the connection.
         return Err(kube::Error::Service("the connection is lost".into()));
     }
@@ -161,14 +178,21 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 /// A write or deletion of an object of an environment: no dry run, and none of our own kinds, leases or Events.
 fn is_change(request: &Request<Incoming>) -> bool {
     let path = request.uri().path();
-    let dry = request.uri().query().is_some_and(|query| query.contains("dryRun"));
-    let own = ["driftless.dev", "coordination.k8s.io", "events.k8s.io"].iter().any(|group| path.contains(group));
+    let dry = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("dryRun"));
+    let own = ["driftless.dev", "coordination.k8s.io", "events.k8s.io"]
+        .iter()
+        .any(|group| path.contains(group));
     matches!(request.method().as_str(), "PATCH" | "POST" | "DELETE") && !dry && !own
 }
 
 async fn collect(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    while let Some(Ok(frame)) =
+        std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+    {
         if let Ok(data) = frame.into_data() {
             bytes.extend_from_slice(&data);
         }
@@ -189,6 +213,11 @@ fn refusal(code: u16) -> Response<Body> {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "the API server is in trouble", "reason": reason, "code": code,
     });
-    let response = Response::builder().status(code).header("content-type", "application/json").header("retry-after", "1");
-    response.body(Body::from(status.to_string().into_bytes())).expect("a constant answer can be built")
+    let response = Response::builder()
+        .status(code)
+        .header("content-type", "application/json")
+        .header("retry-after", "1");
+    response
+        .body(Body::from(status.to_string().into_bytes()))
+        .expect("a constant answer can be built")
 }

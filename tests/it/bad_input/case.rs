@@ -4,7 +4,11 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use driftless::api::EnvironmentStatus;
-use futures::{FutureExt, StreamExt, future::{BoxFuture, join_all}, stream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream,
+};
 
 use super::{
     place::{NAME, OBJECTS, Place, condition, telling},
@@ -48,7 +52,10 @@ impl Case {
 
     /// The way to the Git server behaves like this while something else is committed.
     pub fn network(name: &'static str, told: Told, does: impl Fn(&Place) + 'static) -> Self {
-        Self { front: true, ..Self::git(name, told, does) }
+        Self {
+            front: true,
+            ..Self::git(name, told, does)
+        }
     }
 
     pub fn any(
@@ -74,12 +81,18 @@ impl Case {
         self,
         undoes: impl for<'a> Fn(&'a Place) -> BoxFuture<'a, Result<(), String>> + 'static,
     ) -> Self {
-        Self { undoes: Box::new(undoes), ..self }
+        Self {
+            undoes: Box::new(undoes),
+            ..self
+        }
     }
 
     /// Nothing can be written meanwhile.
     pub fn without_hands(self) -> Self {
-        Self { keeps: false, ..self }
+        Self {
+            keeps: false,
+            ..self
+        }
     }
 }
 
@@ -101,11 +114,19 @@ impl Course {
             if before.len() == OBJECTS {
                 Ok(before)
             } else {
-                Err(format!("{} objects are applied, not {OBJECTS}: {before:#?}", before.len()))
+                Err(format!(
+                    "{} objects are applied, not {OBJECTS}: {before:#?}",
+                    before.len()
+                ))
             }
         };
         match applied.await {
-            Ok(before) => Ok(Self { case, place, before, failed: None }),
+            Ok(before) => Ok(Self {
+                case,
+                place,
+                before,
+                failed: None,
+            }),
             Err(error) => {
                 place.leave().await;
                 Err(at(error))
@@ -125,13 +146,21 @@ impl Course {
         }
         // What Git no longer has is not kept, and the account that is to write may not be there.
         let held = !self.place.status(NAME).await?.held.is_empty();
-        if held || !self.case.keeps { Ok(()) } else { self.place.drifts_back().await }
+        if held || !self.case.keeps {
+            Ok(())
+        } else {
+            self.place.drifts_back().await
+        }
     }
 
     async fn tells(&self) -> Result<(), String> {
         patiently("the status tells", || async {
             let status = self.place.status(NAME).await?;
-            if self.is_told(&status) { Ok(()) } else { Err(telling(&status)) }
+            if self.is_told(&status) {
+                Ok(())
+            } else {
+                Err(telling(&status))
+            }
         })
         .await
     }
@@ -152,18 +181,33 @@ impl Course {
     fn filled(&self, fragments: &[&str]) -> Vec<String> {
         let tip = self.place.tip();
         let url = format!("/{}.git", self.place.namespace);
-        fragments.iter().map(|fragment| fragment.replace("{commit}", &tip[..7]).replace("{url}", &url)).collect()
+        fragments
+            .iter()
+            .map(|fragment| {
+                fragment
+                    .replace("{commit}", &tip[..7])
+                    .replace("{url}", &url)
+            })
+            .collect()
     }
 
     fn is_told(&self, status: &EnvironmentStatus) -> bool {
         let (ready, reason, _) = condition(status, "Ready");
         let error = ready != "True" && !["", "Progressing", "RepositoryPending"].contains(&reason);
-        let deletions: Vec<_> = status.held.iter().filter(|held| held.action == "delete").collect();
+        let deletions: Vec<_> = status
+            .held
+            .iter()
+            .filter(|held| held.action == "delete")
+            .collect();
         let held = condition(status, "Held").0 == "True" && !deletions.is_empty();
         match &self.case.told {
             Told::Error(fragments) => {
                 let text = telling(status);
-                error && self.filled(fragments).iter().all(|fragment| text.contains(fragment))
+                error
+                    && self
+                        .filled(fragments)
+                        .iter()
+                        .all(|fragment| text.contains(fragment))
             }
             Told::Held(words) => held && deletions.iter().all(|held| held.reason.contains(words)),
             Told::ErrorOrHeld => error || held,
@@ -174,13 +218,24 @@ impl Course {
     /// That everything from before is still there, the same as before.
     async fn lost_nothing(&self, world: &World) -> Result<(), String> {
         let gone: Vec<_> = world.witness.gone_in(&self.place.namespace);
-        let lost: Vec<_> = gone.iter().filter(|gone| self.before.values().any(|uid| *uid == gone.uid)).collect();
+        let lost: Vec<_> = gone
+            .iter()
+            .filter(|gone| self.before.values().any(|uid| *uid == gone.uid))
+            .collect();
         if !lost.is_empty() {
             return Err(format!("deleted: {lost:?}"));
         }
         let now = self.place.objects().await?;
-        let other: Vec<_> = self.before.iter().filter(|(object, uid)| now.get(*object) != Some(uid)).collect();
-        if other.is_empty() { Ok(()) } else { Err(format!("not the same objects any more: {other:?}")) }
+        let other: Vec<_> = self
+            .before
+            .iter()
+            .filter(|(object, uid)| now.get(*object) != Some(uid))
+            .collect();
+        if other.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("not the same objects any more: {other:?}"))
+        }
     }
 }
 
@@ -190,7 +245,11 @@ pub async fn run(node: &'static Node, cases: Vec<Case>) {
     let mut failures = Vec::new();
     let mut courses = Vec::new();
     // All at once they would only wait for each other.
-    let begun: Vec<_> = stream::iter(cases).map(|case| Course::begin(&world, case)).buffer_unordered(8).collect().await;
+    let begun: Vec<_> = stream::iter(cases)
+        .map(|case| Course::begin(&world, case))
+        .buffer_unordered(8)
+        .collect()
+        .await;
     for begun in begun {
         match begun {
             Ok(course) => courses.push(course),
@@ -200,9 +259,21 @@ pub async fn run(node: &'static Node, cases: Vec<Case>) {
     let done = join_all(courses.iter().map(Course::goes_wrong)).await;
     note(&mut courses, "when it went wrong", done);
     world.restart();
-    let done = join_all(courses.iter().filter(|course| course.failed.is_none()).map(Course::tells_again)).await;
+    let done = join_all(
+        courses
+            .iter()
+            .filter(|course| course.failed.is_none())
+            .map(Course::tells_again),
+    )
+    .await;
     note(&mut courses, "after a restart", done);
-    let done = join_all(courses.iter().filter(|course| course.failed.is_none()).map(Course::heals)).await;
+    let done = join_all(
+        courses
+            .iter()
+            .filter(|course| course.failed.is_none())
+            .map(Course::heals),
+    )
+    .await;
     note(&mut courses, "when it was healed", done);
     for course in &mut courses {
         if let Err(lost) = course.lost_nothing(&world).await {
@@ -220,7 +291,12 @@ pub async fn run(node: &'static Node, cases: Vec<Case>) {
         let _ = writeln!(text, "- {failure}");
         text
     });
-    assert!(failures.is_empty(), "{} of {} cases failed:\n{text}", failures.len(), courses.len());
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed:\n{text}",
+        failures.len(),
+        courses.len()
+    );
 }
 
 /// Takes the outcome of the cases that had not failed before.

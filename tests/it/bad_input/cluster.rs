@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use driftless::api::Environment;
 use k8s_openapi::{
-    api::rbac::v1::ClusterRole,
+    api::{core::v1::ConfigMap, rbac::v1::ClusterRole},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
@@ -36,16 +36,30 @@ impl Scene {
         place.ready(NAME, &place.good).await?;
         let before = place.objects().await?;
         if before.len() == OBJECTS {
-            Ok(Self { world, place, before })
+            Ok(Self {
+                world,
+                place,
+                before,
+            })
         } else {
-            Err(format!("{} objects are applied, not {OBJECTS}", before.len()))
+            Err(format!(
+                "{} objects are applied, not {OBJECTS}",
+                before.len()
+            ))
         }
     }
 
     fn lost_nothing(&self) -> Result<(), String> {
         let gone = self.world.witness.gone_in(&self.place.namespace);
-        let lost: Vec<_> = gone.iter().filter(|gone| self.before.values().any(|uid| *uid == gone.uid)).collect();
-        if lost.is_empty() { Ok(()) } else { Err(format!("deleted: {lost:?}")) }
+        let lost: Vec<_> = gone
+            .iter()
+            .filter(|gone| self.before.values().any(|uid| *uid == gone.uid))
+            .collect();
+        if lost.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("deleted: {lost:?}"))
+        }
     }
 
     /// Waits until the environment is not Ready and says this.
@@ -53,7 +67,11 @@ impl Scene {
         patiently(&format!("the status says {words:?}"), || async {
             let status = self.place.status(NAME).await?;
             let text = telling(&status);
-            if condition(&status, "Ready").0 != "True" && text.contains(words) { Ok(()) } else { Err(text) }
+            if condition(&status, "Ready").0 != "True" && text.contains(words) {
+                Ok(())
+            } else {
+                Err(text)
+            }
         })
         .await
     }
@@ -63,15 +81,25 @@ impl Scene {
         self.world.stop();
         let api = self.place.api::<Environment>();
         let patch = Patch::Merge(json!({"status": status}));
-        api.patch_status(NAME, &PatchParams::default(), &patch).await.map_err(|error| error.to_string())?;
+        api.patch_status(NAME, &PatchParams::default(), &patch)
+            .await
+            .map_err(|error| error.to_string())?;
         self.world.restart();
         Ok(())
     }
 
     /// A commit of the base without its last map: one object that may go when everything is well, and only then.
     async fn without_last_map(&self) -> Result<String, String> {
-        let maps = super::place::files().into_iter().find(|(path, _)| *path == "base/maps.yaml").expect("it is there").1;
-        let shorter = maps.rsplit_once("---\n").expect("there are several").0.to_owned();
+        let maps = super::place::files()
+            .into_iter()
+            .find(|(path, _)| *path == "base/maps.yaml")
+            .expect("it is there")
+            .1;
+        let shorter = maps
+            .rsplit_once("---\n")
+            .expect("there are several")
+            .0
+            .to_owned();
         let commit = self.place.repo().commit(&[("base/maps.yaml", &shorter)]);
         self.place.look().await?;
         Ok(commit)
@@ -79,10 +107,22 @@ impl Scene {
 
     /// The last map goes when the trouble is over, and nothing else ever did.
     async fn only_the_last_map_goes(&mut self) -> Result<(), String> {
-        let last = self.before.remove("ConfigMap shop-map-5").ok_or("it was there")?;
+        let last = self
+            .before
+            .remove("ConfigMap shop-map-5")
+            .ok_or("it was there")?;
         patiently("what Git no longer has is deleted", || async {
             let status = self.place.status(NAME).await?;
-            if self.place.objects().await?.contains_key("ConfigMap shop-map-5") { Err(telling(&status)) } else { Ok(()) }
+            if self
+                .place
+                .objects()
+                .await?
+                .contains_key("ConfigMap shop-map-5")
+            {
+                Err(telling(&status))
+            } else {
+                Ok(())
+            }
         })
         .await?;
         let gone = self.world.witness.gone_in(&self.place.namespace);
@@ -102,7 +142,11 @@ impl Scene {
         patiently(&format!("the inventory has {wanted} objects"), || async {
             let status = self.place.status(NAME).await?;
             let count = status.inventory.entries.len();
-            if count == wanted { Ok(()) } else { Err(format!("it has {count}; {}", telling(&status))) }
+            if count == wanted {
+                Ok(())
+            } else {
+                Err(format!("it has {count}; {}", telling(&status)))
+            }
         })
         .await
     }
@@ -123,14 +167,26 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_or_remembered_is_not_gone() {
     let Some(node) = need_node!() else { return };
-    let mut scene = Scene::new(World::new(node).await).await.expect("a scene for the cases");
+    let mut scene = Scene::new(World::new(node).await)
+        .await
+        .expect("a scene for the cases");
     let outcome = async {
         let at = |what: &'static str| move |error: String| format!("{what}: {error}");
-        corrupt_clone(&mut scene).await.map_err(at("15 an object is missing in the agent's clone"))?;
-        forbidden(&mut scene).await.map_err(at("19 403 on reads and lists"))?;
-        undiscovered(&mut scene).await.map_err(at("20 partial discovery"))?;
-        second_agent(&mut scene).await.map_err(at("24 a second agent with another configuration"))?;
-        forgotten(&mut scene).await.map_err(at("25 another version of the agent"))
+        corrupt_clone(&mut scene)
+            .await
+            .map_err(at("15 an object is missing in the agent's clone"))?;
+        forbidden(&mut scene)
+            .await
+            .map_err(at("19 403 on reads and lists"))?;
+        undiscovered(&mut scene)
+            .await
+            .map_err(at("20 partial discovery"))?;
+        second_agent(&mut scene)
+            .await
+            .map_err(at("24 a second agent with another configuration"))?;
+        forgotten(&mut scene)
+            .await
+            .map_err(at("25 another version of the agent"))
     }
     .await;
     scene.end(outcome).await;
@@ -141,7 +197,10 @@ async fn corrupt_clone(scene: &mut Scene) -> Result<(), String> {
     let mut damaged = 0;
     let mut folders = vec![scene.world.data.path().to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())?.flatten() {
+        for entry in std::fs::read_dir(folder)
+            .map_err(|error| error.to_string())?
+            .flatten()
+        {
             let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
@@ -156,7 +215,10 @@ async fn corrupt_clone(scene: &mut Scene) -> Result<(), String> {
     if damaged == 0 {
         return Err("no mirror was found to damage".to_owned());
     }
-    let commit = scene.place.repo().commit(&[("app/patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: again}\n")]);
+    let commit = scene.place.repo().commit(&[(
+        "app/patch.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: again}\n",
+    )]);
     scene.place.look().await?;
     // It may be told, and it heals by itself: the mirror is only a cache.
     scene.place.ready(NAME, &commit).await?;
@@ -171,14 +233,25 @@ async fn forbidden(scene: &mut Scene) -> Result<(), String> {
     let mut rules = serde_json::to_value(&whole.rules).map_err(|error| error.to_string())?;
     let verbs = ["get", "list", "watch"];
     rules[0] = json!({"apiGroups": [""], "verbs": verbs, "resources": ["secrets", "services", "serviceaccounts", "namespaces", "pods"]});
-    let groups = ["apps", "rbac.authorization.k8s.io", "driftless.dev", "coordination.k8s.io", "apiextensions.k8s.io", "admissionregistration.k8s.io"];
+    let groups = [
+        "apps",
+        "rbac.authorization.k8s.io",
+        "driftless.dev",
+        "coordination.k8s.io",
+        "apiextensions.k8s.io",
+        "admissionregistration.k8s.io",
+    ];
     let rest = json!({"apiGroups": groups, "verbs": verbs, "resources": ["*"]});
     rules.as_array_mut().ok_or("rules are a list")?.push(rest);
     let set = |rules: Value| {
         let roles = roles.clone();
         async move {
             let patch = Patch::Merge(json!({"rules": rules}));
-            roles.patch(ROLE, &PatchParams::default(), &patch).await.map(|_| ()).map_err(|error| error.to_string())
+            roles
+                .patch(ROLE, &PatchParams::default(), &patch)
+                .await
+                .map(|_| ())
+                .map_err(|error| error.to_string())
         }
     };
     set(rules).await?;
@@ -206,7 +279,10 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
     let client = scene.place.client.clone();
     let group = format!("{}.example.com", scene.place.namespace);
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    scene.place.create(definitions.clone(), definition(&group)).await?;
+    scene
+        .place
+        .create(definitions.clone(), definition(&group))
+        .await?;
     let widgets = ApiResource {
         group: group.clone(),
         version: "v1".to_owned(),
@@ -214,14 +290,28 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
         kind: "Widget".to_owned(),
         plural: "widgets".to_owned(),
     };
-    let widgets: Api<DynamicObject> = Api::namespaced_with(client.clone(), &scene.place.namespace, &widgets);
+    let widgets: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &scene.place.namespace, &widgets);
     let with = scene.place.repo().commit(&[
-        ("app/kustomization.yaml", "resources: [../base, widget.yaml]\nnamePrefix: shop-\npatches: [{path: patch.yaml}]\n"),
-        ("app/widget.yaml", &format!("apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: one}}\nspec: {{size: 1}}\n")),
+        (
+            "app/kustomization.yaml",
+            "resources: [../base, widget.yaml]\nnamePrefix: shop-\npatches: [{path: patch.yaml}]\n",
+        ),
+        (
+            "app/widget.yaml",
+            &format!(
+                "apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: one}}\nspec: {{size: 1}}\n"
+            ),
+        ),
     ]);
     scene.place.look().await?;
     scene.place.ready(NAME, &with).await?;
-    let uid = widgets.get("shop-one").await.map_err(|error| error.to_string())?.metadata.uid;
+    let uid = widgets
+        .get("shop-one")
+        .await
+        .map_err(|error| error.to_string())?
+        .metadata
+        .uid;
 
     // Somebody else is to serve the group, and is nowhere.
     let services: Api<APIService> = Api::all(client);
@@ -230,10 +320,17 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
         "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": null}},
         "spec": {"service": {"namespace": scene.place.namespace, "name": "nowhere", "port": 443}, "insecureSkipTLSVerify": true},
     });
-    services.patch(&name, &PatchParams::default(), &Patch::Merge(&nowhere)).await.map_err(|error| error.to_string())?;
+    services
+        .patch(&name, &PatchParams::default(), &Patch::Merge(&nowhere))
+        .await
+        .map_err(|error| error.to_string())?;
     let outcome = async {
         patiently("the group is not served", || async {
-            if widgets.get("shop-one").await.is_err() { Ok(()) } else { Err("it is".to_owned()) }
+            if widgets.get("shop-one").await.is_err() {
+                Ok(())
+            } else {
+                Err("it is".to_owned())
+            }
         })
         .await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -243,13 +340,14 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
         scene.world.restart();
         scene.place.pass(NAME).await?;
         scene.place.drifts_back().await?;
-        scene.restart_with(Value::Null).await?;
-        scene.place.pass(NAME).await?;
         scene.lost_nothing()?;
         Ok::<_, String>(without)
     }
     .await;
-    services.delete(&name, &DeleteParams::background()).await.map_err(|error| error.to_string())?;
+    services
+        .delete(&name, &DeleteParams::background())
+        .await
+        .map_err(|error| error.to_string())?;
     let without = outcome?;
     patiently("the group is served again", || async {
         match widgets.get("shop-one").await {
@@ -260,15 +358,24 @@ async fn undiscovered(scene: &mut Scene) -> Result<(), String> {
     })
     .await?;
     scene.place.ready(NAME, &without).await?;
-    // It was owned before the inventory was lost, and is still known to be.
-    patiently("the widget, which Git no longer has, is deleted", || async {
-        match widgets.get_opt("shop-one").await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}; {}", telling(&scene.place.status(NAME).await?))),
-        }
-    })
+    // It is still known to be owned.
+    patiently(
+        "the widget, which Git no longer has, is deleted",
+        || async {
+            match widgets.get_opt("shop-one").await {
+                Ok(None) => Ok(()),
+                other => Err(format!(
+                    "{other:?}; {}",
+                    telling(&scene.place.status(NAME).await?)
+                )),
+            }
+        },
+    )
     .await?;
-    definitions.delete(&format!("widgets.{group}"), &DeleteParams::background()).await.map_err(|error| error.to_string())?;
+    definitions
+        .delete(&format!("widgets.{group}"), &DeleteParams::background())
+        .await
+        .map_err(|error| error.to_string())?;
     scene.lost_nothing()
 }
 
@@ -289,17 +396,37 @@ fn definition(group: &str) -> Value {
     })
 }
 
-/// An agent with all rights, a Lease of its own, and other settings works on the same Environments.
+/// An agent with all rights and a Lease of its own, for which every environment has too many files, leads too.
 async fn second_agent(scene: &mut Scene) -> Result<(), String> {
-    let mut second = Lone::almighty(scene.world.node, &scene.place.namespace, &FLAGS);
-    let commit = scene.place.repo().commit(&[("app/patch.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: twice}\n")]);
+    let flags = [&FLAGS[..], &["--max-files", "2"]].concat();
+    let mut second = Lone::almighty(scene.world.node, &scene.place.namespace, &flags);
+    scene
+        .tells("files")
+        .await
+        .map_err(|error| format!("{error}\n{}", second.last_words()))?;
+    let patch =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-0}\ndata: {patched: twice}\n";
+    let commit = scene.place.repo().commit(&[("app/patch.yaml", patch)]);
     scene.place.look().await?;
-    scene.place.ready(NAME, &commit).await?;
+    let maps = scene.place.api::<ConfigMap>();
+    patiently("the commit is applied", || async {
+        let map = maps
+            .get("shop-map-0")
+            .await
+            .map_err(|error| error.to_string())?;
+        let data = map.data.unwrap_or_default();
+        if data.get("patched").is_some_and(|value| value == "twice") {
+            Ok(())
+        } else {
+            Err(format!("{data:?}"))
+        }
+    })
+    .await?;
     scene.place.drifts_back().await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
     scene.place.pass(NAME).await?;
     second.kill();
     scene.lost_nothing()?;
+    scene.place.pass(NAME).await?;
     scene.place.ready(NAME, &commit).await.map(|_| ())
 }
 
@@ -319,7 +446,11 @@ async fn forgotten(scene: &mut Scene) -> Result<(), String> {
     scene.lost_nothing()?;
     // The inventory is there, and cannot be read.
     let recorded = scene.place.status(NAME).await?.inventory;
-    scene.restart_with(json!({"inventory": {"count": 1, "entries": [{"id": "another version's words"}]}})).await?;
+    scene
+        .restart_with(
+            json!({"inventory": {"count": 1, "entries": [{"id": "another version's words"}]}}),
+        )
+        .await?;
     scene.tells("inventory").await?;
     scene.place.event(&["inventory".to_owned()]).await?;
     scene.without_last_map().await?;
@@ -331,14 +462,28 @@ async fn forgotten(scene: &mut Scene) -> Result<(), String> {
     // Lost, while Git shrinks by more than may go at once.
     scene.world.stop();
     scene.place.repo().commit(&[
-        ("app/kustomization.yaml", "resources: [../rest]\nnamePrefix: shop-\n"),
+        (
+            "app/kustomization.yaml",
+            "resources: [../rest]\nnamePrefix: shop-\n",
+        ),
         ("rest/kustomization.yaml", "resources: [rest.yaml]\n"),
-        ("rest/rest.yaml", &super::place::files().into_iter().find(|(path, _)| *path == "base/rest.yaml").ok_or("it is there")?.1),
+        (
+            "rest/rest.yaml",
+            &super::place::files()
+                .into_iter()
+                .find(|(path, _)| *path == "base/rest.yaml")
+                .ok_or("it is there")?
+                .1,
+        ),
     ]);
     scene.restart_with(Value::Null).await?;
     patiently("the deletions are held", || async {
         let status = scene.place.status(NAME).await?;
-        if condition(&status, "Held").0 == "True" { Ok(()) } else { Err(telling(&status)) }
+        if condition(&status, "Held").0 == "True" {
+            Ok(())
+        } else {
+            Err(telling(&status))
+        }
     })
     .await?;
     scene.place.pass(NAME).await?;
@@ -348,7 +493,9 @@ async fn forgotten(scene: &mut Scene) -> Result<(), String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_in_trouble_costs_nothing() {
     let Some(node) = need_node!() else { return };
-    let mut scene = Scene::new(World::new(node).await).await.expect("a scene for the cases");
+    let mut scene = Scene::new(World::new(node).await)
+        .await
+        .expect("a scene for the cases");
     scene.world.stop();
     let mut proxy = Proxy::start(node).await;
     let mut agent = Lone::at(node, &proxy.url(), &FLAGS);
@@ -378,7 +525,9 @@ async fn troubles(scene: &mut Scene, proxy: &mut Proxy, agent: &mut Lone) -> Res
             Some(mood) => proxy.set(mood),
             None => proxy.down().await,
         }
-        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-0}}\ndata: {{patched: '{number}'}}\n");
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-0}}\ndata: {{patched: '{number}'}}\n"
+        );
         let commit = scene.place.repo().commit(&[("app/patch.yaml", &text)]);
         scene.place.look().await.map_err(at)?;
         if matches!(mood, Some(Mood::Slow(_) | Mood::Flaky(_))) {

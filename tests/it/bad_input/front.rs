@@ -37,7 +37,8 @@ pub struct Front {
 
 impl Front {
     pub fn of(server: &GitServer) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let mode = Arc::new(Mutex::new(Mode::Pass));
         let repository = server.path("any");
@@ -65,7 +66,12 @@ impl Front {
     }
 }
 
-fn serve(client: TcpStream, mode: Mode, tls: Arc<ServerConfig>, behind: u16) -> std::io::Result<()> {
+fn serve(
+    client: TcpStream,
+    mode: Mode,
+    tls: Arc<ServerConfig>,
+    behind: u16,
+) -> std::io::Result<()> {
     match mode {
         Mode::Pass => relay(&client, behind, usize::MAX),
         Mode::Cut(bytes) => relay(&client, behind, bytes),
@@ -105,8 +111,10 @@ fn relay(client: &TcpStream, port: u16, limit: usize) -> std::io::Result<()> {
 
 fn tls(folder: &Path) -> Arc<ServerConfig> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let certificate = CertificateDer::from_pem_file(folder.join("server.crt")).expect("the server has a certificate");
-    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).expect("the server has a key");
+    let certificate = CertificateDer::from_pem_file(folder.join("server.crt"))
+        .expect("the server has a certificate");
+    let key =
+        PrivateKeyDer::from_pem_file(folder.join("server.key")).expect("the server has a key");
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)

@@ -23,7 +23,9 @@ async fn a_kill_in_the_middle_loses_nothing_and_leaves_nothing_behind() {
     world.stop();
     let proxy = Proxy::start(node).await;
     let mut agent = Lone::at(node, &proxy.url(), &FLAGS);
-    let place = Place::new(&world, false).await.expect("a place for the case");
+    let place = Place::new(&world, false)
+        .await
+        .expect("a place for the case");
     let outcome = course(&world, &proxy, &mut agent, &place).await;
     place.leave().await;
     if let Err(error) = outcome {
@@ -31,12 +33,20 @@ async fn a_kill_in_the_middle_loses_nothing_and_leaves_nothing_behind() {
     }
 }
 
-async fn course(world: &World, proxy: &Proxy, agent: &mut Lone, place: &Place) -> Result<(), String> {
+async fn course(
+    world: &World,
+    proxy: &Proxy,
+    agent: &mut Lone,
+    place: &Place,
+) -> Result<(), String> {
     place.respec(json!({"prune": {"limit": "50%"}})).await?;
     let kept = maps("kept", KEPT);
     let crowd = maps("crowd", CROWD);
     let resources = |names: &str| format!("resources:\n- maps.yaml\n- rest.yaml\n{names}");
-    let first = place.repo().commit(&[("base/kept.yaml", &kept), ("base/kustomization.yaml", &resources("- kept.yaml\n"))]);
+    let first = place.repo().commit(&[
+        ("base/kept.yaml", &kept),
+        ("base/kustomization.yaml", &resources("- kept.yaml\n")),
+    ]);
     place.look().await?;
     place.ready(NAME, &first).await?;
     let before = place.objects().await?;
@@ -46,22 +56,37 @@ async fn course(world: &World, proxy: &Proxy, agent: &mut Lone, place: &Place) -
     proxy.set(Mood::Stuck(30));
     let second = place.repo().commit(&[
         ("base/crowd.yaml", &crowd),
-        ("base/kustomization.yaml", &resources("- kept.yaml\n- crowd.yaml\n")),
+        (
+            "base/kustomization.yaml",
+            &resources("- kept.yaml\n- crowd.yaml\n"),
+        ),
     ]);
     place.look().await?;
     stuck(proxy).await?;
     agent.kill();
     let there = place.objects().await?;
-    between(there.len(), before.len(), before.len() + CROWD, "objects after the kill")?;
+    between(
+        there.len(),
+        before.len(),
+        before.len() + CROWD,
+        "objects after the kill",
+    )?;
     let recorded = inventory(place).await?;
-    let unknown: Vec<_> = there.keys().filter(|object| !recorded.contains(*object)).collect();
+    let unknown: Vec<_> = there
+        .keys()
+        .filter(|object| !recorded.contains(*object))
+        .collect();
     if !unknown.is_empty() {
         return Err(format!("applied, and not recorded before: {unknown:?}"));
     }
     again(world, proxy, agent);
     place.ready(NAME, &second).await?;
     let full = place.objects().await?;
-    expect(full.len(), OBJECTS + KEPT + CROWD, "objects after the restart")?;
+    expect(
+        full.len(),
+        OBJECTS + KEPT + CROWD,
+        "objects after the restart",
+    )?;
     exact(place).await?;
 
     // In the middle of deleting.
@@ -71,18 +96,38 @@ async fn course(world: &World, proxy: &Proxy, agent: &mut Lone, place: &Place) -
     stuck(proxy).await?;
     agent.kill();
     let there = place.objects().await?;
-    between(there.len(), before.len(), full.len(), "objects after the second kill")?;
+    between(
+        there.len(),
+        before.len(),
+        full.len(),
+        "objects after the second kill",
+    )?;
     let recorded = inventory(place).await?;
-    let unknown: Vec<_> = there.keys().filter(|object| !recorded.contains(*object)).collect();
+    let unknown: Vec<_> = there
+        .keys()
+        .filter(|object| !recorded.contains(*object))
+        .collect();
     if !unknown.is_empty() {
         return Err(format!("there, and not recorded any more: {unknown:?}"));
     }
     again(world, proxy, agent);
     place.ready(NAME, &third).await?;
-    patiently("everything that was reverted is gone, and nothing else", || async {
-        let now = place.objects().await?;
-        if now == before { Ok(()) } else { Err(format!("{} objects, not {}; {}", now.len(), before.len(), telling(&place.status(NAME).await?))) }
-    })
+    patiently(
+        "everything that was reverted is gone, and nothing else",
+        || async {
+            let now = place.objects().await?;
+            if now == before {
+                Ok(())
+            } else {
+                Err(format!(
+                    "{} objects, not {}; {}",
+                    now.len(),
+                    before.len(),
+                    telling(&place.status(NAME).await?)
+                ))
+            }
+        },
+    )
     .await?;
     exact(place).await
 }
@@ -90,13 +135,24 @@ async fn course(world: &World, proxy: &Proxy, agent: &mut Lone, place: &Place) -
 /// The agent starts again, and need not wait for the Lease of the one that was killed.
 fn again(world: &World, proxy: &Proxy, agent: &mut Lone) {
     proxy.set(Mood::Well);
-    world.node.kubectl(&["delete", "lease", "driftless", "--namespace", NAMESPACE, "--ignore-not-found"]);
+    world.node.kubectl(&[
+        "delete",
+        "lease",
+        "driftless",
+        "--namespace",
+        NAMESPACE,
+        "--ignore-not-found",
+    ]);
     agent.restart();
 }
 
 async fn stuck(proxy: &Proxy) -> Result<(), String> {
     patiently("the agent is in the middle", || async {
-        if proxy.is_stuck() { Ok(()) } else { Err("it is not".to_owned()) }
+        if proxy.is_stuck() {
+            Ok(())
+        } else {
+            Err("it is not".to_owned())
+        }
     })
     .await
 }
@@ -114,9 +170,19 @@ async fn inventory(place: &Place) -> Result<BTreeSet<String>, String> {
 /// Waits until the inventory is what there is.
 async fn exact(place: &Place) -> Result<(), String> {
     patiently("the inventory is what there is", || async {
-        let (recorded, there) = (inventory(place).await?, place.objects().await?.into_keys().collect::<BTreeSet<_>>());
-        let (more, less): (Vec<_>, Vec<_>) = (recorded.difference(&there).collect(), there.difference(&recorded).collect());
-        if more.is_empty() && less.is_empty() { Ok(()) } else { Err(format!("recorded only {more:?}, there only {less:?}")) }
+        let (recorded, there) = (
+            inventory(place).await?,
+            place.objects().await?.into_keys().collect::<BTreeSet<_>>(),
+        );
+        let (more, less): (Vec<_>, Vec<_>) = (
+            recorded.difference(&there).collect(),
+            there.difference(&recorded).collect(),
+        );
+        if more.is_empty() && less.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("recorded only {more:?}, there only {less:?}"))
+        }
     })
     .await
 }
@@ -129,9 +195,17 @@ fn maps(name: &str, count: usize) -> String {
 }
 
 fn expect(found: usize, wanted: usize, what: &str) -> Result<(), String> {
-    if found == wanted { Ok(()) } else { Err(format!("{found} {what}, not {wanted}")) }
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("{found} {what}, not {wanted}"))
+    }
 }
 
 fn between(found: usize, low: usize, high: usize, what: &str) -> Result<(), String> {
-    if low < found && found < high { Ok(()) } else { Err(format!("{found} {what}, not between {low} and {high}")) }
+    if low < found && found < high {
+        Ok(())
+    } else {
+        Err(format!("{found} {what}, not between {low} and {high}"))
+    }
 }

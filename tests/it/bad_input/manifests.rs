@@ -36,7 +36,10 @@ async fn every_refusal_names_its_place_and_changes_nothing() {
 /// One more file in the base.
 fn extra(place: &Place, text: &str) {
     place.repo().commit(&[
-        ("base/kustomization.yaml", "resources:\n- maps.yaml\n- rest.yaml\n- extra.yaml\n"),
+        (
+            "base/kustomization.yaml",
+            "resources:\n- maps.yaml\n- rest.yaml\n- extra.yaml\n",
+        ),
         ("base/extra.yaml", text),
     ]);
 }
@@ -48,12 +51,21 @@ fn with_extra(name: &'static str, told: &'static [&'static str], text: impl Into
 
 /// A file of the good commit.
 fn file(path: &str) -> String {
-    files().into_iter().find(|(known, _)| *known == path).expect("it is there").1
+    files()
+        .into_iter()
+        .find(|(known, _)| *known == path)
+        .expect("it is there")
+        .1
 }
 
 fn documents() -> Vec<Case> {
     let bomb: String = (1..10)
-        .map(|level| format!("l{level}: &l{level} [{}]\n", vec![format!("*l{}", level - 1); 10].join(", ")))
+        .map(|level| {
+            format!(
+                "l{level}: &l{level} [{}]\n",
+                vec![format!("*l{}", level - 1); 10].join(", ")
+            )
+        })
         .collect();
     vec![
         with_extra(
@@ -69,9 +81,15 @@ fn documents() -> Vec<Case> {
         with_extra(
             "aliases that multiply",
             &["base/extra.yaml", "{commit}"],
-            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: bad}}\nl0: &l0 lol\n{bomb}"),
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: bad}}\nl0: &l0 lol\n{bomb}"
+            ),
         ),
-        with_extra("text that is no object", &["base/extra.yaml:1", "{commit}"], "just words\n"),
+        with_extra(
+            "text that is no object",
+            &["base/extra.yaml:1", "{commit}"],
+            "just words\n",
+        ),
     ]
 }
 
@@ -87,25 +105,53 @@ fn objects() -> Vec<Case> {
             &["base/extra.yaml:1", "v1beta9", "{commit}"],
             "apiVersion: apps/v1beta9\nkind: Deployment\nmetadata: {name: bad}\n",
         ),
-        with_extra("no name", &["base/extra.yaml:1", "{commit}"], "apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n"),
-        Case::any("no namespace", Told::Error(&["names no namespace", "base/maps.yaml:1"]), |place| {
-            place.respec(json!({"namespace": null})).boxed()
-        })
+        with_extra(
+            "no name",
+            &["base/extra.yaml:1", "{commit}"],
+            "apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n",
+        ),
+        Case::any(
+            "no namespace",
+            Told::Error(&["names no namespace", "base/maps.yaml:1"]),
+            |place| place.respec(json!({"namespace": null})).boxed(),
+        )
         .undone(|place| {
             let namespace = place.namespace.clone();
             place.respec(json!({"namespace": namespace})).boxed()
         }),
         Case::git(
             "one object in two files",
-            Told::Error(&["base/extra.yaml:1", "ConfigMap", "map-1", "base/maps.yaml:7", "{commit}"]),
-            |place| extra(place, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-1}\n"),
+            Told::Error(&[
+                "base/extra.yaml:1",
+                "ConfigMap",
+                "map-1",
+                "base/maps.yaml:7",
+                "{commit}",
+            ]),
+            |place| {
+                extra(
+                    place,
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map-1}\n",
+                )
+            },
         ),
         Case::git(
             "one object in two files, once with its namespace",
-            Told::Error(&["is there twice", "shop-map-1", "base/maps.yaml:7", "base/extra.yaml:1", "{commit}"]),
+            Told::Error(&[
+                "is there twice",
+                "shop-map-1",
+                "base/maps.yaml:7",
+                "base/extra.yaml:1",
+                "{commit}",
+            ]),
             |place| {
                 let namespace = &place.namespace;
-                extra(place, &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-1, namespace: {namespace}}}\n"));
+                extra(
+                    place,
+                    &format!(
+                        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-1, namespace: {namespace}}}\n"
+                    ),
+                );
             },
         ),
         with_extra(
@@ -115,12 +161,22 @@ fn objects() -> Vec<Case> {
         ),
         with_extra(
             "an invalid value",
-            &["base/extra.yaml:1", "shop-bad", "spec.ports[0].port", "{commit}"],
+            &[
+                "base/extra.yaml:1",
+                "shop-bad",
+                "spec.ports[0].port",
+                "{commit}",
+            ],
             "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n",
         ),
         Case::git(
             "an immutable field",
-            Told::Error(&["base/rest.yaml:", "shop-reader", "driftless.dev/replace", "{commit}"]),
+            Told::Error(&[
+                "base/rest.yaml:",
+                "shop-reader",
+                "driftless.dev/replace",
+                "{commit}",
+            ]),
             |place| {
                 let text = file("base/rest.yaml").replace(
                     "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}",
@@ -129,15 +185,19 @@ fn objects() -> Vec<Case> {
                 place.repo().commit(&[("base/rest.yaml", &text)]);
             },
         ),
-        Case::git("an Approval", Told::Error(&["base/extra.yaml:1", "Approval", "{commit}"]), |place| {
-            let commit = "0".repeat(40);
-            extra(
-                place,
-                &format!(
-                    "apiVersion: driftless.dev/v1alpha1\nkind: Approval\nmetadata: {{name: bad}}\nspec: {{environment: shop, environmentUID: x, commit: '{commit}', by: me, expires: '2030-01-01T00:00:00Z'}}\n"
-                ),
-            );
-        }),
+        Case::git(
+            "an Approval",
+            Told::Error(&["base/extra.yaml:1", "Approval", "{commit}"]),
+            |place| {
+                let commit = "0".repeat(40);
+                extra(
+                    place,
+                    &format!(
+                        "apiVersion: driftless.dev/v1alpha1\nkind: Approval\nmetadata: {{name: bad}}\nspec: {{environment: shop, environmentUID: x, commit: '{commit}', by: me, expires: '2030-01-01T00:00:00Z'}}\n"
+                    ),
+                );
+            },
+        ),
         with_extra(
             "our label, set by hand",
             &["base/extra.yaml:1", "driftless.dev/environment", "{commit}"],
@@ -149,7 +209,9 @@ fn objects() -> Vec<Case> {
 fn trees() -> Vec<Case> {
     let entry = |name, told, mode: FileMode, content: fn(&Place) -> git2::Oid| {
         Case::git(name, Told::Error(told), move |place| {
-            let kustomization = place.repo().blob("resources:\n- maps.yaml\n- rest.yaml\n- extra.yaml\n");
+            let kustomization = place
+                .repo()
+                .blob("resources:\n- maps.yaml\n- rest.yaml\n- extra.yaml\n");
             let content = content(place);
             place.repo().change("main", |tree| {
                 tree.upsert("base/kustomization.yaml", kustomization, FileMode::Blob);
@@ -158,34 +220,56 @@ fn trees() -> Vec<Case> {
         })
     };
     vec![
-        entry("a submodule", &["base/extra.yaml", "submodule", "{commit}"], FileMode::Commit, |place| {
-            git2::Oid::from_str(&place.good).expect("a commit's full name")
-        }),
-        entry("a link that leaves the tree", &["base/extra.yaml", "/etc/passwd", "outside", "{commit}"], FileMode::Link, |place| {
-            place.repo().blob("../../../../../../etc/passwd")
-        }),
-        entry("a link with an absolute target", &["base/extra.yaml", "/etc/passwd", "outside", "{commit}"], FileMode::Link, |place| {
-            place.repo().blob("/etc/passwd")
-        }),
-        entry("a link to itself", &["base/extra.yaml", "link", "{commit}"], FileMode::Link, |place| {
-            place.repo().blob("extra.yaml")
-        }),
-        Case::any("a path that is not UTF-8", Told::Error(&["plain/", "UTF-8", "{commit}"]), |place| {
-            {
-                let repo = place.repo();
-                let git = repo.repository();
-                let tip = repo.tip("main").expect("main is there");
-                let tree = git.find_commit(tip).and_then(|commit| commit.tree()).expect("the tree is there");
-                let map = repo.blob("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\n");
-                let mut plain = git.treebuilder(None).expect("a tree can be made");
-                plain.insert(b"caf\xe9.yaml".to_vec(), map, FileMode::Blob.into()).expect("any bytes are a name");
-                let plain = plain.write().expect("a tree can be written");
-                let mut root = git.treebuilder(Some(&tree)).expect("a tree can be made");
-                root.insert("plain", plain, FileMode::Tree.into()).expect("a directory can be put there");
-                place.commit_tree(root.write().expect("a tree can be written"));
-            }
-            place.respec(json!({"path": "plain"})).boxed()
-        })
+        entry(
+            "a submodule",
+            &["base/extra.yaml", "submodule", "{commit}"],
+            FileMode::Commit,
+            |place| git2::Oid::from_str(&place.good).expect("a commit's full name"),
+        ),
+        entry(
+            "a link that leaves the tree",
+            &["base/extra.yaml", "/etc/passwd", "outside", "{commit}"],
+            FileMode::Link,
+            |place| place.repo().blob("../../../../../../etc/passwd"),
+        ),
+        entry(
+            "a link with an absolute target",
+            &["base/extra.yaml", "/etc/passwd", "outside", "{commit}"],
+            FileMode::Link,
+            |place| place.repo().blob("/etc/passwd"),
+        ),
+        entry(
+            "a link to itself",
+            &["base/extra.yaml", "link", "{commit}"],
+            FileMode::Link,
+            |place| place.repo().blob("extra.yaml"),
+        ),
+        Case::any(
+            "a path that is not UTF-8",
+            Told::Error(&["plain/", "UTF-8", "{commit}"]),
+            |place| {
+                {
+                    let repo = place.repo();
+                    let git = repo.repository();
+                    let tip = repo.tip("main").expect("main is there");
+                    let tree = git
+                        .find_commit(tip)
+                        .and_then(|commit| commit.tree())
+                        .expect("the tree is there");
+                    let map = repo.blob("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\n");
+                    let mut plain = git.treebuilder(None).expect("a tree can be made");
+                    plain
+                        .insert(b"caf\xe9.yaml".to_vec(), map, FileMode::Blob.into())
+                        .expect("any bytes are a name");
+                    let plain = plain.write().expect("a tree can be written");
+                    let mut root = git.treebuilder(Some(&tree)).expect("a tree can be made");
+                    root.insert("plain", plain, FileMode::Tree.into())
+                        .expect("a directory can be put there");
+                    place.commit_tree(root.write().expect("a tree can be written"));
+                }
+                place.respec(json!({"path": "plain"})).boxed()
+            },
+        )
         .undone(|place| {
             place.heal();
             place.respec(json!({"path": "app"})).boxed()
@@ -207,7 +291,11 @@ fn kustomizations() -> Vec<Case> {
         ),
         app(
             "a remote base",
-            &["app/kustomization.yaml", "https://github.com/example/base", "{commit}"],
+            &[
+                "app/kustomization.yaml",
+                "https://github.com/example/base",
+                "{commit}",
+            ],
             "resources: [../base, 'https://github.com/example/base?ref=v1']\n",
         ),
         app(
@@ -230,7 +318,11 @@ fn kustomizations() -> Vec<Case> {
             &["app/", "nobody", "{commit}"],
             "resources: [../base]\nnamePrefix: shop-\npatches: [{patch: '{apiVersion: v1, kind: ConfigMap, metadata: {name: nobody}}'}]\n",
         ),
-        app("a circle", &["app", "{commit}"], "resources: [../base, ../app]\n"),
+        app(
+            "a circle",
+            &["app", "{commit}"],
+            "resources: [../base, ../app]\n",
+        ),
     ]
 }
 
@@ -245,12 +337,16 @@ fn secrets() -> Vec<Case> {
         with_extra(
             "a Secret that is not base64",
             &["base/extra.yaml:1", "shop-bad", "{commit}"],
-            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\ndata: {{a: {CANARY}}}\n"),
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\ndata: {{a: {CANARY}}}\n"
+            ),
         ),
         with_extra(
             "a Secret with a structure for a value",
             &["base/extra.yaml:1", "shop-bad", "{commit}"],
-            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\nstringData: {{a: {{b: {CANARY}}}}}\n"),
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\nstringData: {{a: {{b: {CANARY}}}}}\n"
+            ),
         ),
         with_extra(
             "a Secret whose data is a text",
@@ -260,44 +356,65 @@ fn secrets() -> Vec<Case> {
         with_extra(
             "a Secret with a list for a value",
             &["base/extra.yaml:1", "shop-bad", "{commit}"],
-            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\ndata: {{a: [{CANARY}]}}\n"),
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\ndata: {{a: [{CANARY}]}}\n"
+            ),
         ),
         with_extra(
             "a Secret of a type that wants other keys",
             &["base/extra.yaml:1", "shop-bad", "{commit}"],
-            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\ntype: kubernetes.io/dockerconfigjson\nstringData: {{.dockerconfigjson: {CANARY}}}\n"),
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\ntype: kubernetes.io/dockerconfigjson\nstringData: {{.dockerconfigjson: {CANARY}}}\n"
+            ),
         ),
         with_extra(
             "a Secret that cannot be read",
             &["base/extra.yaml:6", "{commit}"],
-            format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\nstringData:\n  a: \"{CANARY}\n"),
+            format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: bad}}\nstringData:\n  a: \"{CANARY}\n"
+            ),
         ),
     ]
 }
 
 fn admission() -> Vec<Case> {
     vec![
-        Case::any("a policy denies", Told::Error(&["base/extra.yaml:1", "shop-bad", "no bad maps here", "{commit}"]), |place| {
-            deny(place).boxed()
-        })
+        Case::any(
+            "a policy denies",
+            Told::Error(&[
+                "base/extra.yaml:1",
+                "shop-bad",
+                "no bad maps here",
+                "{commit}",
+            ]),
+            |place| deny(place).boxed(),
+        )
         .undone(|place| {
             async move {
                 place.heal();
                 let now = DeleteParams::background();
-                let _ = Api::<ValidatingAdmissionPolicyBinding>::all(place.client.clone()).delete(&place.namespace, &now).await;
-                let _ = Api::<ValidatingAdmissionPolicy>::all(place.client.clone()).delete(&place.namespace, &now).await;
+                let _ = Api::<ValidatingAdmissionPolicyBinding>::all(place.client.clone())
+                    .delete(&place.namespace, &now)
+                    .await;
+                let _ = Api::<ValidatingAdmissionPolicy>::all(place.client.clone())
+                    .delete(&place.namespace, &now)
+                    .await;
                 Ok(())
             }
             .boxed()
         }),
-        Case::any("a webhook does not answer", Told::Error(&["base/extra.yaml:1", "shop-bad", "webhook", "{commit}"]), |place| {
-            unanswered(place).boxed()
-        })
+        Case::any(
+            "a webhook does not answer",
+            Told::Error(&["base/extra.yaml:1", "shop-bad", "webhook", "{commit}"]),
+            |place| unanswered(place).boxed(),
+        )
         .undone(|place| {
             async move {
                 // It heals without a commit: the revision was never the fault.
                 let webhooks = Api::<ValidatingWebhookConfiguration>::all(place.client.clone());
-                let deleted = webhooks.delete(&place.namespace, &DeleteParams::background()).await;
+                let deleted = webhooks
+                    .delete(&place.namespace, &DeleteParams::background())
+                    .await;
                 deleted.map(|_| ()).map_err(|error| error.to_string())?;
                 place.pass(super::place::NAME).await.map(|_| ())
             }
@@ -338,12 +455,16 @@ async fn deny(place: &Place) -> Result<(), String> {
             "validations": [{"expression": "!object.metadata.name.endsWith('bad')", "message": "no bad maps here"}],
         },
     });
-    place.create::<ValidatingAdmissionPolicy>(Api::all(place.client.clone()), policy).await?;
+    place
+        .create::<ValidatingAdmissionPolicy>(Api::all(place.client.clone()), policy)
+        .await?;
     let binding = json!({
         "metadata": {"name": name},
         "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": here}},
     });
-    place.create::<ValidatingAdmissionPolicyBinding>(Api::all(place.client.clone()), binding).await?;
+    place
+        .create::<ValidatingAdmissionPolicyBinding>(Api::all(place.client.clone()), binding)
+        .await?;
     refused(place).await?;
     extra(place, BAD_MAP);
     Ok(())
@@ -362,7 +483,9 @@ async fn unanswered(place: &Place) -> Result<(), String> {
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
         }],
     });
-    place.create::<ValidatingWebhookConfiguration>(Api::all(place.client.clone()), webhook).await?;
+    place
+        .create::<ValidatingWebhookConfiguration>(Api::all(place.client.clone()), webhook)
+        .await?;
     refused(place).await?;
     extra(place, BAD_MAP);
     Ok(())
@@ -370,8 +493,12 @@ async fn unanswered(place: &Place) -> Result<(), String> {
 
 /// Waits until the API server refuses a bad map.
 async fn refused(place: &Place) -> Result<(), String> {
-    let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "bad"}})).expect("a ConfigMap");
-    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let map: ConfigMap =
+        serde_json::from_value(json!({"metadata": {"name": "bad"}})).expect("a ConfigMap");
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
     patiently("admission refuses it", || async {
         match place.api::<ConfigMap>().create(&dry, &map).await {
             Ok(_) => Err("it is admitted".to_owned()),
@@ -385,10 +512,23 @@ async fn refused(place: &Place) -> Result<(), String> {
 async fn terminating(place: &Place) -> Result<(), String> {
     let other = format!("{}-going", place.namespace);
     let namespaces: Api<Namespace> = Api::all(place.client.clone());
-    place.create::<Namespace>(namespaces.clone(), json!({"metadata": {"name": other}})).await?;
+    place
+        .create::<Namespace>(namespaces.clone(), json!({"metadata": {"name": other}}))
+        .await?;
     let pins: Api<ConfigMap> = Api::namespaced(place.client.clone(), &other);
-    place.create(pins, json!({"metadata": {"name": "pin", "finalizers": ["example.com/pin"]}})).await?;
-    namespaces.delete(&other, &DeleteParams::background()).await.map_err(|error| error.to_string())?;
-    extra(place, &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: bad, namespace: {other}}}\n"));
+    place
+        .create(
+            pins,
+            json!({"metadata": {"name": "pin", "finalizers": ["example.com/pin"]}}),
+        )
+        .await?;
+    namespaces
+        .delete(&other, &DeleteParams::background())
+        .await
+        .map_err(|error| error.to_string())?;
+    extra(
+        place,
+        &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: bad, namespace: {other}}}\n"),
+    );
     Ok(())
 }

@@ -31,80 +31,152 @@ async fn no_way_to_an_empty_or_short_render_deletes_anything() {
 /// Ways 1 to 10, 14, 15 and 17.
 fn in_git() -> Vec<Case> {
     vec![
-        Case::git("1 the repository is empty", Told::Error(&["no branch"]), |place| place.repo().delete_branch("main")),
-        Case::git("2 the branch is deleted", Told::Error(&["no branch main"]), |place| {
-            let repo = place.repo();
-            repo.set("other", &place.good);
-            repo.delete_branch("main");
-        }),
-        Case::git("3 the path is removed", Told::Error(&["{commit}", "app"]), |place| {
-            place.without_directory("app");
-        }),
-        Case::git("4 the path is a file now", Told::Error(&["{commit}", "app"]), |place| {
-            place.without_directory("app");
-            let repo = place.repo();
-            let (tip, blob) = (repo.tip("main").expect("main is there"), repo.blob("a file\n"));
-            let git = repo.repository();
-            let tree = git.find_commit(tip).and_then(|commit| commit.tree()).expect("the tree is there");
-            let mut root = git.treebuilder(Some(&tree)).expect("a tree can be made");
-            root.insert("app", blob, FileMode::Blob.into()).expect("a file can be put there");
-            let tree = root.write().expect("a tree can be written");
-            // One commit, so that one revert undoes it.
-            repo.set("main", &place.good);
-            place.commit_tree(tree);
-        }),
+        Case::git(
+            "1 the repository is empty",
+            Told::Error(&["no branch"]),
+            |place| place.repo().delete_branch("main"),
+        ),
+        Case::git(
+            "2 the branch is deleted",
+            Told::Error(&["no branch main"]),
+            |place| {
+                let repo = place.repo();
+                repo.set("other", &place.good);
+                repo.delete_branch("main");
+            },
+        ),
+        Case::git(
+            "3 the path is removed",
+            Told::Error(&["{commit}", "app"]),
+            |place| {
+                place.without_directory("app");
+            },
+        ),
+        Case::git(
+            "4 the path is a file now",
+            Told::Error(&["{commit}", "app"]),
+            |place| {
+                place.without_directory("app");
+                let repo = place.repo();
+                let (tip, blob) = (
+                    repo.tip("main").expect("main is there"),
+                    repo.blob("a file\n"),
+                );
+                let git = repo.repository();
+                let tree = git
+                    .find_commit(tip)
+                    .and_then(|commit| commit.tree())
+                    .expect("the tree is there");
+                let mut root = git.treebuilder(Some(&tree)).expect("a tree can be made");
+                root.insert("app", blob, FileMode::Blob.into())
+                    .expect("a file can be put there");
+                let tree = root.write().expect("a tree can be written");
+                // One commit, so that one revert undoes it.
+                repo.set("main", &place.good);
+                place.commit_tree(tree);
+            },
+        ),
         Case::git("5 only a README is left", Told::ErrorOrHeld, |place| {
             place.repo().change("main", |tree| {
-                tree.remove("app/kustomization.yaml").remove("app/patch.yaml");
-                tree.upsert("app/README.md", place.repo().blob("Nothing here.\n"), FileMode::Blob);
+                tree.remove("app/kustomization.yaml")
+                    .remove("app/patch.yaml");
+                tree.upsert(
+                    "app/README.md",
+                    place.repo().blob("Nothing here.\n"),
+                    FileMode::Blob,
+                );
             });
         }),
         Case::git("6 `resources: []`", Told::ErrorOrHeld, |place| {
-            place.repo().commit(&[("app/kustomization.yaml", "resources: []\n")]);
+            place
+                .repo()
+                .commit(&[("app/kustomization.yaml", "resources: []\n")]);
         }),
-        Case::git("6 all resources of the base are gone", Told::ErrorOrHeld, |place| {
-            place.repo().commit(&[
-                ("app/kustomization.yaml", "resources: [../base]\nnamePrefix: shop-\n"),
-                ("base/kustomization.yaml", "resources: []\n"),
-            ]);
-        }),
-        Case::git("7 kustomization.yaml is deleted", Told::ErrorOrHeld, |place| {
-            place.repo().remove(&["app/kustomization.yaml"]);
-        }),
-        Case::git("8 kustomization.yaml is in capitals", Told::ErrorOrHeld, |place| {
-            let text = "resources: [../base]\nnamePrefix: shop-\n";
-            place.repo().change("main", |tree| {
-                tree.remove("app/kustomization.yaml");
-                tree.upsert("app/KUSTOMIZATION.yaml", place.repo().blob(text), FileMode::Blob);
-            });
-        }),
-        Case::git("9 every document is a comment", Told::ErrorOrHeld, |place| {
-            let empty = "# nothing\n---\n# here\n---\n";
-            place.repo().commit(&[
-                ("app/kustomization.yaml", "resources: [../base]\nnamePrefix: shop-\n"),
-                ("base/maps.yaml", empty),
-                ("base/rest.yaml", empty),
-            ]);
-        }),
+        Case::git(
+            "6 all resources of the base are gone",
+            Told::ErrorOrHeld,
+            |place| {
+                place.repo().commit(&[
+                    (
+                        "app/kustomization.yaml",
+                        "resources: [../base]\nnamePrefix: shop-\n",
+                    ),
+                    ("base/kustomization.yaml", "resources: []\n"),
+                ]);
+            },
+        ),
+        Case::git(
+            "7 kustomization.yaml is deleted",
+            Told::ErrorOrHeld,
+            |place| {
+                place.repo().remove(&["app/kustomization.yaml"]);
+            },
+        ),
+        Case::git(
+            "8 kustomization.yaml is in capitals",
+            Told::ErrorOrHeld,
+            |place| {
+                let text = "resources: [../base]\nnamePrefix: shop-\n";
+                place.repo().change("main", |tree| {
+                    tree.remove("app/kustomization.yaml");
+                    tree.upsert(
+                        "app/KUSTOMIZATION.yaml",
+                        place.repo().blob(text),
+                        FileMode::Blob,
+                    );
+                });
+            },
+        ),
+        Case::git(
+            "9 every document is a comment",
+            Told::ErrorOrHeld,
+            |place| {
+                let empty = "# nothing\n---\n# here\n---\n";
+                place.repo().commit(&[
+                    (
+                        "app/kustomization.yaml",
+                        "resources: [../base]\nnamePrefix: shop-\n",
+                    ),
+                    ("base/maps.yaml", empty),
+                    ("base/rest.yaml", empty),
+                ]);
+            },
+        ),
         Case::git("10 a List with `items: null`", Told::ErrorOrHeld, |place| {
             let list = "apiVersion: v1\nkind: List\nitems: null\n";
             place.repo().commit(&[
-                ("app/kustomization.yaml", "resources: [../base]\nnamePrefix: shop-\n"),
+                (
+                    "app/kustomization.yaml",
+                    "resources: [../base]\nnamePrefix: shop-\n",
+                ),
                 ("base/maps.yaml", list),
                 ("base/rest.yaml", list),
             ]);
         }),
-        Case::git("14 LFS pointers", Told::Error(&["base/maps.yaml", "LFS", "{commit}"]), |place| {
-            place.repo().commit(&[("base/maps.yaml", POINTER)]);
-        }),
-        Case::git("15 the server's clone lacks an object", Told::Error(&["{url}"]), |place| {
-            let repo = place.repo();
-            let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: lost}\n";
-            let blob = repo.blob(text).to_string();
-            repo.commit(&[("base/maps.yaml", text)]);
-            let object = place.repo().path().join("objects").join(&blob[..2]).join(&blob[2..]);
-            std::fs::remove_file(object).expect("the blob is a loose object");
-        })
+        Case::git(
+            "14 LFS pointers",
+            Told::Error(&["base/maps.yaml", "LFS", "{commit}"]),
+            |place| {
+                place.repo().commit(&[("base/maps.yaml", POINTER)]);
+            },
+        ),
+        Case::git(
+            "15 the server's clone lacks an object",
+            Told::Error(&["{url}"]),
+            |place| {
+                let repo = place.repo();
+                let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: lost}\n";
+                let blob = repo.blob(text).to_string();
+                repo.commit(&[("base/maps.yaml", text)]);
+                let object = place
+                    .repo()
+                    .path()
+                    .join("objects")
+                    .join(&blob[..2])
+                    .join(&blob[2..]);
+                std::fs::remove_file(object).expect("the blob is a loose object");
+            },
+        )
         .undone(|place| {
             place.repo().set("main", &place.good);
             async { Ok(()) }.boxed()
@@ -137,14 +209,32 @@ fn in_git() -> Vec<Case> {
 /// Files that come one by one, each commit renderable: a directory, a second file, a deeper directory, a changed file.
 fn growing() -> Vec<(&'static str, &'static str)> {
     vec![
-        ("more/maps.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}\n"),
+        (
+            "more/maps.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}\n",
+        ),
         ("more/kustomization.yaml", "resources: [maps.yaml]\n"),
-        ("app/kustomization.yaml", "resources: [../base, ../more]\nnamePrefix: shop-\npatches: [{path: patch.yaml}]\n"),
-        ("more/second.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: second}\n"),
-        ("more/kustomization.yaml", "resources: [maps.yaml, second.yaml]\n"),
-        ("more/deep/plain.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: third}\n"),
+        (
+            "app/kustomization.yaml",
+            "resources: [../base, ../more]\nnamePrefix: shop-\npatches: [{path: patch.yaml}]\n",
+        ),
+        (
+            "more/second.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: second}\n",
+        ),
+        (
+            "more/kustomization.yaml",
+            "resources: [maps.yaml, second.yaml]\n",
+        ),
+        (
+            "more/deep/plain.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: third}\n",
+        ),
         ("more/deep/kustomization.yaml", "resources: [plain.yaml]\n"),
-        ("more/kustomization.yaml", "resources: [maps.yaml, second.yaml, deep]\n"),
+        (
+            "more/kustomization.yaml",
+            "resources: [maps.yaml, second.yaml, deep]\n",
+        ),
         (
             "more/deep/plain.yaml",
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: third}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: fourth}\n",
@@ -161,21 +251,44 @@ fn on_the_way() -> Vec<Case> {
         })
     };
     vec![
-        Case::network("16 the fetch breaks in the middle", Told::Error(&["{url}"]), |place| {
-            // A pack that is larger than what comes through.
-            place.write("noise", &noise(500_000));
-            front(place, Mode::Cut(100_000));
-        }),
-        Case::network("16 the connection is closed", Told::Error(&["{url}"]), |place| {
-            grow(place);
-            front(place, Mode::Close);
-        }),
+        Case::network(
+            "16 the fetch breaks in the middle",
+            Told::Error(&["{url}"]),
+            |place| {
+                // A pack that is larger than what comes through.
+                place.write("noise", &noise(500_000));
+                front(place, Mode::Cut(100_000));
+            },
+        ),
+        Case::network(
+            "16 the connection is closed",
+            Told::Error(&["{url}"]),
+            |place| {
+                grow(place);
+                front(place, Mode::Close);
+            },
+        ),
         answer("18 a login page instead of Git", LOGIN),
-        answer("18 the credentials are refused", "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        answer("18 the repository is not to be seen", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        answer("18 the server is down for maintenance", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        answer("18 the server redirects", "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        answer("18 no refs, and Git's own type", "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        answer(
+            "18 the credentials are refused",
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
+        answer(
+            "18 the repository is not to be seen",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
+        answer(
+            "18 the server is down for maintenance",
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
+        answer(
+            "18 the server redirects",
+            "HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
+        answer(
+            "18 no refs, and Git's own type",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
     ]
 }
 
@@ -192,7 +305,11 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 fn front(place: &Place, mode: Mode) {
-    place.front.as_ref().expect("the case asks for one").set(mode);
+    place
+        .front
+        .as_ref()
+        .expect("the case asks for one")
+        .set(mode);
 }
 
 /// A commit that adds something.

@@ -6,7 +6,7 @@ use futures::{StreamExt, pin_mut};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, PartialObjectMeta},
-    runtime::{WatchStreamExt, metadata_watcher, watcher},
+    runtime::{WatchStreamExt, watcher},
 };
 use tokio::task::JoinHandle;
 
@@ -32,14 +32,23 @@ pub const KINDS: [(&str, &str, &str, &str); 6] = [
     ("", "v1", "Service", "services"),
     ("", "v1", "ServiceAccount", "serviceaccounts"),
     ("rbac.authorization.k8s.io", "v1", "Role", "roles"),
-    ("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+    (
+        "rbac.authorization.k8s.io",
+        "v1",
+        "RoleBinding",
+        "rolebindings",
+    ),
 ];
 
 pub fn resource((group, version, kind, plural): (&str, &str, &str, &str)) -> ApiResource {
     ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),
-        api_version: if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") },
+        api_version: if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        },
         kind: kind.to_owned(),
         plural: plural.to_owned(),
     }
@@ -51,7 +60,8 @@ impl Witness {
         let gone = Arc::<Mutex<Vec<Gone>>>::default();
         let mut tasks = Vec::new();
         for kind in KINDS {
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
+            let api: Api<PartialObjectMeta<DynamicObject>> =
+                Api::all_with(client.clone(), &resource(kind));
             let (listed, list) = tokio::sync::oneshot::channel();
             tasks.push(tokio::spawn(follow(api, kind.2, gone.clone(), listed)));
             list.await.expect("the watch begins with a list");
@@ -62,7 +72,10 @@ impl Witness {
     /// What was deleted in this namespace so far.
     pub fn gone_in(&self, namespace: &str) -> Vec<Gone> {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        gone.iter().filter(|gone| gone.namespace == namespace).cloned().collect()
+        gone.iter()
+            .filter(|gone| gone.namespace == namespace)
+            .cloned()
+            .collect()
     }
 }
 
@@ -75,12 +88,12 @@ impl Drop for Witness {
 }
 
 async fn follow(
-    api: Api<DynamicObject>,
+    api: Api<PartialObjectMeta<DynamicObject>>,
     kind: &'static str,
     gone: Arc<Mutex<Vec<Gone>>>,
     listed: tokio::sync::oneshot::Sender<()>,
 ) {
-    let events = metadata_watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher(api, watcher::Config::default()).default_backoff();
     pin_mut!(events);
     let mut listed = Some(listed);
     while let Some(event) = events.next().await {
@@ -91,11 +104,13 @@ async fn follow(
                 }
             }
             Ok(watcher::Event::Delete(PartialObjectMeta { metadata, .. })) => {
-                gone.lock().unwrap_or_else(PoisonError::into_inner).push(Gone {
-                    namespace: metadata.namespace.unwrap_or_default(),
-                    object: format!("{kind} {}", metadata.name.unwrap_or_default()),
-                    uid: metadata.uid.unwrap_or_default(),
-                });
+                gone.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(Gone {
+                        namespace: metadata.namespace.unwrap_or_default(),
+                        object: format!("{kind} {}", metadata.name.unwrap_or_default()),
+                        uid: metadata.uid.unwrap_or_default(),
+                    });
             }
             _ => {}
         }
