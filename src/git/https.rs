@@ -329,7 +329,9 @@ async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
         .await
         .map_err(|error| {
             // A connection that breaks in the handshake says nothing of certificates.
-            let of_tls = error.get_ref().is_some_and(<dyn std::error::Error>::is::<rustls::Error>);
+            let of_tls = error
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>());
             if of_tls {
                 failed(tls::problem(&error))
             } else {

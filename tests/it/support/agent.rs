@@ -256,10 +256,7 @@ pub fn grant_tenant(node: &Node, namespace: &str) {
 
 /// What `driftless install --tenant NAMESPACE --service-account ACCOUNT` prints: that one account, and nothing more.
 pub fn grant_account(node: &Node, namespace: &str, account: &str) {
-    grant(
-        node,
-        &["--tenant", namespace, "--service-account", account],
-    );
+    grant(node, &["--tenant", namespace, "--service-account", account]);
 }
 
 fn grant(node: &Node, flags: &[&str]) {
