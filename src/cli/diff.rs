@@ -29,7 +29,7 @@ use crate::git::Choice;
 use crate::images;
 use crate::inventory::{Inventory, owner_id};
 use crate::kustomize::BuildOptions;
-use crate::object::{Id, Object};
+use crate::object::Id;
 use crate::plan::{LiveState, PlanInput, plan};
 use crate::render::render;
 use crate::tree::join;

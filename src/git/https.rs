@@ -327,7 +327,17 @@ async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|error| failed(tls::problem(&error)))
+        .map_err(|error| {
+            // A connection that breaks in the handshake says nothing of certificates.
+            let of_tls = error
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>());
+            if of_tls {
+                failed(tls::problem(&error))
+            } else {
+                connect_failed(remote, &error)
+            }
+        })
 }
 
 fn request(

@@ -1,6 +1,9 @@
 //! Agents that the harness does not start: behind the proxy, or with other rights.
 
-use std::{process::Command, time::{Duration, Instant}};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
@@ -21,7 +24,14 @@ pub struct Lone {
 impl Lone {
     /// With the rights of the installed agent, and the API server at `server`.
     pub fn at(node: &Node, server: &str, flags: &[&str]) -> Self {
-        let token = node.kubectl(&["create", "token", "driftless", "--namespace", NAMESPACE, "--duration=8h"]);
+        let token = node.kubectl(&[
+            "create",
+            "token",
+            "driftless",
+            "--namespace",
+            NAMESPACE,
+            "--duration=8h",
+        ]);
         let kubeconfig = format!(
             "{{apiVersion: v1, kind: Config, current-context: node, clusters: [{{name: node, cluster: {{server: '{server}'}}}}],
               users: [{{name: agent, user: {{token: '{}'}}}}], contexts: [{{name: node, context: {{cluster: node, user: agent}}}}]}}",
@@ -32,13 +42,15 @@ impl Lone {
 
     /// With all rights, in another namespace than the installed one.
     pub fn almighty(node: &Node, namespace: &str, flags: &[&str]) -> Self {
-        let kubeconfig = std::fs::read_to_string(node.kubeconfig()).expect("the node has written its kubeconfig");
+        let kubeconfig = std::fs::read_to_string(node.kubeconfig())
+            .expect("the node has written its kubeconfig");
         Self::with(kubeconfig, namespace, flags)
     }
 
     fn with(kubeconfig: String, namespace: &str, flags: &[&str]) -> Self {
         let folder = TempDir::with_prefix("driftless-agent-").expect("a temporary folder");
-        std::fs::write(folder.path().join("kubeconfig"), kubeconfig).expect("a file can be written");
+        std::fs::write(folder.path().join("kubeconfig"), kubeconfig)
+            .expect("a file can be written");
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let process = start(&folder, namespace, &flags);
         Self {
@@ -94,7 +106,14 @@ fn start(folder: &TempDir, namespace: &str, flags: &[String]) -> Process {
     let port = free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
     command
-        .args(["run", "--namespace", namespace, "--listen", &format!("127.0.0.1:{port}"), "--data"])
+        .args([
+            "run",
+            "--namespace",
+            namespace,
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--data",
+        ])
         .arg(folder.path().join("data"))
         .args(flags)
         .env("KUBECONFIG", folder.path().join("kubeconfig"))

@@ -47,13 +47,26 @@ impl World {
         let agent = Agent::start_with(node, &[&FLAGS[..], &["--data", mirrors]].concat()).await;
         let client = node.client().await;
         let witness = Witness::new(&client).await;
-        Self { data, node, client, agent, server: GitServer::https(), witness, said: String::new(), metrics: String::new() }
+        Self {
+            data,
+            node,
+            client,
+            agent,
+            server: GitServer::https(),
+            witness,
+            said: String::new(),
+            metrics: String::new(),
+        }
     }
 
     /// A name that no other case has, also of another run on the same node.
     pub fn unique(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        format!("bad-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "bad-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        )
     }
 
     /// Ends the agent as a pod ends, and starts it again: all that it remembered is gone.
@@ -89,7 +102,9 @@ fn get(url: &str, path: &str) -> String {
     let host = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).expect("the agent listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("the agent reads");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the agent reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the agent answers");
     String::from_utf8_lossy(&answer).into_owned()
@@ -117,7 +132,9 @@ where
     loop {
         match check().await {
             Ok(value) => return Ok(value),
-            Err(seen) if start.elapsed() >= PATIENCE => return Err(format!("not within {PATIENCE:?}: {what}; {seen}")),
+            Err(seen) if start.elapsed() >= PATIENCE => {
+                return Err(format!("not within {PATIENCE:?}: {what}; {seen}"));
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }

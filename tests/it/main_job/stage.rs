@@ -43,7 +43,8 @@ impl Stage {
     /// With a repository that is empty but for a README.
     pub async fn new(node: &'static Node) -> Self {
         let agent = Agent::start(node).await;
-        let namespace = node.namespace("job");
+        // On a node that was kept, the cluster-scoped objects of earlier runs are those of other namespaces.
+        let namespace = node.namespace(&format!("job{}", std::process::id()));
         let server = GitServer::https();
         server
             .repo(REPOSITORY)
