@@ -329,9 +329,8 @@ async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
         .await
         .map_err(|error| {
             // A connection that breaks in the handshake says nothing of certificates.
-            let of_tls = error
-                .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>());
+            let inner = error.get_ref();
+            let of_tls = inner.is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some());
             if of_tls {
                 failed(tls::problem(&error))
             } else {
