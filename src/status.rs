@@ -40,6 +40,16 @@ pub struct Problem {
     pub held: bool,
 }
 
+impl Problem {
+    /// The repository is only about to be looked at for the first time.
+    pub const PENDING: &'static str = "RepositoryPending";
+
+    /// Whether the next moments will tell.
+    pub fn is_only_early(&self) -> bool {
+        self.reason == Self::PENDING
+    }
+}
+
 /// What a pass found and did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
