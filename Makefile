@@ -17,7 +17,7 @@ setup: ## install the Debian packages that the node, the tests and the demo need
 node: setup ## compile the programs of the tests' Kubernetes node (8 minutes, once)
 	@tests/cluster/build.sh >/dev/null
 
-build: setup ## the agent's and the demo's release binaries (5 minutes cold)
+build: setup ## the agent's and the demo's release binaries (10 minutes cold)
 	@$(CARGO) build --release --bins
 
 test: setup test-fmt test-lint test-unit test-cluster test-demo ## every check

@@ -21,9 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Approval, Environment, Repository};
 use crate::cluster::scalers::Scalers;
-use crate::cluster::{
-    Cluster, Events, Leadership, Lease, PodWatches, Tracker, watch_backoff,
-};
+use crate::cluster::{Cluster, Events, Leadership, Lease, PodWatches, Tracker, watch_backoff};
 use crate::fields::HandTools;
 use crate::git::Limits;
 use crate::metrics::Metrics;

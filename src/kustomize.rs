@@ -46,6 +46,7 @@ use types::SortOptions;
 
 pub use error::{BuildError, BuildErrors, Problems};
 pub use factory::{SOPS_REFUSAL, is_sops_encrypted};
+pub use id::is_cluster_scoped;
 pub use loader::FILE_NAMES;
 pub use resource::Origin;
 

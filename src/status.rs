@@ -40,6 +40,16 @@ pub struct Problem {
     pub held: bool,
 }
 
+impl Problem {
+    /// The repository is only about to be looked at for the first time.
+    pub const PENDING: &'static str = "RepositoryPending";
+
+    /// Whether the next moments will tell.
+    pub fn is_only_early(&self) -> bool {
+        self.reason == Self::PENDING
+    }
+}
+
 /// What a pass found and did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -280,6 +290,10 @@ fn history(before: &[HistoryEntry], report: &Report, now: Timestamp) -> Vec<Hist
         history.truncate(HISTORY);
     }
     if let Some(newest) = history.first_mut() {
+        // Deletions are approved after their revision was taken.
+        if newest.approved_by.is_none() {
+            newest.approved_by.clone_from(&report.approved_by);
+        }
         // What was healthy once stays so in the history: later trouble is the cluster's, not the revision's.
         if newest.outcome != Outcome::Healthy {
             newest.outcome = outcome;
@@ -348,4 +362,40 @@ pub fn sync_requested<K: ResourceExt>(object: &K) -> Option<&str> {
         .annotations()
         .get(SYNC_ANNOTATION)
         .map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The history after a healthy pass over this commit.
+    fn after(
+        before: &[HistoryEntry],
+        commit: &str,
+        approved_by: Option<&str>,
+    ) -> Vec<HistoryEntry> {
+        let report = Report {
+            revision: Some(RevisionStatus {
+                commit: commit.to_owned(),
+                ..RevisionStatus::default()
+            }),
+            hash: Some("hash".to_owned()),
+            progress: Progress::Healthy,
+            approved_by: approved_by.map(str::to_owned),
+            ..Report::default()
+        };
+        history(before, &report, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn who_approved_a_revisions_deletions_stands_beside_it() {
+        let applied = after(&[], "a", None);
+        let approved = after(&applied, "a", Some("alice"));
+        let next = after(&approved, "b", None);
+        let by: Vec<_> = next
+            .iter()
+            .map(|entry| entry.approved_by.as_deref())
+            .collect();
+        assert_eq!(by, [None, Some("alice")]);
+    }
 }

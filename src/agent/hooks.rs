@@ -38,7 +38,11 @@ pub fn hooks(handle: &Handle, cluster: Arc<Cluster>) -> Hooks {
             let now = Timestamp::now().to_string();
             let patch = json!({"metadata": {"annotations": {SYNC_ANNOTATION: now}}});
             repositories
-                .patch(&name.repository, &PatchParams::apply("driftless-webhook"), &Patch::Merge(&patch))
+                .patch(
+                    &name.repository,
+                    &PatchParams::apply("driftless-webhook"),
+                    &Patch::Merge(&patch),
+                )
                 .await?;
             Ok(())
         }

@@ -1,10 +1,5 @@
 //! `Approval`: a person's word that one set of changes may happen.
 
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "columns of the same type are no duplicates"
-)]
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;

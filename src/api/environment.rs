@@ -1,10 +1,5 @@
 //! `Environment`: a path of a repository, kept true in this cluster.
 
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "columns of the same type are no duplicates"
-)]
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -18,9 +18,23 @@ impl HumanDuration {
 }
 
 impl fmt::Display for HumanDuration {
+    /// In the units that the API server takes: `1d`, `1h30m`, `250ms`, `0s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = humantime::format_duration(self.0).to_string();
-        f.write_str(&text.replace(' ', ""))
+        let mut seconds = self.0.as_secs();
+        let milliseconds = self.0.subsec_millis();
+        if seconds == 0 && milliseconds == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, length) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
+            if seconds >= length {
+                write!(f, "{}{unit}", seconds / length)?;
+                seconds %= length;
+            }
+        }
+        if milliseconds > 0 {
+            write!(f, "{milliseconds}ms")?;
+        }
+        Ok(())
     }
 }
 
@@ -69,10 +83,14 @@ mod tests {
 
     #[test]
     fn reads_and_writes_what_people_write() {
-        for text in ["30s", "5m", "1h 30m", "250ms"] {
+        for text in [
+            "30s", "5m", "1h30m", "250ms", "1d", "400d1s", "0s", "1m1s5ms",
+        ] {
             let duration: HumanDuration = text.parse().unwrap();
-            assert_eq!(duration.to_string(), text.replace(' ', ""));
+            assert_eq!(duration.to_string(), text);
         }
+        let day: HumanDuration = "24h".parse().unwrap();
+        assert_eq!(day.to_string(), "1d");
         assert!("soon".parse::<HumanDuration>().is_err());
     }
 }

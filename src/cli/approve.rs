@@ -103,7 +103,7 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         let made = approvals
             .create(&PostParams::default(), &approval)
             .await
-            .context("cannot make the Approval")?;
+            .map_err(|error| ask::refused("make the Approval", error))?;
         writeln!(
             out,
             "Made the Approval {}; it can be used for {expires}.",
@@ -119,7 +119,7 @@ async fn who(client: &kube::Client) -> Result<String> {
     let review = reviews
         .create(&PostParams::default(), &SelfSubjectReview::default())
         .await
-        .context("cannot ask the API server who you are")?;
+        .map_err(|error| ask::refused("ask the API server who you are", error))?;
     let user = review.status.and_then(|status| status.user_info?.username);
     user.context("the API server did not say who you are")
 }
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn environment(status: serde_json::Value) -> Environment {
+    fn environment(status: &serde_json::Value) -> Environment {
         serde_json::from_value(json!({
             "apiVersion": "driftless.dev/v1alpha1", "kind": "Environment",
             "metadata": {"name": "production", "namespace": "shop", "uid": "u-1"},
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn deletions_are_bound_to_commit_hash_and_set() {
-        let environment = environment(json!({
+        let environment = environment(&json!({
             "revision": {"commit": "aaaa", "ref": "refs/heads/main"}, "hash": "hhhh", "deletions": "dddd",
             "held": [{"object": "Deployment.apps shop/api", "action": "delete", "reason": "more than 20% of the inventory"}],
         }));
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_revision_is_bound_to_its_commit_and_admits_no_deletion() {
-        let environment = environment(json!({
+        let environment = environment(&json!({
             "revision": {"commit": "aaaa", "ref": "refs/heads/main"}, "hash": "hhhh",
             "next": {"revision": {"commit": "bbbb", "ref": "refs/heads/main"}, "waitingFor": ["approval"]},
             "held": [{"object": "", "action": "apply", "reason": "Diverged: history was rewritten"}],
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn nothing_held_is_nothing_to_approve() {
-        let environment = environment(json!({"revision": {"commit": "aaaa"}, "hash": "hhhh"}));
+        let environment = environment(&json!({"revision": {"commit": "aaaa"}, "hash": "hhhh"}));
         assert_eq!(proposal(&environment, Held::Revision), None);
         assert_eq!(proposal(&environment, Held::Deletions), None);
     }

@@ -2,12 +2,25 @@
 
 use std::io::{IsTerminal, Write};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use kube::Api;
 use kube::api::ListParams;
 
 use super::output::note;
 use crate::api::{Environment, Repository};
+use crate::cluster::ClusterError;
+
+/// What the API server refused, in its words. That it does not know our kinds has one cause.
+pub fn refused(action: impl Into<String>, error: kube::Error) -> anyhow::Error {
+    let error = ClusterError::new(action, error);
+    if error.code == 404 && error.message.contains("page not found") {
+        return anyhow::anyhow!(
+            "cannot {}: Driftless is not installed in this cluster (driftless install)",
+            error.action
+        );
+    }
+    error.into()
+}
 
 /// The environment of this name; which there are, if it is not there.
 pub async fn environment(
@@ -18,14 +31,14 @@ pub async fn environment(
     if let Some(environment) = api
         .get_opt(name)
         .await
-        .with_context(|| format!("cannot read the environment {name}"))?
+        .map_err(|error| refused(format!("read the environment {name}"), error))?
     {
         return Ok(environment);
     }
     let list = api
         .list_metadata(&ListParams::default())
         .await
-        .context("cannot list environments")?;
+        .map_err(|error| refused("list environments", error))?;
     let names: Vec<_> = list
         .items
         .into_iter()
@@ -39,14 +52,14 @@ pub async fn repository(api: &Api<Repository>, name: &str, namespace: &str) -> R
     if let Some(repository) = api
         .get_opt(name)
         .await
-        .with_context(|| format!("cannot read the repository {name}"))?
+        .map_err(|error| refused(format!("read the repository {name}"), error))?
     {
         return Ok(repository);
     }
     let list = api
         .list_metadata(&ListParams::default())
         .await
-        .context("cannot list repositories")?;
+        .map_err(|error| refused("list repositories", error))?;
     let names: Vec<_> = list
         .items
         .into_iter()

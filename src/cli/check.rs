@@ -149,6 +149,14 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
             Some(path) => renders(files, &path, &named_by, &mut checked),
         }
     }
+    if checked.paths == 0 && checked.problems.is_empty() {
+        checked.problems.push(Problem {
+            message:
+                "there is no Environment in it that names a path; say which to render with --path"
+                    .to_owned(),
+            ..nobody
+        });
+    }
     checked.problems.sort();
     checked.problems.dedup();
     checked

@@ -29,7 +29,7 @@ use crate::git::Choice;
 use crate::images;
 use crate::inventory::{Inventory, owner_id};
 use crate::kustomize::BuildOptions;
-use crate::object::{Id, Object};
+use crate::object::Id;
 use crate::plan::{LiveState, PlanInput, plan};
 use crate::render::render;
 use crate::tree::join;
@@ -252,7 +252,7 @@ async fn autoscaled(cluster: &Cluster, wanted: &Desired) -> Result<BTreeSet<Id>>
     let kinds = cluster.kinds().await;
     let mut targets = BTreeSet::new();
     let mut add = |value: &serde_json::Value, namespace: Option<&str>| {
-        targets.extend(scalers::target(value, namespace))
+        targets.extend(scalers::target(value, namespace));
     };
     for (group, version, kind, plural) in scalers::SCALERS {
         for one in wanted
@@ -281,7 +281,7 @@ async fn autoscaled(cluster: &Cluster, wanted: &Desired) -> Result<BTreeSet<Id>>
             let list = api
                 .list(&ListParams::default())
                 .await
-                .with_context(|| format!("cannot list {plural} in {namespace}"))?;
+                .map_err(|error| ask::refused(format!("list {plural} in {namespace}"), error))?;
             for scaler in list {
                 add(&serde_json::to_value(scaler)?, Some(namespace));
             }
@@ -301,9 +301,7 @@ impl Report {
         match changed {
             Changed::To { before, after, .. } => {
                 let (before, after) = mask::masked(before.as_ref(), after);
-                if let Some(diff) =
-                    text::diff(&id.to_string(), before.as_ref().map(Object::clone), after)
-                {
+                if let Some(diff) = text::diff(&id.to_string(), before, after) {
                     self.changes += 1;
                     write!(out, "{diff}")?;
                 }

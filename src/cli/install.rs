@@ -171,7 +171,9 @@ fn impersonation(tenant: &str, account: Option<&str>, agent: &str) -> String {
             }
             _ => String::new(),
         };
-        text.push_str(&format!("{line}{more}\n"));
+        text.push_str(line);
+        text.push_str(&more);
+        text.push('\n');
     }
     text
 }

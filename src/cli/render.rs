@@ -1,12 +1,14 @@
 //! `driftless render`: `kustomize build` with its flags, for scripts that had the other.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::kustomize::{
-    Build, BuildError, BuildErrors, BuildOptions, LoadRestrictor, Reorder, build,
+    Build, BuildError, BuildErrors, BuildOptions, LoadRestrictor, Reorder, build, is_cluster_scoped,
 };
+use crate::object::Object;
 use crate::tree::join;
 use crate::yaml::to_yaml;
 use anyhow::{Context, Result, bail};
@@ -171,19 +173,34 @@ fn absolute(directory: &str) -> Result<String> {
     join("", text).with_context(|| format!("`{text}` is not a path"))
 }
 
-/// Each object in a file of its own, named as kustomize names it.
+/// Each object in a file of its own, named as kustomize names it: by group, version, kind and name, and by the
+/// namespace where there are several.
 fn write_each(build: &Build, directory: &Path) -> Result<()> {
-    for resource in &build.resources {
-        let object = &resource.object;
-        let part = |text: &str| text.to_lowercase().replace(['/', ':'], "_");
+    let namespace_of = |object: &Object| {
+        let scoped = !is_cluster_scoped(object.api_version(), object.kind());
+        scoped.then(|| object.namespace().unwrap_or("default").to_owned())
+    };
+    let objects = build.resources.iter().map(|resource| &resource.object);
+    let namespaces: BTreeSet<String> = objects.clone().filter_map(namespace_of).collect();
+    for object in objects {
         let mut parts = Vec::new();
-        parts.extend(object.namespace().map(part));
+        parts.extend(namespace_of(object).filter(|_| namespaces.len() > 1));
+        let own = [
+            object.group(),
+            object.version(),
+            object.kind(),
+            object.name(),
+        ];
         parts.extend(
-            [object.api_version(), object.kind(), object.name()]
-                .into_iter()
-                .map(part),
+            own.into_iter()
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned),
         );
-        let path = directory.join(format!("{}.yaml", parts.join("_")));
+        let file = format!("{}.yaml", parts.join("_").to_lowercase());
+        if file.contains('/') {
+            bail!("`{file}` cannot be the name of a file");
+        }
+        let path = directory.join(file);
         let text = to_yaml(&Value::Object(object.0.clone()));
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }

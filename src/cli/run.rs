@@ -87,7 +87,7 @@ async fn connected(server: &ClusterServer, stop: &CancellationToken) -> Result<O
         match result {
             Ok(cluster) => return Ok(Some(cluster)),
             Err(error) => {
-                tracing::warn!(%error, "the cluster does not answer yet; it is tried again")
+                tracing::warn!(%error, "the cluster does not answer yet; it is tried again");
             }
         }
         tokio::select! {

@@ -18,9 +18,9 @@ use kube::api::ListParams;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 
-use super::Outcome;
 use super::connect::Target;
 use super::output::{self, Data, Out};
+use super::{Outcome, ask};
 use crate::api::Environment;
 use crate::status::find_condition;
 
@@ -65,7 +65,7 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         return view.watch(api, out).await;
     }
     if let Some(name) = &arguments.name {
-        let mut environment = super::ask::environment(&api, name, &view.namespace).await?;
+        let mut environment = ask::environment(&api, name, &view.namespace).await?;
         if let Some(data) = arguments.output {
             environment.metadata.managed_fields = None;
             output::data(out, data, &environment)?;
@@ -77,7 +77,7 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     let mut list = api
         .list(&ListParams::default())
         .await
-        .context("cannot list environments")?;
+        .map_err(|error| ask::refused("list environments", error))?;
     if let Some(data) = arguments.output {
         for environment in &mut list.items {
             environment.metadata.managed_fields = None;

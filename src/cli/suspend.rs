@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -46,7 +46,7 @@ pub async fn run(arguments: &Arguments, suspend: bool, out: &mut Out) -> Result<
         &Patch::Merge(json!({"spec": {"suspend": suspend}})),
     )
     .await
-    .with_context(|| format!("cannot change the environment {name}"))?;
+    .map_err(|error| ask::refused(format!("change the environment {name}"), error))?;
     writeln!(out, "{namespace}/{name} is {state} now.")?;
     Ok(Outcome::Done)
 }

@@ -58,9 +58,9 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     if *repository {
         let api: Api<Repository> = Api::namespaced(client, &namespace);
         ask::repository(&api, name, &namespace).await?;
-        annotate(&api, name, &now)
-            .await
-            .with_context(|| format!("cannot ask for a look at the repository {name}"))?;
+        annotate(&api, name, &now).await.map_err(|error| {
+            ask::refused(format!("ask for a look at the repository {name}"), error)
+        })?;
         writeln!(
             out,
             "Asked for a look at the repository {namespace}/{name}."
@@ -73,9 +73,9 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     if *wait {
         tokio::time::sleep(FETCH).await;
     }
-    annotate(&api, name, &now)
-        .await
-        .with_context(|| format!("cannot ask for a pass of the environment {name}"))?;
+    annotate(&api, name, &now).await.map_err(|error| {
+        ask::refused(format!("ask for a pass of the environment {name}"), error)
+    })?;
     if !wait {
         writeln!(
             out,
@@ -112,7 +112,6 @@ async fn look(client: &Client, environment: &Environment, own: &str, now: &str) 
         note(&format!(
             "Git is not asked again for it: cannot ask for a look at the repository {namespace}/{name}: {error}"
         ));
-        return;
     }
 }
 

@@ -80,7 +80,10 @@ impl ClusterError {
 
     /// Whether the agent may not act as the service account.
     pub fn is_impersonation(&self) -> bool {
-        self.code == 403 && self.message.contains("cannot impersonate resource")
+        // Since 1.36 the API server asks for `impersonate-on:…` as well, and says that it is this which is missing.
+        self.code == 403
+            && (self.message.contains("cannot impersonate resource")
+                || self.message.contains("cannot impersonate-on:"))
     }
 }
 
@@ -95,4 +98,25 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_be_impersonated() {
+        let said = |message: &str| ClusterError {
+            code: 403,
+            ..ClusterError::unexpected("apply", message)
+        };
+        for message in [
+            r#"serviceaccounts "deployer" is forbidden: User "a" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "shop""#,
+            r#"services "web" is forbidden: User "a" cannot impersonate-on:serviceaccount:patch resource "services" in API group "" in the namespace "shop""#,
+        ] {
+            assert!(said(message).is_impersonation(), "{message}");
+        }
+        let own = r#"services "impersonate" is forbidden: User "a" cannot patch resource "services" in API group """#;
+        assert!(!said(own).is_impersonation());
+    }
 }

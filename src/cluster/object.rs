@@ -181,11 +181,16 @@ impl Cluster {
             .uri(format!("{path}?fieldManager={FIELD_MANAGER}"))
             .header("content-type", "application/json-patch+json")
             .header("accept", METADATA_ONLY);
-        let sent = self.send(Some(identity), &action, request, Some(&patch))
+        let sent = self
+            .send(Some(identity), &action, request, Some(&patch))
             .await;
         // The API server answers a failed test of a JSON patch as invalid; it is a conflict.
         sent.map_err(|error| match error.code {
-            422 => ClusterError { code: 409, reason: "Conflict".to_owned(), ..error },
+            422 => ClusterError {
+                code: 409,
+                reason: "Conflict".to_owned(),
+                ..error
+            },
             _ => error,
         })
     }

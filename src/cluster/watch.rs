@@ -71,7 +71,7 @@ impl Backoff for WatchBackoff {
 
 /// Begins anew after a minute without failures: a watch of a quiet kind has no event that would say that all is well.
 pub fn watch_backoff() -> ResetTimerBackoff<WatchBackoff> {
-    ResetTimerBackoff::new(WatchBackoff::default(), Duration::from_secs(60))
+    ResetTimerBackoff::new(WatchBackoff::default(), Duration::from_mins(1))
 }
 
 impl Tracker {

@@ -34,7 +34,8 @@ impl Kinds {
     }
 
     pub fn insert(&mut self, kind: KindInfo) {
-        self.kinds.insert((kind.group.clone(), kind.kind.clone()), kind);
+        self.kinds
+            .insert((kind.group.clone(), kind.kind.clone()), kind);
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &KindInfo> {

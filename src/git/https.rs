@@ -327,7 +327,16 @@ async fn connect(remote: &Remote) -> Result<TlsStream<TcpStream>, GitError> {
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|error| failed(tls::problem(&error)))
+        .map_err(|error| {
+            // A connection that breaks in the handshake says nothing of certificates.
+            let inner = error.get_ref();
+            let of_tls = inner.is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some());
+            if of_tls {
+                failed(tls::problem(&error))
+            } else {
+                connect_failed(remote, &error)
+            }
+        })
 }
 
 fn request(

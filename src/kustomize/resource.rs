@@ -45,7 +45,6 @@ pub struct Previous {
 
 /// An object and what kustomize notes about it.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a note of its own")]
 pub struct Resource {
     pub root: NodeId,
     pub previous: Vec<Previous>,

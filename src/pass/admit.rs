@@ -34,6 +34,10 @@ pub(super) async fn admit(
         Prepared::Before(snapshot) => keep(pass, memory, snapshot).await,
         Prepared::Wanted(prepared) => {
             let (candidate, wanted) = *prepared;
+            let before = pass.report.revision.as_ref();
+            if before.is_none_or(|before| before.commit != candidate.revision.commit) {
+                memory.approved_by = None;
+            }
             let known = memory.admitted.as_ref() == Some(&candidate.desired.hash);
             if known || may_be_taken(pass, memory, &candidate, &wanted).await {
                 memory.admitted = Some(candidate.desired.hash.clone());

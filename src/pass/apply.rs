@@ -35,6 +35,8 @@ enum Ended {
     Applied(Object),
     /// The object makes room for its replacement.
     Removed,
+    /// The object is no longer what was seen: the next pass looks again, and nobody needs to know.
+    Outdated,
     Failed(ObjectFailure, Trouble),
 }
 
@@ -214,6 +216,11 @@ fn record(
                 memory.applied.remove(&action.id);
                 memory.health.remove(&action.id);
                 pass.due(Instant::now() + Duration::from_secs(1));
+            }
+            Ended::Outdated => {
+                missing = true;
+                memory.applied.remove(&action.id);
+                pass.next.retry = true;
             }
             Ended::Failed(mut failure, trouble) => {
                 failure.message = admit::placed(&action.id, &failure.message, &running.desired);
@@ -423,8 +430,7 @@ async fn refused(
         return failed(action, "ApplyFailed", error.to_string(), Trouble::Retry);
     }
     if error.is_conflict() && action.take_over.is_some() {
-        // It changed since it was seen: the watch brings what it is now.
-        return failed(action, "Conflict", error.to_string(), Trouble::Retry);
+        return Ended::Outdated;
     }
     let outcome = admit::outcome(&error, &pass.identity.namespace, &pass.identity.name);
     match after_dry_run(action, &outcome, live) {

@@ -117,7 +117,9 @@ async fn current(
             Some(Ok((object, health)))
         }
         // The watch tells of it, and the next pass makes it again.
-        LiveState::Absent | LiveState::AsApplied => Some(Err(not_known(id, "it is gone".to_owned()))),
+        LiveState::Absent | LiveState::AsApplied => {
+            Some(Err(not_known(id, "it is gone".to_owned())))
+        }
         LiveState::Unknown(message) => Some(Err(not_known(id, message))),
     }
 }

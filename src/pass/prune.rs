@@ -90,6 +90,7 @@ pub(super) async fn departed(
             match use_approval(pass, &approval, &deletions).await {
                 Ok(()) => {
                     memory.approved_by = Some(approval.spec.by.clone());
+                    pass.report.approved_by.clone_from(&memory.approved_by);
                     memory.approved = departed
                         .iter()
                         .filter_map(|one| Some((one.id.clone(), one.uid.clone()?)))

@@ -8,9 +8,19 @@ use kube::api::{Api, PostParams};
 
 use super::{Memory, Next, Pass};
 use crate::api::{Environment, EnvironmentStatus};
-use crate::status::{Progress, find_condition, status};
+use crate::status::{Problem, Progress, find_condition, status};
 
 pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
+    if pass.report.revision.is_some()
+        && pass
+            .report
+            .problem
+            .as_ref()
+            .is_some_and(Problem::is_only_early)
+    {
+        // An agent that has just started knows less than the status says.
+        return pass.next;
+    }
     if let Some(inventory) = &memory.inventory {
         pass.report.inventory = inventory.clone();
     }

@@ -70,7 +70,7 @@ pub(super) async fn choose(
         pass.problem(unknown("RepositoryFailed", problem));
     } else if view.snapshot.is_none() {
         pass.problem(unknown(
-            "RepositoryPending",
+            Problem::PENDING,
             "the repository was not fetched yet".to_owned(),
         ));
     }

@@ -33,6 +33,8 @@ pub struct Name {
     pub repository: String,
 }
 
+/// When a token was read, and what it was.
+type Read = (Instant, Option<Vec<u8>>);
 type Lookup = dyn Fn(&Name) -> Option<String> + Send + Sync;
 type Token =
     dyn Fn(String, String) -> BoxFuture<'static, anyhow::Result<Option<Vec<u8>>>> + Send + Sync;
@@ -43,7 +45,8 @@ pub struct Hooks {
     secret: Box<Lookup>,
     token: Box<Token>,
     request: Arc<Request>,
-    tokens: Mutex<HashMap<(String, String), (Instant, Option<Vec<u8>>)>>,
+    /// By namespace and Secret.
+    tokens: Mutex<HashMap<(String, String), Read>>,
     paces: Mutex<HashMap<Name, Pace>>,
 }
 

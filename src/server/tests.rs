@@ -25,7 +25,6 @@ fn server(asked: &Asked) -> (Router, watch::Sender<bool>, Arc<Metrics>) {
     let asked = asked.clone();
     let hooks = Hooks::new(
         |name| match (name.namespace.as_str(), name.repository.as_str()) {
-            ("shop", "plain") => None,
             ("shop", name @ ("shop" | "empty" | "lost" | "down")) => Some(name.to_owned()),
             _ => None,
         },
@@ -57,11 +56,9 @@ fn server(asked: &Asked) -> (Router, watch::Sender<bool>, Arc<Metrics>) {
 fn sign(token: &str, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).unwrap();
     mac.update(body.as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest = mac.finalize().into_bytes();
+    let pairs: Vec<_> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.concat()
 }
 
 async fn send(

@@ -5,8 +5,21 @@ use std::path::{Path, PathBuf};
 
 /// The modules that decide. They do no I/O, read no clock and write no log.
 const PURE: [&str; 15] = [
-    "object", "tree", "yaml", "kustomize", "render", "desired", "inventory", "fields", "drift", "plan", "health", "prune",
-    "status", "images", "api",
+    "object",
+    "tree",
+    "yaml",
+    "kustomize",
+    "render",
+    "desired",
+    "inventory",
+    "fields",
+    "drift",
+    "plan",
+    "health",
+    "prune",
+    "status",
+    "images",
+    "api",
 ];
 
 /// What only an edge may name.
@@ -46,7 +59,10 @@ fn sources_below(path: &Path, found: &mut Vec<PathBuf>) {
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file is text");
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -56,7 +72,9 @@ fn pure_modules_name_no_edge() {
         let mut files = vec![root().join(format!("src/{module}.rs"))];
         sources_below(&root().join("src").join(module), &mut files);
         for file in files {
-            let is_test = file.iter().any(|part| part == "tests" || part == "tests.rs" || part == "laws.rs");
+            let is_test = file
+                .iter()
+                .any(|part| part == "tests" || part == "tests.rs" || part == "laws.rs");
             if is_test {
                 continue;
             }
@@ -71,14 +89,18 @@ fn pure_modules_name_no_edge() {
 
 #[test]
 fn every_module_is_in_the_architecture() {
-    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
+    let text =
+        fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
     let library = fs::read_to_string(root().join("src/lib.rs")).expect("src/lib.rs is there");
     let missing: Vec<&str> = library
         .lines()
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
         .filter(|module| !text.contains(&format!("`{module}`")))
         .collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md does not say what these own: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md does not say what these own: {missing:?}"
+    );
 }
 
 #[test]

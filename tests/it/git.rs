@@ -408,7 +408,7 @@ fn a_connection_that_is_cut_or_stalls_leaves_the_mirror_as_it_was() {
             "{error}"
         );
         assert!(
-            begin.elapsed() < Duration::from_secs(4),
+            begin.elapsed() < Duration::from_secs(20),
             "{:?}",
             begin.elapsed()
         );
@@ -450,7 +450,7 @@ fn a_server_that_is_down_or_silent_is_told() {
         let error = Fixture::new().list(&deaf).unwrap_err();
         assert!(matches!(error, GitError::Timeout { .. }), "{error}");
         assert!(
-            begin.elapsed() < Duration::from_secs(3),
+            begin.elapsed() < Duration::from_secs(20),
             "{:?}",
             begin.elapsed()
         );

@@ -1,7 +1,7 @@
 //! What `deploy/` grants and refuses, on a real API server.
 
 use crate::need_node;
-use crate::support::agent::{NAMESPACE, grant_tenant, install};
+use crate::support::agent::{NAMESPACE, grant_account, install};
 use crate::support::node::{Namespace, Node};
 
 /// Whether the agent's own account may do this.
@@ -73,7 +73,7 @@ fn a_tenant_grants_impersonation_in_its_own_namespace_only() {
     let Some(node) = need_node!() else { return };
     install(node);
     let (tenant, other) = (node.namespace("tenant"), node.namespace("tenant"));
-    grant_tenant(node, &tenant.name);
+    grant_account(node, &tenant.name, "deployer");
     let may = |account: &str, namespace: &str| {
         agent_may(
             node,

@@ -132,7 +132,7 @@ fn walk(
         };
         match entry.kind {
             EntryKind::Directory if depth > 0 && !entry.name.starts_with('.') => {
-                walk(files, &path, depth - 1, paths, problems)
+                walk(files, &path, depth - 1, paths, problems);
             }
             EntryKind::File if manifest() || is_kustomization(&path) => paths.push(path),
             EntryKind::Directory | EntryKind::File => {}
@@ -186,7 +186,7 @@ fn known(document: Document, file: &str, problems: &mut Vec<Problem>) -> Option<
             file: file.to_owned(),
             line,
             message,
-        })
+        });
     };
     if version != VERSION {
         problem(

@@ -21,11 +21,10 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
     for (key, value) in tree.pairs(object.root()) {
         let name = tree.text(key);
         match name {
-            "apiVersion" | "kind" => {}
+            // What kubectl get -o yaml left in the status is not applied.
+            "apiVersion" | "kind" | "status" => {}
             "metadata" => walk.metadata(value),
             "spec" => walk.node(value, &schema["properties"]["spec"], "spec"),
-            // What kubectl get -o yaml left in it is not applied.
-            "status" => {}
             other => {
                 let meant = like(other, ["metadata", "spec"].into_iter())
                     .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
@@ -90,9 +89,14 @@ impl Walk<'_> {
     }
 
     fn is_text(&self, id: NodeId) -> bool {
+        self.is_scalar(id, |scalar| {
+            matches!(scalar, Scalar::Str | Scalar::Timestamp(_))
+        })
+    }
+
+    fn is_scalar(&self, id: NodeId, is: impl Fn(&Scalar) -> bool) -> bool {
         let node = self.tree.node(id);
-        node.kind == Kind::Scalar
-            && matches!(scalar_value(node), Ok(Scalar::Str | Scalar::Timestamp(_)))
+        node.kind == Kind::Scalar && scalar_value(node).is_ok_and(|scalar| is(&scalar))
     }
 
     fn node(&mut self, id: NodeId, schema: &Value, field: &str) {
@@ -107,17 +111,15 @@ impl Walk<'_> {
             Some("object") => self.object(id, schema, field),
             Some("array") => self.array(id, schema, field),
             Some("string") => self.text(id, schema, field),
-            Some("boolean") => {
-                if !matches!(scalar_value(node), Ok(Scalar::Bool(_))) || node.kind != Kind::Scalar {
-                    self.problem(id, field, "must be true or false");
-                }
+            Some("boolean") if !self.is_scalar(id, |scalar| matches!(scalar, Scalar::Bool(_))) => {
+                self.problem(id, field, "must be true or false");
             }
-            Some("integer") => {
-                if !matches!(scalar_value(node), Ok(Scalar::Int(_) | Scalar::Uint(_)))
-                    || node.kind != Kind::Scalar
-                {
-                    self.problem(id, field, "must be a whole number");
-                }
+            Some("integer")
+                if !self.is_scalar(id, |scalar| {
+                    matches!(scalar, Scalar::Int(_) | Scalar::Uint(_))
+                }) =>
+            {
+                self.problem(id, field, "must be a whole number");
             }
             _ => {}
         }

@@ -28,10 +28,11 @@ fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
 
 fn problems(files: &[(&str, &str)]) -> String {
     let problems = checked(files, &[]).problems;
-    problems
+    let lines: Vec<_> = problems
         .iter()
         .map(|problem| format!("{problem}\n"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 #[test]
@@ -166,6 +167,10 @@ fn a_path_that_does_not_render_is_told_with_its_file() {
     );
     assert!(problems(&[("environments.yaml", GOOD)]).contains("overlays/production"));
     assert_eq!(checked(&files, &["."]).paths, 1);
+    assert!(
+        problems(&[("a.yaml", MAP)]).contains("--path"),
+        "that nothing was checked is told"
+    );
 }
 
 /// The rules that only the API server knows by heart are told here in the same words.

@@ -25,10 +25,11 @@ fn printed(words: &[&str]) -> Vec<Object> {
 }
 
 fn names(objects: &[Object]) -> String {
-    objects
+    let lines: Vec<_> = objects
         .iter()
         .map(|object| format!("{}\n", object.id()))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The health of an environment's objects as they live, by the agent's own rules. Reads only.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
 
 use futures::StreamExt;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
@@ -40,9 +41,8 @@ pub(super) async fn health(client: &Client, environment: &Environment) -> BTreeM
     let entries: Vec<_> = inventory.entries.into_iter().take(OBJECTS).collect();
     for (id, entry) in &entries {
         let key = (id.group.clone(), id.kind.clone());
-        if !resources.contains_key(&key) {
-            let found = resource(client, &id.group, &entry.version, &id.kind).await;
-            resources.insert(key, found);
+        if let MapEntry::Vacant(unknown) = resources.entry(key) {
+            unknown.insert(resource(client, &id.group, &entry.version, &id.kind).await);
         }
     }
     let states = entries.into_iter().map(|(id, _)| {

@@ -6,7 +6,7 @@ use super::live::State;
 use super::*;
 use crate::inventory::Inventory;
 
-fn environment(name: &str, spec: &Value, status: Value) -> Environment {
+fn environment(name: &str, spec: &Value, status: &Value) -> Environment {
     let mut all = json!({"repository": "shop", "follow": [{"branches": ["main"]}], "path": "overlays/production", "serviceAccount": "deployer"});
     for (key, value) in spec.as_object().unwrap() {
         all[key] = value.clone();
@@ -31,7 +31,7 @@ fn healthy() -> Environment {
     environment(
         "dev",
         &json!({"namespace": "shop"}),
-        json!({
+        &json!({
             "observedGeneration": 2,
             "conditions": [
                 condition("Ready", "True", "Applied", "3f2c1ab is applied and healthy"),
@@ -51,7 +51,7 @@ fn broken() -> Environment {
     environment(
         "production",
         &json!({"suspend": true}),
-        json!({
+        &json!({
             "observedGeneration": 1,
             "conditions": [
                 condition("Ready", "False", "Failed", "Deployment.apps shop/api, container api: CrashLoopBackOff: exited with 1"),
@@ -87,7 +87,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn environments_as_a_table() {
-    let fresh = environment("staging", &json!({}), Value::Null);
+    let fresh = environment("staging", &json!({}), &Value::Null);
     let all = [healthy(), broken(), fresh];
     insta::assert_snapshot!("table", plain(&table::text(&all, false, now())));
     insta::assert_snapshot!(
@@ -119,7 +119,7 @@ fn one_that_fails_is_held_and_suspended() {
 
 #[test]
 fn one_that_nobody_looked_at_yet() {
-    let environment = environment("staging", &json!({}), Value::Null);
+    let environment = environment("staging", &json!({}), &Value::Null);
     insta::assert_snapshot!(plain(&detail::text(&environment, &BTreeMap::new(), now())));
     assert_eq!(outcome(&[environment]), Outcome::Not);
     assert_eq!(outcome(&[healthy()]), Outcome::Done);

@@ -6,7 +6,7 @@ use futures::{StreamExt, pin_mut};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, PartialObjectMeta},
-    runtime::{WatchStreamExt, metadata_watcher, watcher},
+    runtime::{WatchStreamExt, watcher},
 };
 use tokio::task::JoinHandle;
 
@@ -60,7 +60,8 @@ impl Witness {
         let gone = Arc::<Mutex<Vec<Gone>>>::default();
         let mut tasks = Vec::new();
         for kind in KINDS {
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
+            let api: Api<PartialObjectMeta<DynamicObject>> =
+                Api::all_with(client.clone(), &resource(kind));
             let (listed, list) = tokio::sync::oneshot::channel();
             tasks.push(tokio::spawn(follow(api, kind.2, gone.clone(), listed)));
             list.await.expect("the watch begins with a list");
@@ -87,12 +88,12 @@ impl Drop for Witness {
 }
 
 async fn follow(
-    api: Api<DynamicObject>,
+    api: Api<PartialObjectMeta<DynamicObject>>,
     kind: &'static str,
     gone: Arc<Mutex<Vec<Gone>>>,
     listed: tokio::sync::oneshot::Sender<()>,
 ) {
-    let events = metadata_watcher(api, watcher::Config::default()).default_backoff();
+    let events = watcher(api, watcher::Config::default()).default_backoff();
     pin_mut!(events);
     let mut listed = Some(listed);
     while let Some(event) = events.next().await {

@@ -47,18 +47,34 @@ impl Cluster {
             "NetworkPolicy" => ("networking.k8s.io", "v1", "networkpolicies", true),
             "Role" => ("rbac.authorization.k8s.io", "v1", "roles", true),
             "RoleBinding" => ("rbac.authorization.k8s.io", "v1", "rolebindings", true),
-            "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1", "clusterrolebindings", false),
+            "ClusterRoleBinding" => (
+                "rbac.authorization.k8s.io",
+                "v1",
+                "clusterrolebindings",
+                false,
+            ),
             "HorizontalPodAutoscaler" => ("autoscaling", "v2", "horizontalpodautoscalers", true),
             "PodDisruptionBudget" => ("policy", "v1", "poddisruptionbudgets", true),
             "Lease" => ("coordination.k8s.io", "v1", "leases", true),
             "Event" => ("events.k8s.io", "v1", "events", true),
-            "ValidatingWebhookConfiguration" => {
-                ("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", false)
-            }
-            "MutatingWebhookConfiguration" => {
-                ("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", false)
-            }
-            "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1", "customresourcedefinitions", false),
+            "ValidatingWebhookConfiguration" => (
+                "admissionregistration.k8s.io",
+                "v1",
+                "validatingwebhookconfigurations",
+                false,
+            ),
+            "MutatingWebhookConfiguration" => (
+                "admissionregistration.k8s.io",
+                "v1",
+                "mutatingwebhookconfigurations",
+                false,
+            ),
+            "CustomResourceDefinition" => (
+                "apiextensions.k8s.io",
+                "v1",
+                "customresourcedefinitions",
+                false,
+            ),
             "Repository" => ("driftless.dev", "v1alpha1", "repositories", true),
             "Environment" => ("driftless.dev", "v1alpha1", "environments", true),
             "Approval" => ("driftless.dev", "v1alpha1", "approvals", true),
@@ -66,7 +82,11 @@ impl Cluster {
             "Realm" => (own.as_str(), "v1", "realms", false),
             _ => panic!("the tests do not know the kind {kind}"),
         };
-        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
         let resource = ApiResource {
             group: group.to_owned(),
             version: version.to_owned(),
@@ -78,7 +98,11 @@ impl Cluster {
     }
 
     pub async fn get(&self, kind: &str, name: &str) -> Option<Value> {
-        let object = self.api(kind).get_opt(name).await.expect("the API server answers")?;
+        let object = self
+            .api(kind)
+            .get_opt(name)
+            .await
+            .expect("the API server answers")?;
         Some(serde_json::to_value(object).expect("an object is JSON"))
     }
 
@@ -89,20 +113,32 @@ impl Cluster {
     }
 
     pub async fn list(&self, kind: &str) -> Vec<Value> {
-        let list = self.api(kind).list(&kube::api::ListParams::default()).await.expect("the API server answers");
-        list.items.into_iter().map(|object| serde_json::to_value(object).expect("an object is JSON")).collect()
+        let list = self
+            .api(kind)
+            .list(&kube::api::ListParams::default())
+            .await
+            .expect("the API server answers");
+        list.items
+            .into_iter()
+            .map(|object| serde_json::to_value(object).expect("an object is JSON"))
+            .collect()
     }
 
     pub async fn create(&self, object: Value) -> Value {
         let kind = object["kind"].as_str().expect("a kind").to_owned();
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
-        let created = self.api(&kind).create(&PostParams::default(), &object).await;
-        serde_json::to_value(created.unwrap_or_else(|error| panic!("create {kind}: {error}"))).expect("an object is JSON")
+        let created = self
+            .api(&kind)
+            .create(&PostParams::default(), &object)
+            .await;
+        serde_json::to_value(created.unwrap_or_else(|error| panic!("create {kind}: {error}")))
+            .expect("an object is JSON")
     }
 
     /// A merge patch, as `kubectl edit` and most controllers write.
     pub async fn merge(&self, manager: &str, kind: &str, name: &str, patch: Value) {
-        self.patch(kind, name, &by(manager), &Patch::Merge(patch)).await;
+        self.patch(kind, name, &by(manager), &Patch::Merge(patch))
+            .await;
     }
 
     /// A JSON patch: what removes one item of a list.
@@ -120,13 +156,22 @@ impl Cluster {
         if namespaced {
             fields["metadata"]["namespace"] = self.namespace.clone().into();
         }
-        self.patch(kind, name, &PatchParams::apply(manager).force(), &Patch::Apply(fields)).await;
+        self.patch(
+            kind,
+            name,
+            &PatchParams::apply(manager).force(),
+            &Patch::Apply(fields),
+        )
+        .await;
     }
 
     /// What a controller writes into the status.
     pub async fn merge_status(&self, manager: &str, kind: &str, name: &str, status: Value) {
         let patch = Patch::Merge(serde_json::json!({"status": status}));
-        let written = self.api(kind).patch_status(name, &by(manager), &patch).await;
+        let written = self
+            .api(kind)
+            .patch_status(name, &by(manager), &patch)
+            .await;
         written.unwrap_or_else(|error| panic!("status of {kind} {name}: {error}"));
     }
 
@@ -138,7 +183,10 @@ impl Cluster {
     }
 
     pub async fn delete(&self, kind: &str, name: &str) {
-        let deleted = self.api(kind).delete(name, &DeleteParams::background()).await;
+        let deleted = self
+            .api(kind)
+            .delete(name, &DeleteParams::background())
+            .await;
         deleted.unwrap_or_else(|error| panic!("delete {kind} {name}: {error}"));
     }
 
@@ -155,5 +203,8 @@ impl Cluster {
 }
 
 fn by(manager: &str) -> PatchParams {
-    PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(manager.to_owned()),
+        ..PatchParams::default()
+    }
 }

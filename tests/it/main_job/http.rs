@@ -19,7 +19,8 @@ pub fn get(url: &str, path: &str) -> (u16, String) {
 /// A push's webhook as GitHub sends it, signed with `token`; gives the answer's code.
 pub fn hook(url: &str, repository: &str, token: &str) -> u16 {
     let body = r#"{"ref":"refs/heads/main"}"#;
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).expect("any key will do");
+    let mut mac =
+        <Hmac<Sha256> as KeyInit>::new_from_slice(token.as_bytes()).expect("any key will do");
     mac.update(body.as_bytes());
     let mut signature = String::new();
     for byte in mac.finalize().into_bytes() {
@@ -37,7 +38,9 @@ pub fn renders(url: &str) -> BTreeMap<String, u64> {
     assert_eq!(code, 200, "{body}");
     body.lines()
         .filter_map(|line| {
-            let (labels, value) = line.strip_prefix("driftless_renders_total{")?.split_once("} ")?;
+            let (labels, value) = line
+                .strip_prefix("driftless_renders_total{")?
+                .split_once("} ")?;
             let (_, environment) = labels.split_once("environment=\"")?;
             let (environment, _) = environment.split_once('"')?;
             Some((environment.to_owned(), value.trim().parse().ok()?))
@@ -52,7 +55,9 @@ fn request(url: &str, head: &str, body: &str) -> (u16, String) {
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a timeout can be set");
     let length = body.len();
-    let text = format!("{head}Host: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    let text = format!(
+        "{head}Host: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
     stream.write_all(text.as_bytes()).expect("the agent reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the agent answers");

@@ -12,7 +12,9 @@ pub fn yaml(objects: &[Value]) -> String {
 }
 
 pub fn config_map(name: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    object["data"] = data;
+    object
 }
 
 /// One pod of the pause image, labelled with the workload's name.
@@ -28,7 +30,10 @@ pub fn stateful_set(name: &str) -> Value {
 
 pub fn daemon_set(name: &str) -> Value {
     let mut object = workload("DaemonSet", name);
-    object["spec"].as_object_mut().expect("a map").remove("replicas");
+    object["spec"]
+        .as_object_mut()
+        .expect("a map")
+        .remove("replicas");
     object
 }
 
@@ -58,7 +63,9 @@ pub fn service(name: &str) -> Value {
 }
 
 pub fn secret(name: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})
+    let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
+    object["stringData"] = data;
+    object
 }
 
 pub fn ingress(name: &str) -> Value {

@@ -29,7 +29,10 @@ impl Sighting {
 
     /// The value at `pointer`; null where it is not there.
     pub fn at(&self, pointer: &str) -> &Value {
-        self.object.as_ref().and_then(|object| object.pointer(pointer)).unwrap_or(&Value::Null)
+        self.object
+            .as_ref()
+            .and_then(|object| object.pointer(pointer))
+            .unwrap_or(&Value::Null)
     }
 }
 
@@ -49,7 +52,13 @@ impl Sight {
         let mut tasks = Vec::new();
         for kind in kinds {
             let (listed, list) = tokio::sync::oneshot::channel();
-            tasks.push(tokio::spawn(follow(cluster.clone(), (*kind).to_owned(), log.clone(), grow.clone(), listed)));
+            tasks.push(tokio::spawn(follow(
+                cluster.clone(),
+                (*kind).to_owned(),
+                log.clone(),
+                grow.clone(),
+                listed,
+            )));
             list.await.expect("the watch begins with a list");
         }
         Self { log, grown, tasks }
@@ -57,7 +66,10 @@ impl Sight {
 
     /// The sightings from here on are those after what is done next.
     pub fn mark(&self) -> usize {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     pub fn since(&self, mark: usize) -> Vec<Sighting> {
@@ -123,7 +135,9 @@ async fn follow(
     let mut listed = Some(listed);
     while let Some(event) = events.next().await {
         let (object, gone) = match event {
-            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => (object, false),
+            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                (object, false)
+            }
             Ok(watcher::Event::Delete(object)) => (object, true),
             Ok(watcher::Event::InitDone) => {
                 if let Some(listed) = listed.take() {

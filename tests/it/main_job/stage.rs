@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// How long anything may take that has no bar of its own: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The name of the stage's Repository, and of the repository on its server.
 const REPOSITORY: &str = "shop";
@@ -43,15 +43,30 @@ impl Stage {
     /// With a repository that is empty but for a README.
     pub async fn new(node: &'static Node) -> Self {
         let agent = Agent::start(node).await;
-        let namespace = node.namespace("job");
+        // On a node that was kept, the cluster-scoped objects of earlier runs are those of other namespaces.
+        let namespace = node.namespace(&format!("job{}", std::process::id()));
         let server = GitServer::https();
-        server.repo(REPOSITORY).commit(&[("README.md", "The shop.\n")]);
-        let cluster = Cluster { client: node.client().await, namespace: namespace.name.clone() };
+        server
+            .repo(REPOSITORY)
+            .commit(&[("README.md", "The shop.\n")]);
+        let cluster = Cluster {
+            client: node.client().await,
+            namespace: namespace.name.clone(),
+        };
         let clone = TempDir::with_prefix("driftless-clone-").expect("a temporary folder");
-        let stage = Self { node, agent, server, cluster, namespace, clone };
+        let stage = Self {
+            node,
+            agent,
+            server,
+            cluster,
+            namespace,
+            clone,
+        };
         grant_tenant(node, &stage.namespace.name);
         stage.namespace.secret("git", &stage.server.secret());
-        stage.namespace.secret("hook", &[("token", TOKEN.to_owned())]);
+        stage
+            .namespace
+            .secret("hook", &[("token", TOKEN.to_owned())]);
         stage.deployer("deployer").await;
         stage.repository(&[]).await;
         stage
@@ -59,14 +74,18 @@ impl Stage {
 
     /// A service account that may do everything.
     pub async fn deployer(&self, name: &str) {
-        self.cluster.create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
-        // Forced: a node that was kept may have that of another run.
+        // The account may be there: a tenant's installation makes it. A node that was kept may have the binding of another run.
+        self.cluster
+            .force_apply("tests", "ServiceAccount", name, json!({}))
+            .await;
         let binding = json!({
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace.name}],
         });
         let binding_name = format!("{}-{name}", self.namespace.name);
-        self.cluster.force_apply("tests", "ClusterRoleBinding", &binding_name, binding).await;
+        self.cluster
+            .force_apply("tests", "ClusterRoleBinding", &binding_name, binding)
+            .await;
     }
 
     async fn repository(&self, allow: &[&str]) {
@@ -97,7 +116,9 @@ impl Stage {
 
     /// Changes the spec of an Environment.
     pub async fn respec(&self, name: &str, spec: Value) {
-        self.cluster.merge("kubectl-edit", "Environment", name, json!({"spec": spec})).await;
+        self.cluster
+            .merge("kubectl-edit", "Environment", name, json!({"spec": spec}))
+            .await;
     }
 
     /// Writes files on top of `main` and tells the agent.
@@ -109,7 +130,8 @@ impl Stage {
 
     /// Writes these objects as the one file of `path`, and tells the agent.
     pub async fn push_objects(&self, path: &str, objects: &[Value]) -> String {
-        self.push(&[(&format!("{path}/objects.yaml"), &manifests::yaml(objects))]).await
+        self.push(&[(&format!("{path}/objects.yaml"), &manifests::yaml(objects))])
+            .await
     }
 
     /// Undoes the last commit, and tells the agent.
@@ -128,7 +150,10 @@ impl Stage {
             if (200..300).contains(&code) {
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "the webhook is answered with {code}");
+            assert!(
+                start.elapsed() < PATIENCE,
+                "the webhook is answered with {code}"
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -141,7 +166,8 @@ impl Stage {
         }
         for (path, text) in files {
             let path = folder.join(path);
-            std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).expect("a folder can be made");
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))
+                .expect("a folder can be made");
             std::fs::write(path, text).expect("a file can be written");
         }
         self.git(&["add", "--all"]);
@@ -160,14 +186,26 @@ impl Stage {
 
     fn git(&self, arguments: &[&str]) -> String {
         let mut command: Command = self.server.client();
-        let output = command.args(arguments).current_dir(self.clone.path()).output().expect("git starts");
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = command
+            .args(arguments)
+            .current_dir(self.clone.path())
+            .output()
+            .expect("git starts");
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     pub async fn status(&self, environment: &str) -> EnvironmentStatus {
-        let api: Api<Environment> = Api::namespaced(self.cluster.client.clone(), &self.namespace.name);
-        let object = api.get_opt(environment).await.expect("the API server answers");
+        let api: Api<Environment> =
+            Api::namespaced(self.cluster.client.clone(), &self.namespace.name);
+        let object = api
+            .get_opt(environment)
+            .await
+            .expect("the API server answers");
         object.and_then(|object| object.status).unwrap_or_default()
     }
 
@@ -195,16 +233,27 @@ impl Stage {
 
     /// Waits until `commit` is applied and healthy.
     pub async fn ready(&self, environment: &str, commit: &str) -> EnvironmentStatus {
-        self.until(environment, &format!("ready at {commit}"), |status| is_ready(status, commit)).await
+        self.until(environment, &format!("ready at {commit}"), |status| {
+            is_ready(status, commit)
+        })
+        .await
     }
 
     /// Asks for a pass, as `driftless sync` does, and waits until it was served.
     pub async fn sync(&self, environment: &str) -> EnvironmentStatus {
         let now = format!("{:?}", Instant::now());
-        let api: Api<Environment> = Api::namespaced(self.cluster.client.clone(), &self.namespace.name);
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {"driftless.dev/sync-requested": now}}}));
-        api.patch(environment, &PatchParams::default(), &patch).await.expect("the API server answers");
-        self.until(environment, "the pass that was asked for", |status| status.last_sync.as_deref() == Some(&now)).await
+        let api: Api<Environment> =
+            Api::namespaced(self.cluster.client.clone(), &self.namespace.name);
+        let patch = Patch::Merge(
+            json!({"metadata": {"annotations": {"driftless.dev/sync-requested": now}}}),
+        );
+        api.patch(environment, &PatchParams::default(), &patch)
+            .await
+            .expect("the API server answers");
+        self.until(environment, "the pass that was asked for", |status| {
+            status.last_sync.as_deref() == Some(&now)
+        })
+        .await
     }
 
     /// Waits until the agent with this name leads; gives the holder of the Lease.
@@ -214,8 +263,13 @@ impl Stage {
             namespace: crate::support::agent::NAMESPACE.to_owned(),
         };
         crate::support::wait::wait_until(limit, "a replica leads", || async {
-            let holder = leases.at("Lease", "driftless", "/spec/holderIdentity").await;
-            let holder = holder.as_str().filter(|holder| !holder.is_empty())?.to_owned();
+            let holder = leases
+                .at("Lease", "driftless", "/spec/holderIdentity")
+                .await;
+            let holder = holder
+                .as_str()
+                .filter(|holder| !holder.is_empty())?
+                .to_owned();
             (Some(holder.as_str()) != other_than).then_some(holder)
         })
         .await
@@ -223,9 +277,13 @@ impl Stage {
 
     /// Gives an Approval as `user`, whom the API server lets create it or not.
     pub async fn approve(&self, user: &str, environment: &str, commit: &str) -> Result<(), String> {
-        let object = self.cluster.get("Environment", environment).await.expect("the Environment is there");
+        let object = self
+            .cluster
+            .get("Environment", environment)
+            .await
+            .expect("the Environment is there");
         let status = &object["status"];
-        let expires = jiff::Timestamp::now() + Duration::from_secs(3600);
+        let expires = jiff::Timestamp::now() + Duration::from_hours(1);
         let approval = json!({
             "apiVersion": "driftless.dev/v1alpha1", "kind": "Approval",
             "metadata": {"generateName": format!("{environment}-"), "namespace": self.namespace.name},
@@ -237,16 +295,25 @@ impl Stage {
         let mut config = self.node.config().await;
         config.auth_info.impersonate = Some(user.to_owned());
         let client = kube::Client::try_from(config).expect("a client for the node");
-        let cluster = Cluster { client, namespace: self.namespace.name.clone() };
+        let cluster = Cluster {
+            client,
+            namespace: self.namespace.name.clone(),
+        };
         let approval = serde_json::from_value(approval).expect("an object");
-        let created = cluster.api("Approval").create(&PostParams::default(), &approval).await;
+        let created = cluster
+            .api("Approval")
+            .create(&PostParams::default(), &approval)
+            .await;
         created.map(|_| ()).map_err(|error| error.to_string())
     }
 }
 
 /// Whether `commit` is applied and healthy.
 pub fn is_ready(status: &EnvironmentStatus, commit: &str) -> bool {
-    status.revision.as_ref().is_some_and(|revision| revision.commit == commit)
+    status
+        .revision
+        .as_ref()
+        .is_some_and(|revision| revision.commit == commit)
         && condition(status, "Ready").0 == "True"
         && condition(status, "Healthy").0 == "True"
 }
@@ -257,10 +324,14 @@ pub fn condition<'a>(status: &'a EnvironmentStatus, kind: &str) -> (&'a str, &'a
         .conditions
         .iter()
         .find(|condition| condition.type_ == kind)
-        .map_or(("", "", ""), |condition| (&condition.status, &condition.reason, &condition.message))
+        .map_or(("", "", ""), |condition| {
+            (&condition.status, &condition.reason, &condition.message)
+        })
 }
 
 fn merge(into: &mut Value, from: Value) {
-    let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) else { return };
+    let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) else {
+        return;
+    };
     into.extend(from);
 }

@@ -251,8 +251,18 @@ fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
 /// What a namespace with environments needs, as `driftless install --tenant` prints it: the account `deployer`, its rights,
 /// and the agent's right to act as it.
 pub fn grant_tenant(node: &Node, namespace: &str) {
+    grant(node, &["--tenant", namespace]);
+}
+
+/// What `driftless install --tenant NAMESPACE --service-account ACCOUNT` prints: that one account, and nothing more.
+pub fn grant_account(node: &Node, namespace: &str, account: &str) {
+    grant(node, &["--tenant", namespace, "--service-account", account]);
+}
+
+fn grant(node: &Node, flags: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
-        .args(["install", "--namespace", NAMESPACE, "--tenant", namespace])
+        .args(["install", "--namespace", NAMESPACE])
+        .args(flags)
         .output()
         .expect("the program starts");
     assert!(

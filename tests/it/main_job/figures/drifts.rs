@@ -22,8 +22,17 @@ use crate::{
     support::agent::NAMESPACE,
 };
 
-const KINDS: [&str; 9] =
-    ["ConfigMap", "Deployment", "StatefulSet", "Service", "Secret", "Ingress", "Role", "Widget", "Realm"];
+const KINDS: [&str; 9] = [
+    "ConfigMap",
+    "Deployment",
+    "StatefulSet",
+    "Service",
+    "Secret",
+    "Ingress",
+    "Role",
+    "Widget",
+    "Realm",
+];
 
 /// After this a drift counts as not undone.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -41,9 +50,12 @@ async fn a_hundred_drifts_are_undone_within_a_second() {
     let burst = if is_long() { 20 } else { 5 };
     let scene = scene(Stage::new(node).await, burst).await;
     let mut took: Vec<(Drift, Option<Duration>)> = Vec::new();
-    let (bursts, singles): (Vec<Drift>, Vec<Drift>) =
-        chosen(burst).into_iter().partition(|drift| drift.class == Class::Burst);
-    let (own, singles): (Vec<Drift>, Vec<Drift>) = singles.into_iter().partition(|drift| drift.class == Class::OwnManager);
+    let (bursts, singles): (Vec<Drift>, Vec<Drift>) = chosen(burst)
+        .into_iter()
+        .partition(|drift| drift.class == Class::Burst);
+    let (own, singles): (Vec<Drift>, Vec<Drift>) = singles
+        .into_iter()
+        .partition(|drift| drift.class == Class::OwnManager);
     for drift in singles {
         let time = scene.undone(&drift).await;
         took.push((drift, time));
@@ -53,7 +65,11 @@ async fn a_hundred_drifts_are_undone_within_a_second() {
     took.extend(scene.undone_by_the_next_leader(own).await);
 
     report(&took);
-    let left: Vec<&Drift> = took.iter().filter(|(_, time)| time.is_none()).map(|(drift, _)| drift).collect();
+    let left: Vec<&Drift> = took
+        .iter()
+        .filter(|(_, time)| time.is_none())
+        .map(|(drift, _)| drift)
+        .collect();
     assert!(left.is_empty(), "not undone: {left:#?}");
 }
 
@@ -69,7 +85,8 @@ fn chosen(burst: usize) -> Vec<Drift> {
         .filter(|(place, drift)| {
             let taken = taken.entry(drift.class).or_default();
             // Another kind for each class.
-            let wanted = drift.class == Class::Burst || (*taken < 2 && (place + drift.class as usize) % 3 == 0);
+            let wanted = drift.class == Class::Burst
+                || (*taken < 2 && (place + drift.class as usize).is_multiple_of(3));
             *taken += usize::from(wanted);
             wanted
         })
@@ -87,8 +104,15 @@ async fn scene(stage: Stage, burst: usize) -> Scene {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (text(&object["kind"]), text(&object["metadata"]["name"]))
     };
-    let desired = objects.into_iter().map(|object| (key(&object), object)).collect();
-    Scene { stage, sight, desired }
+    let desired = objects
+        .into_iter()
+        .map(|object| (key(&object), object))
+        .collect();
+    Scene {
+        stage,
+        sight,
+        desired,
+    }
 }
 
 impl Scene {
@@ -96,23 +120,39 @@ impl Scene {
     async fn undone(&self, drift: &Drift) -> Option<Duration> {
         let before = self.make(drift).await;
         let (mark, live) = before;
-        let (place, changed) = self.sight.first(mark, LIMIT, |sighting| drifted(drift, &live, sighting)).await?;
-        let (_, restored) = self.sight.first(place + 1, LIMIT, |sighting| is_restored(drift, &live, sighting)).await?;
+        let (place, changed) = self
+            .sight
+            .first(mark, LIMIT, |sighting| drifted(drift, &live, sighting))
+            .await?;
+        let (_, restored) = self
+            .sight
+            .first(place + 1, LIMIT, |sighting| {
+                is_restored(drift, &live, sighting)
+            })
+            .await?;
         Some(restored.at.duration_since(changed.at))
     }
 
     /// Where the sightings of the drift begin, and the object before it.
     async fn make(&self, drift: &Drift) -> (usize, Value) {
         let cluster = &self.stage.cluster;
-        let live = cluster.get(drift.kind, &drift.name).await.expect("the object is there");
+        let live = cluster
+            .get(drift.kind, &drift.name)
+            .await
+            .expect("the object is there");
         let mark = self.sight.mark();
         let desired = &self.desired[&(drift.kind.to_owned(), drift.name.clone())];
-        drift.make(cluster, &self.stage.namespace, desired, &live).await;
+        drift
+            .make(cluster, &self.stage.namespace, desired, &live)
+            .await;
         (mark, live)
     }
 
     /// Makes these drifts, then ends the leader. What was not undone before counts from the moment the next one leads.
-    async fn undone_by_the_next_leader(mut self, drifts: Vec<Drift>) -> Vec<(Drift, Option<Duration>)> {
+    async fn undone_by_the_next_leader(
+        mut self,
+        drifts: Vec<Drift>,
+    ) -> Vec<(Drift, Option<Duration>)> {
         let stage = &mut self.stage;
         let leader = stage.leader(PATIENCE, None).await;
         let second = stage.agent.second(&[]);
@@ -120,7 +160,10 @@ impl Scene {
             (crate::main_job::http::get(&second.url(), "/readyz").0 == 200).then_some(())
         })
         .await;
-        let leases = Cluster { client: self.stage.cluster.client.clone(), namespace: NAMESPACE.to_owned() };
+        let leases = Cluster {
+            client: self.stage.cluster.client.clone(),
+            namespace: NAMESPACE.to_owned(),
+        };
         let lease = Sight::of(&leases, &["Lease"]).await;
         let mut made = Vec::new();
         for drift in &drifts {
@@ -130,7 +173,10 @@ impl Scene {
         self.stage.agent.replica().stop();
         let led = lease
             .expect(mark, PATIENCE, "the second replica leads", |sighting| {
-                let holder = sighting.at("/spec/holderIdentity").as_str().unwrap_or_default();
+                let holder = sighting
+                    .at("/spec/holderIdentity")
+                    .as_str()
+                    .unwrap_or_default();
                 sighting.name == "driftless" && !holder.is_empty() && holder != leader
             })
             .await
@@ -143,16 +189,31 @@ impl Scene {
         took
     }
 
-    async fn since(&self, drift: &Drift, mark: usize, live: &Value, led: Instant) -> Option<Duration> {
-        let (place, changed) = self.sight.first(mark, LIMIT, |sighting| drifted(drift, live, sighting)).await?;
-        let (_, restored) = self.sight.first(place + 1, LIMIT, |sighting| is_restored(drift, live, sighting)).await?;
+    async fn since(
+        &self,
+        drift: &Drift,
+        mark: usize,
+        live: &Value,
+        led: Instant,
+    ) -> Option<Duration> {
+        let (place, changed) = self
+            .sight
+            .first(mark, LIMIT, |sighting| drifted(drift, live, sighting))
+            .await?;
+        let (_, restored) = self
+            .sight
+            .first(place + 1, LIMIT, |sighting| {
+                is_restored(drift, live, sighting)
+            })
+            .await?;
         let from = if restored.at < led { changed.at } else { led };
         Some(restored.at.duration_since(from))
     }
 }
 
 fn drifted(drift: &Drift, live: &Value, sighting: &Sighting) -> bool {
-    sighting.is(drift.kind, &drift.name) && (sighting.object.is_none() || !is_as_before(drift, live, sighting))
+    sighting.is(drift.kind, &drift.name)
+        && (sighting.object.is_none() || !is_as_before(drift, live, sighting))
 }
 
 fn is_restored(drift: &Drift, live: &Value, sighting: &Sighting) -> bool {
@@ -162,7 +223,8 @@ fn is_restored(drift: &Drift, live: &Value, sighting: &Sighting) -> bool {
     // Another object in its place, with everything that Git says of it.
     if drift.class == Class::Deleted {
         let owner = "/metadata/labels/driftless.dev~1environment";
-        return !is_as_before(drift, live, sighting) && Some(sighting.at(owner)) == live.pointer(owner);
+        return !is_as_before(drift, live, sighting)
+            && Some(sighting.at(owner)) == live.pointer(owner);
     }
     is_as_before(drift, live, sighting)
 }
@@ -173,19 +235,36 @@ fn is_as_before(drift: &Drift, live: &Value, sighting: &Sighting) -> bool {
 
 fn report(took: &[(Drift, Option<Duration>)]) {
     for (class, what) in Class::ALL {
-        let of: Vec<_> = took.iter().filter(|(drift, _)| drift.class == class).collect();
+        let of: Vec<_> = took
+            .iter()
+            .filter(|(drift, _)| drift.class == class)
+            .collect();
         let times: Vec<Duration> = of.iter().filter_map(|(_, time)| *time).collect();
         let left = of.len() - times.len();
-        let left = if left == 0 { String::new() } else { format!(", {left} NOT UNDONE") };
-        table::note(&format!("drift ({}): {what}", class as usize + 1), &format!("{} undone, {}{left}", times.len(), spread(&times)));
+        let left = if left == 0 {
+            String::new()
+        } else {
+            format!(", {left} NOT UNDONE")
+        };
+        table::note(
+            &format!("drift ({}): {what}", class as usize + 1),
+            &format!("{} undone, {}{left}", times.len(), spread(&times)),
+        );
     }
     let times: Vec<Duration> = took.iter().filter_map(|(_, time)| *time).collect();
-    let quick = times.iter().filter(|time| **time <= Duration::from_secs(1)).count();
+    let quick = times
+        .iter()
+        .filter(|time| **time <= Duration::from_secs(1))
+        .count();
     let worst = percentile(&times, 99).as_millis();
     let all = took.len();
     table::judge(
         &format!("{all} drifts, from the change until Git's value is back"),
-        &format!("{} undone, {quick} within 1 s; {}, p99 {worst} ms", times.len(), spread(&times)),
+        &format!(
+            "{} undone, {quick} within 1 s; {}, p99 {worst} ms",
+            times.len(),
+            spread(&times)
+        ),
         "all undone, 99 % within 1 s",
         times.len() == all && quick * 100 >= all * 99,
     );

@@ -27,8 +27,13 @@ fn objects(push: usize) -> Vec<Value> {
     let secrets = (0..2).map(|n| secret(&format!("secret-{n}"), json!({"push": push.to_string()})));
     let ingresses = (0..2).map(|n| ingress(&format!("ingress-{n}")));
     let policies = (0..2).map(|n| network_policy(&format!("policy-{n}")));
-    let all = maps.chain(services).chain(secrets).chain(ingresses).chain(policies);
-    all.map(|object| annotated(object, PUSH, &push.to_string())).collect()
+    let all = maps
+        .chain(services)
+        .chain(secrets)
+        .chain(ingresses)
+        .chain(policies);
+    all.map(|object| annotated(object, PUSH, &push.to_string()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +41,11 @@ async fn a_push_is_applied_within_two_seconds() {
     let Some(node) = need_node!() else { return };
     let pushes = if is_long() { 30 } else { 5 };
     let stage = Stage::new(node).await;
-    let sight = Sight::of(&stage.cluster, &["ConfigMap", "Service", "Secret", "Ingress", "NetworkPolicy"]).await;
+    let sight = Sight::of(
+        &stage.cluster,
+        &["ConfigMap", "Service", "Secret", "Ingress", "NetworkPolicy"],
+    )
+    .await;
     let first = stage.push_objects("shop", &objects(0)).await;
     stage.environment("shop", "shop", json!({})).await;
     stage.ready("shop", &first).await;
@@ -68,11 +77,19 @@ async fn last_of(sight: &Sight, mark: usize, push: usize) -> Instant {
     let mut seen: BTreeMap<(String, String), Instant> = BTreeMap::new();
     let mut next = mark;
     while seen.len() < 20 {
-        let what = sight.first(next, PATIENCE, |sighting| *sighting.at(&pointer) == wanted.as_str()).await;
+        let what = sight
+            .first(next, PATIENCE, |sighting| {
+                *sighting.at(&pointer) == wanted.as_str()
+            })
+            .await;
         let Some((place, sighting)) = what else {
-            panic!("only {} of 20 objects of push {push} were seen within {PATIENCE:?}", seen.len());
+            panic!(
+                "only {} of 20 objects of push {push} were seen within {PATIENCE:?}",
+                seen.len()
+            );
         };
-        seen.entry((sighting.kind, sighting.name)).or_insert(sighting.at);
+        seen.entry((sighting.kind, sighting.name))
+            .or_insert(sighting.at);
         next = place + 1;
     }
     seen.into_values().max().expect("there are 20")

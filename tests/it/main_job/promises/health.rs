@@ -23,7 +23,9 @@ async fn a_broken_image_is_named_within_seconds_and_healed_by_the_revert() {
     let Some(node) = need_node!() else { return };
     let stage = Stage::new(node).await;
     let map = config_map("settings", json!({"a": "1"}));
-    let commit = stage.push_objects("shop", &[deployment("web"), map.clone()]).await;
+    let commit = stage
+        .push_objects("shop", &[deployment("web"), map.clone()])
+        .await;
     stage.environment("shop", "shop", json!({})).await;
     stage.ready("shop", &commit).await;
 
@@ -32,14 +34,20 @@ async fn a_broken_image_is_named_within_seconds_and_healed_by_the_revert() {
     stage.push_objects("shop", &[of_image(broken), map]).await;
     let named = stage
         .until("shop", "the image is named", |status| {
-            status.failures.iter().any(|failure| failure.message.contains(broken) || failure.reason.contains("Image"))
+            status
+                .failures
+                .iter()
+                .any(|failure| failure.message.contains(broken) || failure.reason.contains("Image"))
         })
         .await;
     let took = pushed.elapsed();
     let failure = &named.failures[0];
     assert!(failure.object.contains("Deployment.apps"), "{failure:?}");
     assert_eq!(failure.container.as_deref(), Some("main"), "{failure:?}");
-    assert!(["ErrImagePull", "ImagePullBackOff"].contains(&failure.reason.as_str()), "{failure:?}");
+    assert!(
+        ["ErrImagePull", "ImagePullBackOff"].contains(&failure.reason.as_str()),
+        "{failure:?}"
+    );
     assert_ne!(condition(&named, "Ready").0, "True");
     assert!(took < Duration::from_secs(15), "{took:?}");
 

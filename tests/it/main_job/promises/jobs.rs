@@ -27,8 +27,13 @@ fn job(image: &str, name: &str, note: &str, ttl: Option<u32>) -> Value {
 
 /// How many Jobs of this name were ever seen.
 fn runs(sight: &Sight, name: &str) -> usize {
-    let seen = sight.since(0).into_iter().filter(|sighting| sighting.is("Job", name) && sighting.object.is_some());
-    let uids: std::collections::BTreeSet<String> = seen.map(|sighting| sighting.at("/metadata/uid").to_string()).collect();
+    let seen = sight
+        .since(0)
+        .into_iter()
+        .filter(|sighting| sighting.is("Job", name) && sighting.object.is_some());
+    let uids: std::collections::BTreeSet<String> = seen
+        .map(|sighting| sighting.at("/metadata/uid").to_string())
+        .collect();
     uids.len()
 }
 
@@ -38,12 +43,21 @@ async fn a_job_runs_once_for_each_content() {
     let image = push_image("true:1", Path::new("/bin/true"));
     let stage = Stage::new(node).await;
     let sight = Sight::of(&stage.cluster, &["Job"]).await;
-    let objects = |note: &str| [job(&image, "passing", note, Some(1)), job(&image, "kept", note, None)];
+    let objects = |note: &str| {
+        [
+            job(&image, "passing", note, Some(1)),
+            job(&image, "kept", note, None),
+        ]
+    };
     let commit = stage.push_objects("shop", &objects("one")).await;
     stage.environment("shop", "shop", json!({})).await;
     stage.ready("shop", &commit).await;
-    let gone = |sighting: &crate::main_job::sight::Sighting| sighting.is("Job", "passing") && sighting.object.is_none();
-    sight.expect(0, PATIENCE, "its TTL removes the Job", gone).await;
+    let gone = |sighting: &crate::main_job::sight::Sighting| {
+        sighting.is("Job", "passing") && sighting.object.is_none()
+    };
+    sight
+        .expect(0, PATIENCE, "its TTL removes the Job", gone)
+        .await;
 
     // Neither what was removed nor what was deleted by hand runs again: by drift, by a pass that is asked for, by a restart.
     stage.cluster.delete("Job", "kept").await;
@@ -66,6 +80,13 @@ async fn a_job_runs_once_for_each_content() {
     let commit = stage.push_objects("shop", &objects("three")).await;
     stage.ready("shop", &commit).await;
     assert_eq!((runs(&sight, "passing"), runs(&sight, "kept")), (3, 3));
-    let note = stage.cluster.at("Job", "kept", "/spec/template/spec/containers/0/env/0/value").await;
+    let note = stage
+        .cluster
+        .at(
+            "Job",
+            "kept",
+            "/spec/template/spec/containers/0/env/0/value",
+        )
+        .await;
     assert_eq!(note, "three");
 }

@@ -43,22 +43,54 @@ async fn replicas_belong_to_the_autoscaler_while_there_is_one() {
 
     // It comes, and scales; a new revision that still says 3 changes nothing of that.
     let mark = 0;
-    let commit = stage.push_objects("shop", &[sized(3, "one"), autoscaler("Deployment", "web", 4)]).await;
+    let commit = stage
+        .push_objects(
+            "shop",
+            &[sized(3, "one"), autoscaler("Deployment", "web", 4)],
+        )
+        .await;
     stage.ready("shop", &commit).await;
-    let scaled = |replicas: i64| move |sighting: &crate::main_job::sight::Sighting| *sighting.at("/spec/replicas") == replicas;
-    sight.expect(mark, PATIENCE, "the autoscaler's 4", scaled(4)).await;
-    let commit = stage.push_objects("shop", &[sized(3, "two"), autoscaler("Deployment", "web", 4)]).await;
+    let scaled = |replicas: i64| {
+        move |sighting: &crate::main_job::sight::Sighting| {
+            *sighting.at("/spec/replicas") == replicas
+        }
+    };
+    sight
+        .expect(mark, PATIENCE, "the autoscaler's 4", scaled(4))
+        .await;
+    let commit = stage
+        .push_objects(
+            "shop",
+            &[sized(3, "two"), autoscaler("Deployment", "web", 4)],
+        )
+        .await;
     stage.ready("shop", &commit).await;
-    assert_eq!(sizes(&sight, mark), [3, 4], "it never fell to the default, nor back to what Git says");
+    assert_eq!(
+        sizes(&sight, mark),
+        [3, 4],
+        "it never fell to the default, nor back to what Git says"
+    );
 
     // Git says no number any more, then the autoscaler goes: the live value is nobody's drift and stays.
     let mut silent = sized(3, "three");
-    silent["spec"].as_object_mut().expect("a map").remove("replicas");
-    let commit = stage.push_objects("shop", &[silent.clone(), autoscaler("Deployment", "web", 4)]).await;
+    silent["spec"]
+        .as_object_mut()
+        .expect("a map")
+        .remove("replicas");
+    let commit = stage
+        .push_objects(
+            "shop",
+            &[silent.clone(), autoscaler("Deployment", "web", 4)],
+        )
+        .await;
     stage.ready("shop", &commit).await;
     let commit = stage.push_objects("shop", &[silent]).await;
     stage.ready("shop", &commit).await;
-    stage.until("shop", "the autoscaler is gone", |status| status.inventory.count == 1).await;
+    stage
+        .until("shop", "the autoscaler is gone", |status| {
+            status.inventory.count == 1
+        })
+        .await;
     assert_eq!(cluster.get("HorizontalPodAutoscaler", "web").await, None);
     stage.sync("shop").await;
     assert_eq!(sizes(&sight, mark), [3, 4]);
@@ -83,10 +115,18 @@ async fn an_ignored_field_is_left_and_its_neighbour_is_not() {
     stage.ready("shop", &commit).await;
     let sight = Sight::of(cluster, &["ConfigMap"]).await;
     let mark = sight.mark();
-    cluster.merge("kubectl-edit", "ConfigMap", "settings", json!({"data": {"tuned": "hand", "kept": "hand"}})).await;
+    cluster
+        .merge(
+            "kubectl-edit",
+            "ConfigMap",
+            "settings",
+            json!({"data": {"tuned": "hand", "kept": "hand"}}),
+        )
+        .await;
     let back = sight
         .expect(mark, PATIENCE, "the neighbour is restored", |sighting| {
-            sighting.is("ConfigMap", "settings") && *sighting.at("/data/kept") == "git"
+            sighting.is("ConfigMap", "settings")
+                && *sighting.at("/data/kept") == "git"
                 && sighting.at("/metadata/resourceVersion") != &Value::Null
                 && *sighting.at("/data/tuned") == "hand"
         })
@@ -95,6 +135,12 @@ async fn an_ignored_field_is_left_and_its_neighbour_is_not() {
     let commit = stage.push_objects("shop", &[map("newer")]).await;
     stage.ready("shop", &commit).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(cluster.at("ConfigMap", "settings", "/data/tuned").await, "hand");
-    assert_eq!(cluster.at("ConfigMap", "settings", "/data/kept").await, "newer");
+    assert_eq!(
+        cluster.at("ConfigMap", "settings", "/data/tuned").await,
+        "hand"
+    );
+    assert_eq!(
+        cluster.at("ConfigMap", "settings", "/data/kept").await,
+        "newer"
+    );
 }
