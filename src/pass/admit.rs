@@ -204,7 +204,11 @@ async fn tried(
     let mut failures: Vec<ObjectFailure> = refusals
         .map(|refusal| failure(refusal, &candidate.desired))
         .collect();
-    failures.extend(live.unknown());
+    // What departed and cannot be read is waited for before it may go; it holds nothing else.
+    let unknown = live
+        .unknown()
+        .filter(|(id, _)| candidate.desired.contains(id));
+    failures.extend(unknown.map(|(_, failure)| failure));
     let kinds = pass.context.cluster.kinds().await;
     let (actions, later): (Vec<&Action>, Vec<&Action>) = plan
         .waves
