@@ -116,6 +116,11 @@ async fn current(
             memory.health.insert(id.clone(), health.clone());
             Some(Ok((object, health)))
         }
+        // A Job that has run may go: by its TTL, or by hand.
+        LiveState::Absent if memory.is_finished(id) => {
+            memory.applied.remove(id);
+            None
+        }
         // The watch tells of it, and the next pass makes it again.
         LiveState::Absent | LiveState::AsApplied => {
             Some(Err(not_known(id, "it is gone".to_owned())))

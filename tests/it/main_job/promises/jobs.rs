@@ -62,6 +62,7 @@ async fn a_job_runs_once_for_each_content() {
     // Neither what was removed nor what was deleted by hand runs again: by drift, by a pass that is asked for, by a restart.
     stage.cluster.delete("Job", "kept").await;
     stage.sync("shop").await;
+    stage.ready("shop", &commit).await;
     let mut stage = stage;
     stage.agent.replica().stop();
     stage.agent.restart();
