@@ -204,11 +204,7 @@ async fn tried(
     let mut failures: Vec<ObjectFailure> = refusals
         .map(|refusal| failure(refusal, &candidate.desired))
         .collect();
-    // What departed and cannot be read is waited for before it may go; it holds nothing else.
-    let unknown = live
-        .unknown()
-        .filter(|(id, _)| candidate.desired.contains(id));
-    failures.extend(unknown.map(|(_, failure)| failure));
+    failures.extend(live.unknown());
     let kinds = pass.context.cluster.kinds().await;
     let (actions, later): (Vec<&Action>, Vec<&Action>) = plan
         .waves

@@ -73,7 +73,7 @@ pub(super) async fn apply(
             .failures
             .push(admit::failure(refusal, &running.desired));
     }
-    for (_, failure) in observed.unknown() {
+    for failure in observed.unknown() {
         done.applied = false;
         pass.next.retry = true;
         pass.report.failures.push(failure);

@@ -42,17 +42,14 @@ impl Observed {
     }
 
     /// What could not be read.
-    pub fn unknown(&self) -> impl Iterator<Item = (&Id, ObjectFailure)> {
+    pub fn unknown(&self) -> impl Iterator<Item = ObjectFailure> {
         self.live.iter().filter_map(|(id, live)| match live {
-            LiveState::Unknown(message) => Some((
-                id,
-                ObjectFailure {
-                    object: id.to_string(),
-                    container: None,
-                    reason: "Unknown".to_owned(),
-                    message: message.clone(),
-                },
-            )),
+            LiveState::Unknown(message) => Some(ObjectFailure {
+                object: id.to_string(),
+                container: None,
+                reason: "Unknown".to_owned(),
+                message: message.clone(),
+            }),
             _ => None,
         })
     }
