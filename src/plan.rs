@@ -103,12 +103,6 @@ pub struct Action {
     pub digest: String,
 }
 
-impl Action {
-    pub fn is_forced(&self) -> bool {
-        self.force
-    }
-}
-
 /// Why an object is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {

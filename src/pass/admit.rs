@@ -252,7 +252,7 @@ async fn try_one(
     live: &LiveState,
 ) -> Option<Refusal> {
     let cluster = &pass.context.cluster;
-    let force = action.is_forced();
+    let force = action.force;
     let result = cluster
         .apply(
             kinds,

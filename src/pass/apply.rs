@@ -364,7 +364,7 @@ async fn one(pass: &Pass<'_>, kinds: &Kinds, live: &LiveState, action: &Action) 
         let message = "this replica may no longer lead; nothing more is written".to_owned();
         return failed(action, "NotLeading", message, Trouble::Retry);
     }
-    match write(pass, kinds, live, action, action.is_forced()).await {
+    match write(pass, kinds, live, action, action.force).await {
         Ok(object) => Ended::Applied(object),
         Err(error) => refused(pass, kinds, live, action, error).await,
     }

@@ -99,7 +99,7 @@ async fn apply(client: Client, kinds: &Kinds, action: &Action) -> Result<Object,
     };
     let params = PatchParams {
         dry_run: true,
-        force: action.is_forced(),
+        force: action.force,
         field_manager: Some(FIELD_MANAGER.to_owned()),
         field_validation: Some(ValidationDirective::Strict),
     };
