@@ -1,6 +1,7 @@
 //! The line: one function that names its steps in order. A pass never waits inside a step: what is not there yet ends it,
 //! and a watch event, a timer or a commit starts the next.
 
+mod account;
 mod admit;
 mod apply;
 mod deletion;

@@ -145,6 +145,10 @@ pub enum RefusalReason {
     Denied,
     /// The service account may not.
     Forbidden,
+    /// The agent may not act as the service account.
+    NotGranted,
+    /// There is no such service account.
+    NoServiceAccount,
     NotFound,
     Failed,
 }
@@ -160,6 +164,8 @@ impl RefusalReason {
             Self::Invalid => "Invalid",
             Self::Denied => "Denied",
             Self::Forbidden => "Forbidden",
+            Self::NotGranted => "NotGranted",
+            Self::NoServiceAccount => "NoServiceAccount",
             Self::NotFound => "NotFound",
             Self::Failed => "ApplyFailed",
         }

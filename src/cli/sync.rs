@@ -109,9 +109,9 @@ async fn look(client: &Client, environment: &Environment, own: &str, now: &str) 
         .unwrap_or((own, &environment.spec.repository));
     let api: Api<Repository> = Api::namespaced(client.clone(), namespace);
     if let Err(error) = annotate(&api, name, now).await {
-        note(&format!(
-            "Git is not asked again for it: cannot ask for a look at the repository {namespace}/{name}: {error}"
-        ));
+        let action = format!("ask for a look at the repository {namespace}/{name}");
+        let error = ask::refused(action, error);
+        note(&format!("Git is not asked again for it: {error}"));
     }
 }
 

@@ -30,6 +30,7 @@ pub enum DryRun {
 }
 
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const LIST_OF_METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 impl Cluster {
     async fn send(
@@ -58,35 +59,49 @@ impl Cluster {
             .ok_or_else(|| ClusterError::unexpected(action, "the answer is not an object"))
     }
 
-    /// Reads an object; only its metadata unless `whole`. What is not known to be absent is [`LiveState::Unknown`].
+    /// Reads an object; only its metadata unless `whole`. What is not known to be absent is [`LiveState::Unknown`]. It is
+    /// asked for as a list of one: the right to `get` every kind would be the right to their subresources' connections.
     pub async fn observe(&self, kinds: &Kinds, id: &Id, version: &str, whole: bool) -> LiveState {
-        let Some(path) = path(kinds, id, version) else {
+        let Some((collection, version)) = collection(kinds, id, version) else {
             return LiveState::Unknown(format!("the cluster has no kind {}", id.kind));
         };
-        let request = Request::get(path).header(
-            "accept",
-            if whole {
-                "application/json"
-            } else {
-                METADATA_ONLY
-            },
-        );
-        match self.send(None, &format!("read {id}"), request, None).await {
-            Ok(mut object) => {
-                if !whole {
-                    // The answer calls itself PartialObjectMetadata.
-                    let api_version = api_version(&id.group, version);
+        let selector: String = url::form_urlencoded::byte_serialize(
+            format!("metadata.name={}", selected(&id.name)).as_bytes(),
+        )
+        .collect();
+        let accept = if whole {
+            "application/json"
+        } else {
+            LIST_OF_METADATA
+        };
+        let request =
+            Request::get(format!("{collection}?fieldSelector={selector}")).header("accept", accept);
+        let mut list = match self.send(None, &format!("read {id}"), request, None).await {
+            Ok(list) => list,
+            Err(error) => return LiveState::Unknown(error.to_string()),
+        };
+        let items = match list.0.remove("items") {
+            Some(Value::Array(items)) => items,
+            // So an empty list of metadata is written.
+            Some(Value::Null) if list.kind().ends_with("List") => Vec::new(),
+            _ => return LiveState::Unknown(format!("cannot read {id}: the answer is not a list")),
+        };
+        let found = items
+            .into_iter()
+            .filter_map(Object::from_value)
+            .find(|object| object.name() == id.name);
+        match found {
+            None => LiveState::Absent,
+            Some(mut object) => {
+                // The items of a list do not say what they are, or that they are PartialObjectMetadata.
+                let api_version = api_version(&id.group, version);
+                for (key, value) in [("apiVersion", &api_version), ("kind", &id.kind)] {
                     object
                         .0
-                        .insert("apiVersion".to_owned(), Value::String(api_version));
-                    object
-                        .0
-                        .insert("kind".to_owned(), Value::String(id.kind.clone()));
+                        .insert(key.to_owned(), Value::String(value.clone()));
                 }
                 LiveState::Present(object)
             }
-            Err(error) if error.is_absent(id) => LiveState::Absent,
-            Err(error) => LiveState::Unknown(error.to_string()),
         }
     }
 
@@ -138,10 +153,9 @@ impl Cluster {
     ) -> Result<(), ClusterError> {
         let id = object.id();
         let action = format!("create {id} (dry run)");
-        let path = known(kinds, &id, object.version(), &action)?;
-        let collection = path
-            .rsplit_once('/')
-            .map_or(path.as_str(), |(collection, _)| collection);
+        let Some((collection, _)) = collection(kinds, &id, object.version()) else {
+            return Err(unknown_kind(&action, &id));
+        };
         let uri =
             format!("{collection}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&dryRun=All");
         let request = Request::post(uri).header("content-type", "application/json");
@@ -255,9 +269,11 @@ fn discreet(id: &Id, error: ClusterError) -> ClusterError {
 }
 
 fn known(kinds: &Kinds, id: &Id, version: &str, action: &str) -> Result<String, ClusterError> {
-    path(kinds, id, version).ok_or_else(|| {
-        ClusterError::unexpected(action, format!("the cluster has no kind {}", id.kind))
-    })
+    path(kinds, id, version).ok_or_else(|| unknown_kind(action, id))
+}
+
+fn unknown_kind(action: &str, id: &Id) -> ClusterError {
+    ClusterError::unexpected(action, format!("the cluster has no kind {}", id.kind))
 }
 
 fn api_version(group: &str, version: &str) -> String {
@@ -270,6 +286,13 @@ fn api_version(group: &str, version: &str) -> String {
 
 /// The path of an object; `None` if its kind is not known.
 fn path(kinds: &Kinds, id: &Id, version: &str) -> Option<String> {
+    let (collection, _) = collection(kinds, id, version)?;
+    let name = url::form_urlencoded::byte_serialize(id.name.as_bytes()).collect::<String>();
+    Some(format!("{collection}/{name}"))
+}
+
+/// The path that an object stands under, and the version that it is asked for in: a served one.
+fn collection<'a>(kinds: &'a Kinds, id: &Id, version: &'a str) -> Option<(String, &'a str)> {
     let kind = kinds.get(&id.group, &id.kind)?;
     let version = if kind.versions.iter().any(|known| known == version) {
         version
@@ -285,6 +308,29 @@ fn path(kinds: &Kinds, id: &Id, version: &str) -> Option<String> {
         Some(namespace) if kind.namespaced => format!("/namespaces/{namespace}"),
         _ => String::new(),
     };
-    let name = url::form_urlencoded::byte_serialize(id.name.as_bytes()).collect::<String>();
-    Some(format!("{root}/{version}{scope}/{}/{name}", kind.plural))
+    let plural = &kind.plural;
+    Some((format!("{root}/{version}{scope}/{plural}"), version))
+}
+
+/// A value as it stands in a field selector.
+fn selected(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for character in value.chars() {
+        if matches!(character, '\\' | ',' | '=') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_field_selectors() {
+        assert_eq!(selected("system:node"), "system:node");
+        assert_eq!(selected(r"a,b=c\d"), r"a\,b\=c\\d");
+    }
 }

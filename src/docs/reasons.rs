@@ -165,8 +165,18 @@ const OBJECTS: &[Word] = &[
     ),
     word(
         "Forbidden",
-        "The Environment's service account may not write the object, or the agent may not impersonate it.",
+        "The Environment's service account may not write the object.",
         "kubectl auth can-i --list --as system:serviceaccount:NAMESPACE:ACCOUNT",
+    ),
+    word(
+        "NotGranted",
+        "The agent may not act as the Environment's service account. The object is the service account.",
+        "driftless install --tenant NAMESPACE --service-account ACCOUNT | kubectl apply -f -",
+    ),
+    word(
+        "NoServiceAccount",
+        "The Environment's service account does not exist. The object is the service account.",
+        "driftless install --tenant NAMESPACE --service-account ACCOUNT | kubectl apply -f -",
     ),
     word(
         "NotFound",

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::prepare::{self, Prepared};
 use super::wanted::Wanted;
-use super::{Memory, Pass, Running, observe, prune, together};
+use super::{Memory, Pass, Running, account, observe, prune, together};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
-use crate::cluster::{ClusterError, DryRun};
+use crate::cluster::{ClusterError, DryRun, Identity};
 use crate::desired::{Desired, Kinds};
 use crate::object::{FIELD_MANAGER, Id};
 use crate::plan::{
@@ -204,7 +204,11 @@ async fn tried(
     let mut failures: Vec<ObjectFailure> = refusals
         .map(|refusal| failure(refusal, &candidate.desired))
         .collect();
-    failures.extend(live.unknown());
+    // What it no longer wants is not written; and it is not deleted as long as it is not known.
+    let unknown = live
+        .unknown()
+        .filter(|(id, _)| candidate.desired.contains(id));
+    failures.extend(unknown.map(|(_, failure)| failure));
     let kinds = pass.context.cluster.kinds().await;
     let (actions, later): (Vec<&Action>, Vec<&Action>) = plan
         .waves
@@ -213,6 +217,7 @@ async fn tried(
         .partition(|action| can_be_tried(&kinds, &live, &action.id));
     memory.untried = later.into_iter().map(|action| action.id.clone()).collect();
     let tried = try_all(pass, &kinds, &live, actions).await;
+    let tried = account::told_once(pass, &kinds, tried).await;
     failures.extend(
         tried
             .iter()
@@ -265,7 +270,7 @@ async fn try_one(
         .await;
     let outcome = match result {
         Ok(_) => return None,
-        Err(error) => outcome(&error, &pass.identity.namespace, &pass.identity.name),
+        Err(error) => outcome(&error, &pass.identity),
     };
     match after_dry_run(action, &outcome, live) {
         Verdict::Go | Verdict::GoForced | Verdict::WaitForJob => None,
@@ -281,12 +286,10 @@ async fn try_one(
 }
 
 /// What an answer of the API server means.
-pub(super) fn outcome(error: &ClusterError, namespace: &str, account: &str) -> DryRunOutcome {
+pub(super) fn outcome(error: &ClusterError, identity: &Identity) -> DryRunOutcome {
     if error.is_impersonation() {
-        return DryRunOutcome::Forbidden {
-            message: format!(
-                "the agent may not act as the service account {namespace}/{account}; grant it: driftless install --tenant {namespace} --service-account {account} | kubectl apply -f -"
-            ),
+        return DryRunOutcome::NotGranted {
+            message: account::not_granted(identity),
         };
     }
     let causes: Vec<(String, String, String)> = error

@@ -73,7 +73,7 @@ pub(super) async fn apply(
             .failures
             .push(admit::failure(refusal, &running.desired));
     }
-    for failure in observed.unknown() {
+    for (_, failure) in observed.unknown() {
         done.applied = false;
         pass.next.retry = true;
         pass.report.failures.push(failure);
@@ -432,7 +432,7 @@ async fn refused(
     if error.is_conflict() && action.take_over.is_some() {
         return Ended::Outdated;
     }
-    let outcome = admit::outcome(&error, &pass.identity.namespace, &pass.identity.name);
+    let outcome = admit::outcome(&error, &pass.identity);
     match after_dry_run(action, &outcome, live) {
         Verdict::Go => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
         Verdict::GoForced => match write(pass, kinds, live, action, true).await {

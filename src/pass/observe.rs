@@ -42,14 +42,17 @@ impl Observed {
     }
 
     /// What could not be read.
-    pub fn unknown(&self) -> impl Iterator<Item = ObjectFailure> {
+    pub fn unknown(&self) -> impl Iterator<Item = (&Id, ObjectFailure)> {
         self.live.iter().filter_map(|(id, live)| match live {
-            LiveState::Unknown(message) => Some(ObjectFailure {
-                object: id.to_string(),
-                container: None,
-                reason: "Unknown".to_owned(),
-                message: message.clone(),
-            }),
+            LiveState::Unknown(message) => {
+                let failure = ObjectFailure {
+                    object: id.to_string(),
+                    container: None,
+                    reason: "Unknown".to_owned(),
+                    message: message.clone(),
+                };
+                Some((id, failure))
+            }
             _ => None,
         })
     }
@@ -108,11 +111,11 @@ pub(super) async fn observe(pass: &Pass<'_>, memory: &Memory, running: &Running)
         .entries
         .iter()
         .filter(|(id, _)| !desired.contains(id));
-    let vanished = departed
+    let not_served = departed
         .clone()
-        .any(|(id, _)| kinds.is_absent(&id.group, &id.kind));
-    let kinds = if vanished {
-        // Their definition may be gone, and they with it: only a fresh answer says so.
+        .any(|(id, _)| kinds.get(&id.group, &id.kind).is_none());
+    let kinds = if not_served {
+        // Their definition may be gone, and they with it, or it may be served again: only a fresh answer says so.
         match pass.context.cluster.refresh_kinds().await {
             Ok(fresh) => Some(fresh),
             Err(error) => {

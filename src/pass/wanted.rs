@@ -67,7 +67,8 @@ pub(super) async fn choose(
         return Err(None);
     }
     if let Some(problem) = view.problem {
-        pass.problem(unknown("RepositoryFailed", problem));
+        let message = format!("Repository {}: {problem}", pass.environment.spec.repository);
+        pass.problem(unknown("RepositoryFailed", message));
     } else if view.snapshot.is_none() {
         pass.problem(unknown(
             Problem::PENDING,

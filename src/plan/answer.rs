@@ -28,6 +28,10 @@ pub enum DryRunOutcome {
     Forbidden {
         message: String,
     },
+    /// The agent may not write as the identity.
+    NotGranted {
+        message: String,
+    },
     NotFound {
         message: String,
     },
@@ -158,6 +162,7 @@ pub fn after_dry_run(action: &Action, outcome: &DryRunOutcome, live: &LiveState)
         DryRunOutcome::Invalid { message } => refuse(RefusalReason::Invalid, message),
         DryRunOutcome::Denied { message } => refuse(RefusalReason::Denied, message),
         DryRunOutcome::Forbidden { message } => refuse(RefusalReason::Forbidden, message),
+        DryRunOutcome::NotGranted { message } => refuse(RefusalReason::NotGranted, message),
         DryRunOutcome::NotFound { message } => refuse(RefusalReason::NotFound, message),
         DryRunOutcome::Terminating { message } => refuse(RefusalReason::Terminating, message),
         DryRunOutcome::Other { message } => refuse(RefusalReason::Failed, message),

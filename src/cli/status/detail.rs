@@ -133,11 +133,15 @@ fn failures(text: &mut String, status: &EnvironmentStatus) {
             .container
             .as_ref()
             .map_or_else(String::new, |name| format!(", container {name}"));
+        let object = if failure.object.is_empty() {
+            "the revision"
+        } else {
+            &failure.object
+        };
         let _ = writeln!(
             text,
-            "  {} {}{container}: {}: {}",
+            "  {} {object}{container}: {}: {}",
             styled("✗", BAD),
-            failure.object,
             failure.reason,
             failure.message
         );
