@@ -4,6 +4,7 @@
 mod approval;
 mod environment;
 mod repository;
+mod rollout;
 mod time;
 
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
@@ -13,6 +14,11 @@ pub use environment::{
     ObjectFailure, Outcome, PruneSpec, RevisionStatus,
 };
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
+pub use rollout::{
+    CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck, PrometheusCheck, RolloutPhase,
+    RolloutPolicy, RolloutPolicySpec, RolloutStatus, RouteReference, StepSpec, TrafficSpec,
+    WorkloadKind, WorkloadReference,
+};
 pub use time::HumanDuration;
 
 /// The group of every kind here.
@@ -26,5 +32,10 @@ use kube::CustomResourceExt;
 pub fn definitions()
 -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>
 {
-    vec![Repository::crd(), Environment::crd(), Approval::crd()]
+    vec![
+        Repository::crd(),
+        Environment::crd(),
+        RolloutPolicy::crd(),
+        Approval::crd(),
+    ]
 }

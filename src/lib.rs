@@ -2,6 +2,7 @@
 //! git → tree → render → desired → plan → apply → health → prune → status.
 
 pub mod agent;
+pub mod analysis;
 pub mod api;
 pub mod cli;
 pub mod cluster;
@@ -20,6 +21,7 @@ pub mod pass;
 pub mod plan;
 pub mod prune;
 pub mod render;
+pub mod rollout;
 pub mod server;
 pub mod sources;
 pub mod status;

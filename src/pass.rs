@@ -10,6 +10,7 @@ mod observe;
 mod prepare;
 mod prune;
 mod report;
+mod rollout;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -23,6 +24,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::analysis::Analysis;
 use crate::api::{Approval, Environment, Repository, RevisionStatus};
 use crate::cluster::scalers::Scalers;
 use crate::cluster::{Cluster, Events, Identity, Leadership, PodWatch, PodWatches, Seen, Tracker};
@@ -104,6 +106,8 @@ pub struct Memory {
     latest: Option<Arc<Environment>>,
     /// What was last told by Events, so that it is told once.
     told: VecDeque<String>,
+    rollouts: rollout::Rollouts,
+    analysis: Analysis,
 }
 
 /// A revision with its objects.
@@ -129,8 +133,10 @@ impl Memory {
         let namespace = environment.namespace().unwrap_or_default();
         let name = environment.name_any();
         let status = environment.status.clone().unwrap_or_default();
+        let wake = Arc::<Notify>::default();
         Self {
-            wake: Arc::default(),
+            analysis: Analysis::new(wake.clone()),
+            wake,
             owner: Owner {
                 id: owner_id(cluster_uid, &namespace, &name),
                 name: format!("{namespace}/{name}"),
@@ -161,6 +167,7 @@ impl Memory {
             untried: BTreeSet::new(),
             latest: None,
             told: VecDeque::new(),
+            rollouts: rollout::Rollouts::default(),
         }
     }
 
@@ -169,6 +176,7 @@ impl Memory {
     pub fn renewed(&self, cluster_uid: &str, environment: &Environment) -> Self {
         Self {
             wake: self.wake.clone(),
+            analysis: Analysis::new(self.wake.clone()),
             ..Self::new(cluster_uid, environment)
         }
     }
@@ -284,6 +292,8 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     let Some(running) = running else {
         return report::write(pass, memory).await;
     };
+    let rolling = rollout::stage(&mut pass, memory, running).await; // what rollouts ask for
+    let running = rolling.running.clone();
     let live = observe::observe(&pass, memory, &running).await; // observe
     let plan = pass.plan(memory, &running, &live); // plan
     if let Err(problem) = observe::write_ahead(&mut pass, memory, &running).await {
@@ -291,8 +301,9 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
         return report::write(pass, memory).await;
     }
     observe::settle(memory, &plan);
-    let applied = apply::apply(&mut pass, memory, &running, &live, &plan).await; // apply, and health, wave by wave
-    prune::prune(&mut pass, memory, &running, &plan, applied).await; // prune
+    let applied = apply::apply(&mut pass, memory, &rolling, &live, &plan).await; // apply, and health, wave by wave
+    prune::prune(&mut pass, memory, &running, plan, applied).await; // prune
+    rollout::advance(&mut pass, memory, &rolling).await; // the next state of the rollouts
     report::write(pass, memory).await // status
 }
 
@@ -323,6 +334,7 @@ impl<'a> Pass<'a> {
                 hash: status.hash,
                 renders: memory.renders,
                 sync: sync_requested(environment).map(str::to_owned),
+                rollouts: status.rollouts,
                 ..Report::default()
             },
             next: Next {

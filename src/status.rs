@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use crate::api::{
     EnvironmentStatus, HeldObject, HistoryEntry, NextRevision, ObjectFailure, Outcome,
-    RevisionStatus,
+    RevisionStatus, RolloutStatus,
 };
 use crate::inventory::Inventory;
 use crate::object::SYNC_ANNOTATION;
@@ -68,6 +68,7 @@ pub struct Report {
     pub renders: i64,
     pub sync: Option<String>,
     pub approved_by: Option<String>,
+    pub rollouts: Vec<RolloutStatus>,
 }
 
 /// The status after this report. Equal reports give equal statuses, whatever the time.
@@ -93,6 +94,7 @@ pub fn status(before: &EnvironmentStatus, report: &Report, now: Timestamp) -> En
         deletions: report.deletions.clone(),
         renders: report.renders,
         inventory: report.inventory.to_status(),
+        rollouts: report.rollouts.clone(),
         history: history(&before.history, report, now),
         last_sync: report.sync.clone(),
     }

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::HumanDuration;
+use super::{HumanDuration, RolloutStatus};
 
 /// A path of a Git repository, kept true in this cluster.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize)]
@@ -273,6 +273,9 @@ pub struct EnvironmentStatus {
     pub renders: i64,
     /// What this environment owns, and what it may own because a write was begun.
     pub inventory: Inventory,
+    /// The rollouts that are under way, or whose change was taken back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<RolloutStatus>,
     /// The last ten revisions, newest first.
     pub history: Vec<HistoryEntry>,
     /// The value of the annotation `driftless.dev/sync-requested` that was last served.

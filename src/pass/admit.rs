@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::prepare::{self, Prepared};
 use super::wanted::Wanted;
-use super::{Memory, Pass, Running, account, observe, prune, together};
+use super::{Memory, Pass, Running, account, observe, prune, rollout, together};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
 use crate::cluster::{ClusterError, DryRun, Identity};
 use crate::desired::{Desired, Kinds};
@@ -42,8 +42,7 @@ pub(super) async fn admit(
             if known || may_be_taken(pass, memory, &candidate, &wanted).await {
                 memory.admitted = Some(candidate.desired.hash.clone());
                 memory.refused = None;
-                memory.generation = pass.environment.metadata.generation;
-                memory.running = Some(Arc::new(candidate));
+                take(pass, memory, candidate, wanted.snapshot).await;
             } else {
                 keep(pass, memory, Some(wanted.snapshot)).await;
             }
@@ -54,6 +53,30 @@ pub(super) async fn admit(
     pass.report.hash = Some(running.desired.hash.clone());
     pass.report.approved_by.clone_from(&memory.approved_by);
     Some(running)
+}
+
+/// Takes the candidate, or holds it back until its rollouts have proved it.
+async fn take(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    candidate: Running,
+    snapshot: crate::sources::Snapshot,
+) {
+    if !rollout::concerns(pass, &candidate) {
+        memory.generation = pass.environment.metadata.generation;
+        memory.running = Some(Arc::new(candidate));
+        return;
+    }
+    keep(pass, memory, Some(snapshot)).await;
+    let running = memory.running.clone();
+    match rollout::holds(pass, memory, running.as_deref(), &candidate).await {
+        Ok(false) => {
+            memory.generation = pass.environment.metadata.generation;
+            memory.running = Some(Arc::new(candidate));
+        }
+        Ok(true) => rollout::hold(pass, memory, candidate),
+        Err(failures) => refuse(pass, &candidate, failures),
+    }
 }
 
 async fn keep(

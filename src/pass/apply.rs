@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::observe::Observed;
+use super::rollout::Rolling;
 use super::{Memory, Pass, Running, admit, health, prune, together};
 use crate::api::{HeldObject, ObjectFailure};
 use crate::cluster::{ClusterError, DryRun};
@@ -56,10 +57,11 @@ enum Trouble {
 pub(super) async fn apply(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
-    running: &Running,
+    rolling: &Rolling,
     observed: &Observed,
     plan: &Plan,
 ) -> Done {
+    let running = &*rolling.running;
     let mut done = Done {
         applied: true,
         healthy: true,
@@ -93,7 +95,7 @@ pub(super) async fn apply(
             .filter(|action| !blocked || action.reason.is_upkeep());
         let ended = run(pass, &kinds, observed, actions).await;
         blocked |= record(pass, memory, running, ended, &mut done);
-        let settled = health::wave(pass, memory, running, observed, wave).await;
+        let settled = health::wave(pass, memory, rolling, observed, wave).await;
         done.healthy &= settled.healthy;
         failed |= settled.failed;
         blocked |= !settled.healthy || !all_applied(memory, wave);
@@ -105,7 +107,7 @@ pub(super) async fn apply(
         memory.reapply = false;
         memory.reapplied_at = Instant::now();
     }
-    if done.healthy {
+    if done.healthy && pass.report.rollouts.is_empty() {
         memory.pods.clear();
     }
     pass.report.progress = match done {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::observe::Observed;
+use super::rollout::Rolling;
 use super::{Memory, Pass, Running};
 use crate::api::ObjectFailure;
 use crate::health::{self, Health, Progress, Settled, settle};
@@ -20,16 +21,18 @@ pub(super) struct Wave {
 pub(super) async fn wave(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
-    running: &Running,
+    rolling: &Rolling,
     observed: &Observed,
     wave: &PlannedWave,
 ) -> Wave {
+    let running = &*rolling.running;
     let mut result = Wave {
         healthy: true,
         failed: false,
     };
     let mut replica_sets: BTreeMap<String, Vec<Object>> = BTreeMap::new();
-    for id in &wave.objects {
+    // What exists only for a rollout is evidence for it; the environment is well without it.
+    for id in wave.objects.iter().filter(|id| !rolling.is_part(id)) {
         if !memory.applied.contains_key(id) {
             result.healthy &= memory.is_finished(id);
             continue;
@@ -135,6 +138,41 @@ fn not_known(id: &Id, message: String) -> ObjectFailure {
         container: None,
         reason: "Unknown".to_owned(),
         message,
+    }
+}
+
+/// Whether the pods of one side of a rollout are all ready.
+///
+/// # Errors
+/// They will not be: why.
+pub(super) async fn side(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    id: &Id,
+    object: &Object,
+) -> Result<bool, String> {
+    let health = health::assess(object, &memory.checks);
+    match judge(pass, memory, id, object, health, &mut BTreeMap::new()).await {
+        Settled::Healthy => {
+            memory.unhealthy_since.remove(id);
+            Ok(true)
+        }
+        Settled::Progressing { recheck_at, .. } => {
+            if let Some(at) = recheck_at {
+                pass.due_at(at);
+            }
+            Ok(false)
+        }
+        Settled::Failed { failures } => Err(failures.first().map_or_else(
+            || "it will not become healthy".to_owned(),
+            |failure| {
+                let container = failure
+                    .container
+                    .as_ref()
+                    .map_or(String::new(), |name| format!("container {name}: "));
+                format!("{container}{}: {}", failure.reason, failure.message)
+            },
+        )),
     }
 }
 

@@ -11,7 +11,7 @@ use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
 
 use super::apply::Done;
-use super::{Memory, Pass, Running};
+use super::{Memory, Pass, Running, rollout};
 use crate::api::{Approval, ApprovalSpec, ApprovalStatus, HeldObject};
 use crate::desired::{Desired, Kinds};
 use crate::object::Id;
@@ -25,7 +25,7 @@ pub(super) async fn prune(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
     running: &Running,
-    plan: &Plan,
+    plan: Plan,
     done: Done,
 ) {
     if done.healthy && done.applied {
@@ -36,7 +36,12 @@ pub(super) async fn prune(
     memory.applied.retain(|id, _| wanted(id));
     memory.health.retain(|id, _| wanted(id));
     memory.steady.retain(wanted);
-    if plan.departed.is_empty() {
+    // What was made for a rollout that is over goes without ceremony: Git never had it.
+    let settled = done.healthy && done.applied;
+    let (parts, departed_ones) =
+        rollout::sort_out(&pass.report.rollouts, plan.departed, settled);
+    delete_all(pass, memory, &parts).await;
+    if departed_ones.is_empty() {
         return;
     }
     let evidence = Evidence {
@@ -49,7 +54,7 @@ pub(super) async fn prune(
         pass,
         memory,
         &running.desired,
-        &plan.departed,
+        &departed_ones,
         evidence,
         GatePurpose::Prune,
         &running.revision.commit,

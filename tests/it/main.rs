@@ -12,4 +12,5 @@ mod harness;
 mod image;
 mod installation;
 mod main_job;
+mod rollouts;
 mod support;

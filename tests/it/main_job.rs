@@ -9,4 +9,4 @@ mod http;
 mod manifests;
 mod promises;
 mod sight;
-mod stage;
+pub mod stage;

@@ -1,0 +1,17 @@
+//! Rollouts: what holds a change to a workload back until it has proved itself. The state machine ([`machine`]) and what
+//! it makes of the desired objects ([`stage`]). Must not talk to the cluster, look at a clock, or write a log.
+
+pub mod machine;
+mod pin;
+pub mod policy;
+pub mod stage;
+pub mod traffic;
+
+/// `canary` on the pods, and the objects, that exist only for a rollout.
+pub const TRACK_LABEL: &str = "driftless.dev/track";
+/// On everything that exists, or is changed, only for a rollout: the first 10 digits of the change.
+pub const ROLLOUT_LABEL: &str = "driftless.dev/rollout";
+/// `"true"` on a workload whose references to configuration are to content-named copies.
+pub const PINNED_ANNOTATION: &str = "driftless.dev/pinned";
+/// What a person asks of the rollouts of an Environment: `TIME COMMAND [WORKLOAD]`.
+pub const COMMAND_ANNOTATION: &str = "driftless.dev/rollout";

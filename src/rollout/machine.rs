@@ -1,0 +1,559 @@
+//! The rollout of one workload as a pure state machine: what is recorded, and what was observed, give what is recorded
+//! next. What the record means for the cluster's objects, [`super::stage`] says.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::policy::{Policy, Step};
+use crate::api::{CheckStatus, HoldEnd, RolloutPhase as Phase, RolloutStatus};
+
+/// What was seen since the record was written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// The digest of the change that Git wants now; `None` where it wants what the stable side runs.
+    pub change: Option<String>,
+    /// Everything that the record asks for was written.
+    pub written: bool,
+    /// The router has not accepted what was written, in its words.
+    pub router_waits: Option<String>,
+    pub canary: Side,
+    /// Neither the canary nor a pod of it exists.
+    pub canary_is_gone: bool,
+    pub stable: Side,
+    /// Verdicts that fell since the last step, in order.
+    pub verdicts: Vec<Verdict>,
+    /// The newest word of a person that was not served yet.
+    pub command: Option<(String, Command)>,
+    /// Every rollout of the revision is proved, those that this one depends on are promoted.
+    pub may_promote: bool,
+}
+
+/// The pods of one side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    /// It is what was written, and every pod of it is ready.
+    pub ready: bool,
+    /// It will not become so: why.
+    pub failure: Option<String>,
+    /// The number of its pods.
+    pub replicas: u32,
+    /// The `pod-template-hash` of its pods, where they all have the same.
+    pub hash: Option<String>,
+}
+
+/// What a check said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub check: String,
+    pub outcome: Outcome,
+    /// What was measured, or why there is nothing.
+    pub value: String,
+    /// When it was begun.
+    pub at: Timestamp,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Pass,
+    Fail,
+    /// Unreachable, empty, stale: no verdict.
+    NoData,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "Pass",
+            Self::Fail => "Fail",
+            Self::NoData => "NoData",
+        }
+    }
+}
+
+/// What a person asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Go on from a pause, or to the next step.
+    Promote,
+    Abort,
+    /// Try a change again that was taken back.
+    Retry,
+    Pause,
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The record from now on; `None` where the rollout is over.
+    pub record: Option<RolloutStatus>,
+    /// When it has to be looked at again, if nothing happens before.
+    pub due: Option<Timestamp>,
+    /// What is told: whether it is a warning, its reason, and the words.
+    pub told: Option<(bool, &'static str, String)>,
+}
+
+/// A rollout of this change that begins.
+pub fn begin(
+    policy: &Policy,
+    commit: &str,
+    change: &str,
+    stable: &Side,
+    now: Timestamp,
+) -> RolloutStatus {
+    let steps = u32::try_from(policy.steps.len()).unwrap_or(u32::MAX);
+    RolloutStatus {
+        workload: policy.workload.to_string(),
+        commit: commit.to_owned(),
+        change: change.to_owned(),
+        phase: Phase::Narrowing,
+        steps,
+        stable_replicas: stable.replicas.max(1),
+        stable_hash: stable.hash.clone(),
+        since: Some(Time(now)),
+        ..RolloutStatus::default()
+    }
+}
+
+/// One step of the machine.
+pub fn step(
+    policy: &Policy,
+    record: &RolloutStatus,
+    observed: &Observed,
+    now: Timestamp,
+) -> Decision {
+    let machine = Machine {
+        policy,
+        observed,
+        now,
+        record: record.clone(),
+        due: None,
+    };
+    machine.run()
+}
+
+struct Machine<'a> {
+    policy: &'a Policy,
+    observed: &'a Observed,
+    now: Timestamp,
+    record: RolloutStatus,
+    due: Option<Timestamp>,
+}
+
+impl Machine<'_> {
+    fn run(mut self) -> Decision {
+        let command = self.observed.command.as_ref().map(|(id, command)| {
+            self.record.last_command = Some(id.clone());
+            *command
+        });
+        let same = self.observed.change.as_ref() == Some(&self.record.change);
+        match self.record.phase {
+            Phase::Failed => self.failed(same, command),
+            Phase::Aborting => self.aborting(),
+            Phase::Removing => self.removing(),
+            Phase::Finishing => self.finishing(),
+            Phase::Promoting => self.promoting(),
+            _ if !same => {
+                let why = match &self.observed.change {
+                    None => "Git no longer wants this change",
+                    Some(_) => "Git wants another change now",
+                };
+                self.abort(false, why.to_owned())
+            }
+            _ if command == Some(Command::Abort) => {
+                self.abort(true, "taken back by a person".to_owned())
+            }
+            Phase::Narrowing => self.narrowing(),
+            _ if self.observed.canary.failure.is_some() => {
+                let failure = self.observed.canary.failure.clone().unwrap_or_default();
+                self.abort(true, format!("the canary failed: {failure}"))
+            }
+            Phase::Starting => self.starting(),
+            Phase::Analysing => self.analysing(command),
+            Phase::Paused => self.paused(command),
+            Phase::Proved => self.proved(),
+        }
+    }
+
+    fn share(&self, weight: u32) -> Share {
+        share(self.policy, weight, self.record.stable_replicas)
+    }
+
+    fn narrowing(mut self) -> Decision {
+        if let Some(hash) = &self.observed.stable.hash {
+            self.record.stable_hash = Some(hash.clone());
+        }
+        if !self.observed.written {
+            return self.wait("the stable Services are being narrowed to the stable pods");
+        }
+        if self.policy.traffic.is_some() && !self.settled() {
+            return self.wait("waits until every proxy knows the stable pods");
+        }
+        let first = self.policy.steps.iter().find_map(|step| match step {
+            Step::Weight(weight, _) => Some(*weight),
+            Step::Pause => None,
+        });
+        self.record.canary_replicas = self.share(first.unwrap_or(0)).pods;
+        self.enter(
+            Phase::Starting,
+            "RolloutStarted",
+            "the canary starts".to_owned(),
+        )
+    }
+
+    fn starting(mut self) -> Decision {
+        if !(self.observed.written && self.observed.canary.ready) {
+            return self.wait("waits for the canary's pods to become ready");
+        }
+        self.record.step = 0;
+        self.at_step()
+    }
+
+    /// Enters the step that the record names, or what comes behind the last.
+    fn at_step(mut self) -> Decision {
+        self.record.checks.clear();
+        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
+        match self.policy.steps.get(index) {
+            None => self.enter(
+                Phase::Proved,
+                "RolloutProved",
+                "every step was passed".to_owned(),
+            ),
+            Some(Step::Pause) => self.enter(
+                Phase::Paused,
+                "RolloutPaused",
+                "paused; driftless promote goes on".to_owned(),
+            ),
+            Some(Step::Weight(weight, _)) => {
+                let share = self.share(*weight);
+                self.record.canary_replicas = share.pods;
+                // Its pods come before its traffic.
+                let what = format!("to {weight} % of the traffic");
+                self.enter(Phase::Analysing, "RolloutStepped", what)
+            }
+        }
+    }
+
+    fn analysing(mut self, command: Option<Command>) -> Decision {
+        match command {
+            Some(Command::Pause) => {
+                let what = "paused by a person; driftless promote goes on".to_owned();
+                return self.enter(Phase::Paused, "RolloutPaused", what);
+            }
+            Some(Command::Promote) => {
+                self.record.step += 1;
+                return self.at_step();
+            }
+            _ => {}
+        }
+        let (weight, for_) = self.weight_step();
+        if self.record.weight != weight {
+            if weight > self.record.weight
+                && !(self.observed.written && self.observed.canary.ready)
+            {
+                return self.wait("waits for the canary's pods to become ready");
+            }
+            self.record.weight = weight;
+            self.record.achieved_weight = self.share(weight).achieved;
+            self.record.written_at = None;
+            return self.wait("the weight is being written");
+        }
+        let in_effect = match &self.record.in_effect_since {
+            Some(since) => since.0,
+            None => match self.takes_effect() {
+                Ok(()) => {
+                    self.record.in_effect_since = Some(Time(self.now));
+                    self.now
+                }
+                Err(waits) => return self.wait(&waits),
+            },
+        };
+        self.take_verdicts(in_effect);
+        if let Some(failed) = self.over_the_limit() {
+            return self.abort(true, failed);
+        }
+        let until = after(in_effect, for_);
+        let missing = self.missing_evidence();
+        if self.now >= until && missing.is_none() && self.observed.canary.ready {
+            self.record.step += 1;
+            return self.at_step();
+        }
+        if self.now < until {
+            self.due = Some(until);
+            return self.wait("collects evidence");
+        }
+        let missing = missing.unwrap_or_else(|| "the canary's pods are not all ready".to_owned());
+        let deadline = after(until, self.policy.max_hold);
+        if self.now >= deadline && self.policy.hold_end == HoldEnd::Abort {
+            return self.abort(true, format!("held for longer than maxHold: {missing}"));
+        }
+        self.due = Some(deadline).filter(|at| *at > self.now);
+        self.wait(&format!("holds: {missing}"))
+    }
+
+    /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.
+    fn takes_effect(&mut self) -> Result<(), String> {
+        if !self.observed.written {
+            return Err("the weight is being written".to_owned());
+        }
+        if let Some(waits) = &self.observed.router_waits {
+            return Err(format!("the router has not accepted the weight: {waits}"));
+        }
+        if !self.observed.canary.ready {
+            return Err("waits for the canary's pods to become ready".to_owned());
+        }
+        if !self.settled() {
+            return Err("waits until every proxy knows the weight".to_owned());
+        }
+        Ok(())
+    }
+
+    fn take_verdicts(&mut self, in_effect: Timestamp) {
+        for check in &self.policy.checks {
+            if !self
+                .record
+                .checks
+                .iter()
+                .any(|known| known.name == check.spec.name)
+            {
+                self.record.checks.push(CheckStatus {
+                    name: check.spec.name.clone(),
+                    ..CheckStatus::default()
+                });
+            }
+        }
+        for verdict in &self.observed.verdicts {
+            // What began before the weight was in effect says nothing of it.
+            if verdict.at < in_effect {
+                continue;
+            }
+            let known = self
+                .record
+                .checks
+                .iter_mut()
+                .find(|known| known.name == verdict.check);
+            let Some(known) = known else {
+                continue;
+            };
+            verdict.outcome.as_str().clone_into(&mut known.verdict);
+            known.value.clone_from(&verdict.value);
+            known.at = Some(Time(verdict.at));
+            match verdict.outcome {
+                Outcome::Pass => known.passed += 1,
+                Outcome::Fail => known.failed += 1,
+                Outcome::NoData => {}
+            }
+        }
+    }
+
+    fn over_the_limit(&self) -> Option<String> {
+        self.policy.checks.iter().find_map(|check| {
+            let known = self.status_of(&check.spec.name)?;
+            (known.failed >= check.failure_limit).then(|| {
+                format!(
+                    "check {} failed {} times at {} %: {}",
+                    known.name, known.failed, self.record.weight, known.value
+                )
+            })
+        })
+    }
+
+    /// Which evidence for the next step is not there.
+    fn missing_evidence(&self) -> Option<String> {
+        self.policy.checks.iter().find_map(|check| {
+            let name = &check.spec.name;
+            let Some(known) = self.status_of(name) else {
+                return Some(format!("check {name} was not made yet"));
+            };
+            match known.verdict.as_str() {
+                "Pass" if known.passed >= check.count => None,
+                "Pass" => Some(format!(
+                    "check {name} passed {} of {} times",
+                    known.passed, check.count
+                )),
+                "" => Some(format!("check {name} was not made yet")),
+                verdict => Some(format!("check {name}: {verdict}: {}", known.value)),
+            }
+        })
+    }
+
+    fn status_of(&self, name: &str) -> Option<&CheckStatus> {
+        self.record.checks.iter().find(|known| known.name == name)
+    }
+
+    fn paused(mut self, command: Option<Command>) -> Decision {
+        if command != Some(Command::Promote) {
+            let message = self.record.message.clone();
+            return self.wait(&message);
+        }
+        self.record.step += 1;
+        self.at_step()
+    }
+
+    fn proved(self) -> Decision {
+        if !self.observed.may_promote {
+            return self.wait("proved; waits for the other workloads of the revision");
+        }
+        self.enter(
+            Phase::Promoting,
+            "RolloutPromoting",
+            "proved; the stable side takes the change".to_owned(),
+        )
+    }
+
+    fn promoting(mut self) -> Decision {
+        if !self.observed.written || !self.observed.stable.ready {
+            let failure = self.observed.stable.failure.clone();
+            return self.wait(&failure.map_or_else(
+                || "the stable side takes the change".to_owned(),
+                |failure| format!("the stable side cannot take the change: {failure}; the canary serves"),
+            ));
+        }
+        self.record.weight = 0;
+        self.enter(
+            Phase::Finishing,
+            "RolloutPromoted",
+            "the stable side runs the change; the canary drains".to_owned(),
+        )
+    }
+
+    fn finishing(mut self) -> Decision {
+        if self.is_drained() {
+            return self.end(None);
+        }
+        self.wait("the canary drains")
+    }
+
+    fn aborting(mut self) -> Decision {
+        if self.is_drained() {
+            self.record.phase = Phase::Removing;
+            self.record.written_at = None;
+        }
+        let message = self.record.message.clone();
+        self.wait(&message)
+    }
+
+    fn removing(mut self) -> Decision {
+        let message = self.record.message.clone();
+        if !self.observed.written || !self.observed.canary_is_gone {
+            return self.wait(&message);
+        }
+        if !self.record.taken_back {
+            return self.end(None);
+        }
+        // What failed is remembered, so that it is not tried again.
+        self.record.phase = Phase::Failed;
+        self.record.canary_replicas = 0;
+        self.record.since = Some(Time(self.now));
+        let record = self.record.clone();
+        self.end(Some(record))
+    }
+
+    fn failed(mut self, same: bool, command: Option<Command>) -> Decision {
+        if !same || command == Some(Command::Retry) {
+            return self.end(None);
+        }
+        let message = self.record.message.clone();
+        self.due = None;
+        self.wait(&message)
+    }
+
+    /// Weight 0 is written, accepted or not, and proxies have had the time to know it.
+    fn is_drained(&mut self) -> bool {
+        self.observed.written && self.settled()
+    }
+
+    fn weight_step(&self) -> (u32, Duration) {
+        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
+        match self.policy.steps.get(index) {
+            Some(Step::Weight(weight, for_)) => (*weight, *for_),
+            _ => (self.record.weight, Duration::ZERO),
+        }
+    }
+
+    /// Whether `settle` has passed since this phase and step were entered, and everything was written.
+    fn settled(&mut self) -> bool {
+        let written = self.record.written_at.get_or_insert(Time(self.now)).0;
+        let at = after(written, self.policy.settle);
+        if self.now < at {
+            self.due = Some(at);
+        }
+        self.now >= at
+    }
+
+    fn abort(mut self, taken_back: bool, why: String) -> Decision {
+        self.record.taken_back = taken_back;
+        self.record.weight = 0;
+        self.enter(Phase::Aborting, "RolloutAborted", why)
+    }
+
+    fn enter(mut self, phase: Phase, reason: &'static str, what: String) -> Decision {
+        self.record.phase = phase;
+        self.record.since = Some(Time(self.now));
+        self.record.in_effect_since = None;
+        self.record.written_at = None;
+        self.record.message.clone_from(&what);
+        let told = format!("{}: {what}", self.record.workload);
+        Decision {
+            due: None,
+            told: Some((phase == Phase::Aborting, reason, told)),
+            record: Some(self.record),
+        }
+    }
+
+    fn wait(mut self, message: &str) -> Decision {
+        message.clone_into(&mut self.record.message);
+        Decision {
+            record: Some(self.record),
+            due: self.due,
+            told: None,
+        }
+    }
+
+    fn end(self, record: Option<RolloutStatus>) -> Decision {
+        Decision {
+            record,
+            due: None,
+            told: None,
+        }
+    }
+}
+
+/// What a weight comes to in pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub pods: u32,
+    /// The share in percent that these pods get where their number splits the traffic.
+    pub achieved: Option<u32>,
+}
+
+/// Beside a router the canary has its weight's share of the stable side's pods. Without one it has as many as stay within
+/// the weight; one that would be too many gets no traffic at all.
+pub fn share(policy: &Policy, weight: u32, stable: u32) -> Share {
+    let weight = weight.min(100);
+    if policy.traffic.is_some() {
+        return Share {
+            pods: (weight * stable).div_ceil(100).max(1),
+            achieved: None,
+        };
+    }
+    let pods = if weight == 100 {
+        stable
+    } else {
+        weight * stable / (100 - weight)
+    };
+    let achieved = 100 * pods / (pods + stable).max(1);
+    Share {
+        pods: pods.max(1),
+        achieved: Some(achieved),
+    }
+}
+
+fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

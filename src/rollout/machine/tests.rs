@@ -1,0 +1,409 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::{CheckSpec, TrafficSpec};
+use crate::object::Id;
+use crate::rollout::policy::Check;
+
+const LIMIT: u32 = 3;
+
+fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
+    Policy {
+        workload: Id {
+            group: "apps".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: Some("shop".to_owned()),
+            name: "api".to_owned(),
+        },
+        steps,
+        traffic: router.then(TrafficSpec::default),
+        checks: (0..checks)
+            .map(|index| Check {
+                spec: CheckSpec {
+                    name: format!("check-{index}"),
+                    ..CheckSpec::default()
+                },
+                interval: Duration::from_secs(10),
+                failure_limit: LIMIT,
+                count: 1,
+            })
+            .collect(),
+        max_hold: Duration::from_mins(10),
+        hold_end: HoldEnd::Abort,
+        settle: Duration::from_secs(5),
+    }
+}
+
+fn steps() -> Vec<Step> {
+    let minute = Duration::from_mins(1);
+    vec![Step::Weight(10, minute), Step::Pause, Step::Weight(50, minute)]
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn side() -> Side {
+    Side {
+        ready: true,
+        failure: None,
+        replicas: 4,
+        hash: Some("aaaa".to_owned()),
+    }
+}
+
+/// Everything is as it should be.
+fn well(change: &str, verdicts: &[(Outcome, i64)]) -> Observed {
+    Observed {
+        change: Some(change.to_owned()),
+        written: true,
+        canary: side(),
+        stable: side(),
+        canary_is_gone: true,
+        verdicts: verdicts
+            .iter()
+            .map(|(outcome, seconds)| Verdict {
+                check: "check-0".to_owned(),
+                outcome: *outcome,
+                value: "1".to_owned(),
+                at: at(*seconds),
+            })
+            .collect(),
+        may_promote: true,
+        ..Observed::default()
+    }
+}
+
+#[test]
+fn a_good_change_goes_through_its_steps() {
+    let policy = policy(steps(), true, 1);
+    let mut record = Some(begin(&policy, "c", "x", &side(), at(0)));
+    let mut seen = Vec::new();
+    for seconds in 0..600 {
+        let Some(known) = &record else { break };
+        let mut observed = well("x", &[(Outcome::Pass, seconds)]);
+        if known.phase == Phase::Paused {
+            observed.command = Some((format!("{seconds}"), Command::Promote));
+        }
+        let decision = step(&policy, known, &observed, at(seconds));
+        if let Some(after) = &decision.record
+            && (after.phase, after.weight) != (known.phase, known.weight)
+        {
+            seen.push((after.phase, after.weight));
+        }
+        record = decision.record;
+    }
+    assert_eq!(record, None, "it is over");
+    assert_eq!(
+        seen,
+        [
+            (Phase::Starting, 0),
+            (Phase::Analysing, 0),
+            (Phase::Analysing, 10),
+            (Phase::Paused, 10),
+            (Phase::Analysing, 10),
+            (Phase::Analysing, 50),
+            (Phase::Proved, 50),
+            (Phase::Promoting, 50),
+            (Phase::Finishing, 0),
+        ]
+    );
+}
+
+/// A record at a step whose weight is in effect since second 100.
+fn analysing(policy: &Policy) -> RolloutStatus {
+    RolloutStatus {
+        phase: Phase::Analysing,
+        weight: 10,
+        written_at: Some(Time(at(95))),
+        in_effect_since: Some(Time(at(100))),
+        ..begin(policy, "c", "x", &side(), at(0))
+    }
+}
+
+#[test]
+fn so_many_failures_take_the_change_back() {
+    let policy = policy(steps(), true, 1);
+    let mut record = analysing(&policy);
+    for (count, seconds) in (1..=LIMIT).zip([110, 120, 130]) {
+        assert_eq!(record.phase, Phase::Analysing);
+        let observed = well("x", &[(Outcome::Fail, seconds)]);
+        record = step(&policy, &record, &observed, at(seconds)).record.unwrap();
+        assert_eq!(record.checks[0].failed, count);
+    }
+    assert_eq!((record.phase, record.weight), (Phase::Aborting, 0));
+    let mut record = Some(record);
+    for seconds in 131..150 {
+        let known = record.as_ref().unwrap();
+        record = step(&policy, known, &well("x", &[]), at(seconds)).record;
+    }
+    let record = record.unwrap();
+    assert_eq!(record.phase, Phase::Failed);
+    assert!(record.message.contains("failed 3 times"), "{}", record.message);
+    // It is not tried again, but on request or with another change.
+    let still = step(&policy, &record, &well("x", &[]), at(200)).record;
+    assert_eq!(still.map(|record| record.phase), Some(Phase::Failed));
+    assert_eq!(step(&policy, &record, &well("y", &[]), at(200)).record, None);
+}
+
+#[test]
+fn without_evidence_it_holds_and_in_the_end_goes_back() {
+    let policy = policy(steps(), true, 1);
+    let record = analysing(&policy);
+    let nothing = |seconds| well("x", &[(Outcome::NoData, seconds)]);
+    let held = step(&policy, &record, &nothing(400), at(400)).record.unwrap();
+    assert_eq!((held.phase, held.weight), (Phase::Analysing, 10));
+    assert!(held.message.starts_with("holds: check check-0: NoData"));
+    let ended = step(&policy, &held, &nothing(800), at(800)).record.unwrap();
+    assert_eq!(ended.phase, Phase::Aborting);
+    let stays = Policy {
+        hold_end: HoldEnd::Stay,
+        ..policy
+    };
+    let held = step(&stays, &held, &nothing(800), at(800)).record.unwrap();
+    assert_eq!(held.phase, Phase::Analysing);
+}
+
+#[test]
+fn a_canary_that_fails_is_not_waited_for() {
+    let policy = policy(steps(), false, 0);
+    let mut observed = well("x", &[]);
+    observed.canary.failure = Some("container api: CrashLoopBackOff".to_owned());
+    observed.canary.ready = false;
+    for phase in [Phase::Starting, Phase::Analysing, Phase::Paused, Phase::Proved] {
+        let record = RolloutStatus {
+            phase,
+            ..analysing(&policy)
+        };
+        let after = step(&policy, &record, &observed, at(101)).record.unwrap();
+        assert_eq!((after.phase, after.taken_back), (Phase::Aborting, true));
+    }
+}
+
+#[test]
+fn a_revert_goes_back_at_once_and_is_no_failure() {
+    let policy = policy(steps(), true, 1);
+    let observed = Observed {
+        change: None,
+        ..well("x", &[])
+    };
+    let after = step(&policy, &analysing(&policy), &observed, at(101));
+    let after = after.record.unwrap();
+    assert_eq!((after.phase, after.taken_back), (Phase::Aborting, false));
+    assert_eq!(after.weight, 0);
+}
+
+#[test]
+fn whole_pods_stay_within_the_weight() {
+    let by_pods = policy(steps(), false, 0);
+    for (weight, stable, pods, achieved) in [
+        (5, 3, 1, 0),
+        (25, 3, 1, 25),
+        (50, 3, 3, 50),
+        (40, 3, 2, 40),
+        (100, 3, 3, 50),
+        (10, 10, 1, 9),
+    ] {
+        let share = share(&by_pods, weight, stable);
+        assert_eq!((share.pods, share.achieved), (pods, Some(achieved)));
+    }
+    let by_router = policy(steps(), true, 0);
+    assert_eq!(share(&by_router, 5, 3).pods, 1);
+    assert_eq!(share(&by_router, 50, 5).pods, 3);
+}
+
+/// What may happen between two looks.
+#[derive(Clone, Debug)]
+struct Event {
+    seconds: i64,
+    written: bool,
+    router: bool,
+    ready: bool,
+    canary_fails: bool,
+    stable_ready: bool,
+    gone: bool,
+    /// 0: reverted, 1: this change, 2: another one.
+    change: u8,
+    verdicts: Vec<(u8, u8)>,
+    command: Option<u8>,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let often = || prop::bool::weighted(0.85);
+    let event = (
+        1..40_i64,
+        (often(), often(), often(), prop::bool::weighted(0.02), often(), often()),
+        prop_oneof![40 => Just(1_u8), 1 => Just(0), 1 => Just(2)],
+        prop::collection::vec((0..2_u8, 0..8_u8), 0..3),
+        prop::option::weighted(0.03, 0..4_u8),
+    )
+        .prop_map(
+            |(seconds, (written, router, ready, canary_fails, stable_ready, gone), change, verdicts, command)| Event {
+                seconds,
+                written,
+                router,
+                ready,
+                canary_fails,
+                stable_ready,
+                gone,
+                change,
+                verdicts,
+                command,
+            },
+        );
+    prop::collection::vec(event, 1..80)
+}
+
+fn observed(event: &Event, now: Timestamp, count: usize) -> Observed {
+    let outcome = |kind: u8| match kind {
+        0 => Outcome::Fail,
+        1 => Outcome::NoData,
+        _ => Outcome::Pass,
+    };
+    Observed {
+        change: match event.change {
+            0 => None,
+            1 => Some("x".to_owned()),
+            _ => Some("y".to_owned()),
+        },
+        written: event.written,
+        router_waits: (!event.router).then(|| "not yet".to_owned()),
+        canary: Side {
+            ready: event.ready,
+            failure: event.canary_fails.then(|| "OOMKilled".to_owned()),
+            ..side()
+        },
+        canary_is_gone: event.gone,
+        stable: Side {
+            ready: event.stable_ready,
+            ..side()
+        },
+        verdicts: event
+            .verdicts
+            .iter()
+            .map(|(check, kind)| Verdict {
+                check: format!("check-{check}"),
+                outcome: outcome(*kind),
+                value: String::new(),
+                at: now,
+            })
+            .collect(),
+        command: event.command.map(|command| {
+            let command = match command {
+                0 => Command::Promote,
+                1 => Command::Abort,
+                2 => Command::Retry,
+                _ => Command::Pause,
+            };
+            (count.to_string(), command)
+        }),
+        may_promote: true,
+    }
+}
+
+/// The share of the traffic that the record gives to the canary.
+fn weight_in_force(record: &RolloutStatus) -> u32 {
+    record.weight
+}
+
+fn history(router: bool, events: &[Event]) -> Result<(), TestCaseError> {
+    let policy = policy(steps(), router, 2);
+    let mut now = at(0);
+    let mut record = begin(&policy, "c", "x", &side(), now);
+    for (count, event) in events.iter().enumerate() {
+        now = now
+            .checked_add(Duration::from_secs(event.seconds.unsigned_abs()))
+            .unwrap();
+        let observed = observed(event, now, count);
+        let decision = step(&policy, &record, &observed, now);
+        let promoted_by_hand = matches!(observed.command, Some((_, Command::Promote)));
+        let Some(after) = decision.record else {
+            // It ends drained: promoted, taken back, or forgotten after a failure.
+            prop_assert!(matches!(
+                record.phase,
+                Phase::Finishing | Phase::Removing | Phase::Failed
+            ));
+            prop_assert_eq!(weight_in_force(&record), 0);
+            if record.phase == Phase::Removing {
+                prop_assert!(observed.canary_is_gone && observed.written);
+            }
+            return Ok(());
+        };
+        // A step further only on evidence at the weight before: every check's last word is that it passes.
+        if after.step > record.step && record.phase == Phase::Analysing && !promoted_by_hand {
+            prop_assert!(record.in_effect_since.is_some());
+            prop_assert!(observed.canary.ready && observed.canary.failure.is_none());
+            for check in &policy.checks {
+                let mut last = record
+                    .checks
+                    .iter()
+                    .find(|known| known.name == check.spec.name)
+                    .map_or("", |known| known.verdict.as_str());
+                for verdict in &observed.verdicts {
+                    if verdict.check == check.spec.name {
+                        last = verdict.outcome.as_str();
+                    }
+                }
+                prop_assert_eq!(last, "Pass");
+            }
+        }
+        // The weight never rises but to that of the step, with its pods ready.
+        if after.weight > record.weight {
+            prop_assert_eq!(after.phase, Phase::Analysing);
+            prop_assert!(observed.canary.ready && observed.written);
+        }
+        // Nothing goes to a canary that is on its way out.
+        if matches!(
+            after.phase,
+            Phase::Aborting | Phase::Removing | Phase::Failed | Phase::Finishing
+        ) {
+            prop_assert_eq!(weight_in_force(&after), 0);
+        }
+        // The stable side takes the change only when all steps are behind it.
+        if after.phase == Phase::Promoting && record.phase != Phase::Promoting {
+            prop_assert_eq!(record.phase, Phase::Proved);
+            prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
+        }
+        // The narrowing goes only after the canary.
+        if after.phase == Phase::Failed && record.phase != Phase::Failed {
+            prop_assert!(observed.canary_is_gone);
+        }
+        record = after;
+    }
+    // From wherever it stands, a world in which all is well ends it, once people and Git have decided.
+    for round in 0..2000 {
+        now = now.checked_add(Duration::from_secs(7)).unwrap();
+        let mut observed = well("x", &[]);
+        for check in &policy.checks {
+            observed.verdicts.push(Verdict {
+                check: check.spec.name.clone(),
+                outcome: Outcome::Pass,
+                value: String::new(),
+                at: now,
+            });
+        }
+        if record.phase == Phase::Paused {
+            observed.command = Some((format!("end-{round}"), Command::Promote));
+        }
+        match step(&policy, &record, &observed, now).record {
+            None => return Ok(()),
+            Some(after) if after.phase == Phase::Failed => return Ok(()),
+            Some(after) => record = after,
+        }
+    }
+    Err(TestCaseError::fail(format!("stuck: {record:?}")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("ROLLOUT_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2000),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_history_is_safe_and_ends(router: bool, events in events()) {
+        history(router, &events)?;
+    }
+}

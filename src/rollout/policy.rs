@@ -1,0 +1,198 @@
+//! A policy as the rollout needs it: its steps and checks with their defaults, or why it cannot be followed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::api::{
+    CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec, TrafficSpec, WorkloadKind,
+};
+use crate::desired::Desired;
+use crate::object::{Id, Object};
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The weight in percent, and how long it is checked.
+    Weight(u32, Duration),
+    Pause,
+}
+
+/// A policy with all its defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub workload: Id,
+    pub steps: Vec<Step>,
+    pub traffic: Option<TrafficSpec>,
+    pub checks: Vec<Check>,
+    pub max_hold: Duration,
+    pub hold_end: HoldEnd,
+    pub settle: Duration,
+}
+
+/// A check with all its defaults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub spec: CheckSpec,
+    pub interval: Duration,
+    pub failure_limit: u32,
+    pub count: u32,
+}
+
+/// The policies among the desired objects, by workload.
+///
+/// # Errors
+/// Every policy that cannot be followed, with the reason.
+pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, String)>> {
+    let mut found = BTreeMap::new();
+    let mut problems = Vec::new();
+    for object in &desired.objects {
+        if object.id.group != crate::api::GROUP || object.id.kind != "RolloutPolicy" {
+            continue;
+        }
+        let policy = serde_json::from_value::<RolloutPolicy>(Value::Object(object.object.0.clone()));
+        let policy = match policy {
+            Ok(policy) => policy,
+            Err(error) => {
+                problems.push((object.id.clone(), error.to_string()));
+                continue;
+            }
+        };
+        let policy = Policy::new(&policy.spec, object.id.namespace.clone());
+        let workload = policy.workload.clone();
+        match desired.get(&workload) {
+            None => problems.push((
+                object.id.clone(),
+                format!("spec.workload: Git has no {workload} in this environment"),
+            )),
+            Some(target) => problems.extend(
+                unsuitable(&target.object)
+                    .into_iter()
+                    .map(|reason| (object.id.clone(), format!("{workload}: {reason}"))),
+            ),
+        }
+        if found.insert(workload.clone(), policy).is_some() {
+            problems.push((
+                object.id.clone(),
+                format!("spec.workload: {workload} has another policy already"),
+            ));
+        }
+    }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(problems)
+    }
+}
+
+impl Policy {
+    pub fn new(spec: &RolloutPolicySpec, namespace: Option<String>) -> Self {
+        let kind = match spec.workload.kind {
+            WorkloadKind::Deployment => "Deployment",
+        };
+        Self {
+            workload: Id {
+                group: "apps".to_owned(),
+                kind: kind.to_owned(),
+                namespace,
+                name: spec.workload.name.clone(),
+            },
+            steps: steps(&spec.canary),
+            traffic: spec.traffic.clone(),
+            checks: spec
+                .checks
+                .iter()
+                .map(|check| Check {
+                    interval: check.interval.unwrap_or(spec.check_interval).0,
+                    failure_limit: check.failure_limit.unwrap_or(spec.failure_limit).max(1),
+                    count: check.count.unwrap_or(1),
+                    spec: check.clone(),
+                })
+                .collect(),
+            max_hold: spec.max_hold.for_.0,
+            hold_end: spec.max_hold.then,
+            settle: spec.settle.0,
+        }
+    }
+}
+
+impl Policy {
+    /// Of a workload whose policy Git no longer has: its rollout only ends.
+    pub fn gone(workload: &Id) -> Self {
+        Self {
+            workload: workload.clone(),
+            steps: Vec::new(),
+            traffic: None,
+            checks: Vec::new(),
+            max_hold: Duration::ZERO,
+            hold_end: HoldEnd::Abort,
+            settle: Duration::from_secs(5),
+        }
+    }
+}
+
+fn steps(canary: &CanarySpec) -> Vec<Step> {
+    let Some(by) = canary.step_weight else {
+        return canary
+            .steps
+            .iter()
+            .map(|step| match step.weight {
+                Some(weight) => Step::Weight(
+                    u32::from(weight),
+                    step.for_.map_or(Duration::ZERO, |for_| for_.0),
+                ),
+                None => Step::Pause,
+            })
+            .collect();
+    };
+    let most = u32::from(canary.max_weight.unwrap_or(50));
+    let by = u32::from(by.max(1));
+    let each = canary.interval.map_or(Duration::from_mins(1), |each| each.0);
+    let mut weights: Vec<u32> = (1..).map(|n| n * by).take_while(|weight| *weight < most).collect();
+    weights.push(most);
+    weights.into_iter().map(|weight| Step::Weight(weight, each)).collect()
+}
+
+/// Why two sets of this workload's pods cannot run side by side.
+fn unsuitable(workload: &Object) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if workload.at("/spec/strategy/type").and_then(Value::as_str) == Some("Recreate") {
+        reasons.push("spec.strategy Recreate says that two versions must not run at once; a rollout runs two".to_owned());
+    }
+    let pod = "/spec/template/spec";
+    let flag = |name: &str| workload.at(&format!("{pod}/{name}")).and_then(Value::as_bool) == Some(true);
+    if flag("hostNetwork") {
+        reasons.push("hostNetwork: two pods of one node would want the same ports".to_owned());
+    }
+    for container in list(workload, &format!("{pod}/containers")) {
+        for port in container["ports"].as_array().into_iter().flatten() {
+            if port["hostPort"].as_u64().is_some_and(|port| port != 0) {
+                reasons.push(format!(
+                    "container {}: hostPort {}: two pods of one node would want it",
+                    container["name"].as_str().unwrap_or_default(),
+                    port["hostPort"]
+                ));
+            }
+        }
+    }
+    for volume in list(workload, &format!("{pod}/volumes")) {
+        let name = volume["name"].as_str().unwrap_or_default();
+        if !volume["hostPath"].is_null() {
+            reasons.push(format!("volume {name}: a hostPath would be shared by both versions"));
+        }
+        if !volume["persistentVolumeClaim"].is_null()
+            && volume["persistentVolumeClaim"]["readOnly"].as_bool() != Some(true)
+        {
+            reasons.push(format!(
+                "volume {name}: both versions would write to the claim {}",
+                volume["persistentVolumeClaim"]["claimName"].as_str().unwrap_or_default()
+            ));
+        }
+    }
+    reasons
+}
+
+fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    object.at(pointer).and_then(Value::as_array).into_iter().flatten()
+}

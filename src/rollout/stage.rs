@@ -1,0 +1,370 @@
+//! What the records of rollouts mean for the desired objects: the canary and its Service beside what Git says, Services
+//! narrowed to the stable pods, weights in routes. The result is applied, watched and repaired like everything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::pin::{Pinned, pin};
+use super::policy::Policy;
+use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
+use crate::api::{RolloutPhase as Phase, RolloutStatus};
+use crate::desired::{Desired, DesiredObject, digest};
+use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
+
+/// The desired objects with what their rollouts ask for.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    pub desired: Desired,
+    /// What exists only for a rollout. Its health is evidence, not the environment's.
+    pub parts: BTreeSet<Id>,
+    /// The routes that carry weights.
+    pub routes: BTreeSet<Id>,
+    /// Why a rollout cannot be staged, by workload.
+    pub problems: Vec<(Id, String)>,
+}
+
+impl Staged {
+    /// Without any rollout.
+    pub fn plain(desired: Desired) -> Self {
+        Self {
+            desired,
+            parts: BTreeSet::new(),
+            routes: BTreeSet::new(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+/// One rollout: its policy, and what is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Rollout<'a> {
+    pub policy: &'a Policy,
+    pub record: &'a RolloutStatus,
+}
+
+/// Whether the stable side is still what it was before the change.
+pub fn is_before_promotion(phase: Phase) -> bool {
+    !matches!(phase, Phase::Promoting | Phase::Finishing)
+}
+
+/// Whether the canary's parts are kept though nobody asks for them: the proxies may still send to it.
+pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
+    records.iter().any(|record| record.phase == Phase::Aborting)
+}
+
+/// The name of the canary of a workload or a Service.
+pub fn canary_name(name: &str) -> String {
+    format!("{name}-canary")
+}
+
+/// The change to a workload: the digest of its template with its configuration. `None` where there is no such workload.
+pub fn change(workload: &Id, desired: &Desired) -> Option<String> {
+    Some(pinned(workload, desired)?.digest())
+}
+
+fn pinned(workload: &Id, desired: &Desired) -> Option<Pinned> {
+    let object = &desired.get(workload)?.object;
+    let template = object.at("/spec/template")?;
+    Some(pin(template, workload.namespace.as_deref(), desired))
+}
+
+/// What is to be applied: `base` is what the stable sides run; `next` has the changes that canaries run before they are
+/// promoted; `pinned` are the workloads whose live template refers to copies already.
+pub fn stage(
+    base: &Desired,
+    next: Option<&Desired>,
+    rollouts: &[Rollout],
+    pinned_already: &BTreeSet<Id>,
+) -> Staged {
+    let mut stage = Stage {
+        objects: base
+            .objects
+            .iter()
+            .map(|object| (object.id.clone(), object.clone()))
+            .collect(),
+        base,
+        parts: BTreeSet::new(),
+        routes: BTreeSet::new(),
+        problems: Vec::new(),
+    };
+    for workload in pinned_already {
+        stage.pin_stable(workload);
+    }
+    for rollout in rollouts {
+        stage.rollout(*rollout, next);
+    }
+    let mut objects: Vec<DesiredObject> = stage
+        .objects
+        .into_values()
+        .map(|mut object| {
+            object.digest = digest(&Value::Object(object.object.0.clone()));
+            object
+        })
+        .collect();
+    objects.sort_by(|one, other| (one.wave, &one.id).cmp(&(other.wave, &other.id)));
+    Staged {
+        desired: Desired::new(objects, base.hash.clone()),
+        parts: stage.parts,
+        routes: stage.routes,
+        problems: stage.problems,
+    }
+}
+
+struct Stage<'a> {
+    base: &'a Desired,
+    objects: BTreeMap<Id, DesiredObject>,
+    parts: BTreeSet<Id>,
+    routes: BTreeSet<Id>,
+    problems: Vec<(Id, String)>,
+}
+
+impl Stage<'_> {
+    /// Has the stable side refer to copies, as it does since its first promotion.
+    fn pin_stable(&mut self, workload: &Id) {
+        let Some(pinned) = pinned(workload, self.base) else {
+            return;
+        };
+        if let Some(object) = self.objects.get_mut(workload) {
+            object.object.0["spec"]["template"] = pinned.template;
+            object
+                .object
+                .set_metadata_entry("annotations", PINNED_ANNOTATION, "true");
+        }
+        self.objects.extend(pinned.copies);
+    }
+
+    fn rollout(&mut self, rollout: Rollout, next: Option<&Desired>) {
+        let Rollout { policy, record } = rollout;
+        let workload = &policy.workload;
+        if record.phase == Phase::Failed {
+            return;
+        }
+        let source = if is_before_promotion(record.phase) {
+            next
+        } else {
+            self.pin_stable(workload);
+            Some(self.base)
+        };
+        let services = self.services(workload);
+        if is_narrowed(policy, record) {
+            self.narrow(&services, record);
+        }
+        let canary_is_wanted = !matches!(
+            record.phase,
+            Phase::Narrowing | Phase::Aborting | Phase::Removing
+        );
+        if canary_is_wanted && let Some(source) = source {
+            self.canary(workload, source, record);
+        }
+        if policy.traffic.is_none() || matches!(record.phase, Phase::Narrowing | Phase::Removing) {
+            return;
+        }
+        let pairs: Vec<(String, String)> = services
+            .iter()
+            .map(|id| (id.name.clone(), canary_name(&id.name)))
+            .collect();
+        for service in &services {
+            self.canary_service(service, record);
+        }
+        self.route(policy, &pairs, record);
+    }
+
+    /// The Services of the base whose selector matches the workload's pods.
+    fn services(&self, workload: &Id) -> Vec<Id> {
+        let labels = self
+            .base
+            .get(workload)
+            .and_then(|object| object.object.at("/spec/template/metadata/labels"))
+            .and_then(Value::as_object);
+        let Some(labels) = labels else {
+            return Vec::new();
+        };
+        self.base
+            .objects
+            .iter()
+            .filter(|object| {
+                object.id.group.is_empty()
+                    && object.id.kind == "Service"
+                    && object.id.namespace == workload.namespace
+            })
+            .filter(|object| {
+                object
+                    .object
+                    .at("/spec/selector")
+                    .and_then(Value::as_object)
+                    .is_some_and(|selector| {
+                        !selector.is_empty()
+                            && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+                    })
+            })
+            .map(|object| object.id.clone())
+            .collect()
+    }
+
+    fn narrow(&mut self, services: &[Id], record: &RolloutStatus) {
+        let Some(hash) = &record.stable_hash else {
+            return;
+        };
+        for service in services {
+            if let Some(object) = self.objects.get_mut(service) {
+                object.object.0["spec"]["selector"]["pod-template-hash"] = json!(hash);
+                mark(&mut object.object, record);
+            }
+        }
+    }
+
+    /// The change, beside the stable side.
+    fn canary(&mut self, workload: &Id, source: &Desired, record: &RolloutStatus) {
+        let (Some(pinned), Some(origin)) = (pinned(workload, source), source.get(workload)) else {
+            return;
+        };
+        let mut object = origin.object.clone();
+        let name = canary_name(&workload.name);
+        object.0["metadata"]["name"] = json!(name);
+        object.set_metadata_entry("labels", TRACK_LABEL, "canary");
+        mark(&mut object, record);
+        let spec = &mut object.0["spec"];
+        spec["replicas"] = json!(record.canary_replicas);
+        spec["selector"]["matchLabels"][TRACK_LABEL] = json!("canary");
+        spec["template"] = pinned.template;
+        spec["template"]["metadata"]["labels"][TRACK_LABEL] = json!("canary");
+        self.parts.extend(pinned.copies.keys().cloned());
+        self.objects.extend(pinned.copies);
+        self.part(object, origin);
+    }
+
+    fn canary_service(&mut self, service: &Id, record: &RolloutStatus) {
+        let Some(origin) = self.base.get(service) else {
+            return;
+        };
+        let stable = &origin.object;
+        let ports: Vec<Value> = stable
+            .at("/spec/ports")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|port| {
+                let mut port = port.clone();
+                if let Some(port) = port.as_object_mut() {
+                    port.remove("nodePort");
+                }
+                port
+            })
+            .collect();
+        let mut selector = stable.at("/spec/selector").cloned().unwrap_or_default();
+        selector[TRACK_LABEL] = json!("canary");
+        let mut object = Object(serde_json::Map::new());
+        object.0.insert("apiVersion".to_owned(), json!("v1"));
+        object.0.insert("kind".to_owned(), json!("Service"));
+        object.0.insert(
+            "metadata".to_owned(),
+            json!({
+                "name": canary_name(&service.name),
+                "namespace": service.namespace,
+                "labels": stable.at("/metadata/labels").cloned().unwrap_or_else(|| json!({})),
+            }),
+        );
+        object
+            .0
+            .insert("spec".to_owned(), json!({"ports": ports, "selector": selector}));
+        object.set_metadata_entry("labels", TRACK_LABEL, "canary");
+        mark(&mut object, record);
+        self.part(object, origin);
+    }
+
+    fn route(&mut self, policy: &Policy, services: &[(String, String)], record: &RolloutStatus) {
+        let Some(traffic) = &policy.traffic else {
+            return;
+        };
+        let namespace = policy.workload.namespace.clone();
+        let id = |group: &str, kind: &str, name: &str| Id {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.clone(),
+            name: name.to_owned(),
+        };
+        if let Some(reference) = &traffic.http_route {
+            let id = id("gateway.networking.k8s.io", "HTTPRoute", &reference.name);
+            let split = self
+                .base
+                .get(&id)
+                .ok_or_else(|| format!("Git has no {id} in this environment"))
+                .and_then(|route| traffic::split(&route.object, services, record.weight));
+            match split {
+                Ok(mut route) => {
+                    mark(&mut route, record);
+                    self.routes.insert(id.clone());
+                    if let Some(object) = self.objects.get_mut(&id) {
+                        object.object = route;
+                    }
+                }
+                Err(problem) => self.problems.push((policy.workload.clone(), problem)),
+            }
+        }
+        if let Some(reference) = &traffic.ingress_nginx {
+            let id = id("networking.k8s.io", "Ingress", &reference.name);
+            let base = self.base;
+            let canary = base
+                .get(&id)
+                .ok_or_else(|| format!("Git has no {id} in this environment"))
+                .and_then(|ingress| {
+                    traffic::canary_ingress(&ingress.object, services, record.weight)
+                        .map(|canary| (canary, ingress))
+                });
+            match canary {
+                Ok((mut canary, ingress)) => {
+                    canary.set_metadata_entry("labels", TRACK_LABEL, "canary");
+                    mark(&mut canary, record);
+                    self.part(canary, ingress);
+                }
+                Err(problem) => self.problems.push((policy.workload.clone(), problem)),
+            }
+        }
+    }
+
+    /// Adds what exists only for the rollout, owned like the object that it stands beside.
+    fn part(&mut self, mut object: Object, origin: &DesiredObject) {
+        if let Some(owner) = origin.object.label(ENVIRONMENT_LABEL) {
+            object.set_metadata_entry("labels", ENVIRONMENT_LABEL, owner);
+        }
+        if let Some(owner) = origin.object.annotation(ENVIRONMENT_ANNOTATION) {
+            object.set_metadata_entry("annotations", ENVIRONMENT_ANNOTATION, owner);
+        }
+        let id = object.id();
+        self.parts.insert(id.clone());
+        self.objects.insert(
+            id.clone(),
+            DesiredObject {
+                id,
+                object,
+                digest: String::new(),
+                wave: origin.wave,
+                origin: origin.origin.clone(),
+            },
+        );
+    }
+}
+
+/// Whether the stable Services select the stable pods only.
+fn is_narrowed(policy: &Policy, record: &RolloutStatus) -> bool {
+    match record.phase {
+        Phase::Promoting | Phase::Finishing | Phase::Failed => false,
+        Phase::Aborting | Phase::Removing => true,
+        _ => policy.traffic.is_some() || shares_nothing(record),
+    }
+}
+
+/// Without a router the pods that the Services select share the traffic: a canary that would get too much gets none.
+fn shares_nothing(record: &RolloutStatus) -> bool {
+    record.achieved_weight.unwrap_or(0) == 0
+}
+
+/// What a rollout made or changed says which one.
+fn mark(object: &mut Object, record: &RolloutStatus) {
+    let id = record.change.get(..10).unwrap_or(&record.change);
+    object.set_metadata_entry("labels", ROLLOUT_LABEL, id);
+}
+
+#[cfg(test)]
+mod tests;

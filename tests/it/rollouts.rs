@@ -1,0 +1,5 @@
+//! Rollouts on the real node, with the demo application as versions of itself, under constant load.
+
+mod by_pods;
+mod load;
+mod shop;

@@ -1,0 +1,91 @@
+//! Without a router: the number of pods splits the traffic.
+
+use std::time::Duration;
+
+use driftless::api::RolloutPhase as Phase;
+use serde_json::json;
+
+use super::load::Load;
+use super::shop::{self, SHOP};
+use crate::main_job::stage::{Stage, condition, is_ready};
+use crate::need_node;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
+    let Some(node) = need_node!() else { return };
+    let stage = Stage::new(node).await;
+    let image = shop::image();
+    let steps = json!([{"weight": 25, "for": "3s"}, {"weight": 50, "for": "3s"}]);
+    let policy = shop::policy(steps, json!({}));
+    let revision = |version: &str, env: &[(&str, &str)]| {
+        [
+            shop::api(&image, 3, version, env),
+            shop::service(),
+            policy.clone(),
+        ]
+    };
+    let first = stage.push_objects(SHOP, &revision("1", &[])).await;
+    stage.environment(SHOP, SHOP, json!({})).await;
+    stage.ready(SHOP, &first).await;
+    let address = stage.namespace.kubectl(&[
+        "get", "service", "api", "-o", "jsonpath={.spec.clusterIP}",
+    ]);
+    let load = Load::start(&format!("{address}:80"), "api", 100);
+
+    // A good version.
+    let second = stage.push_objects(SHOP, &revision("2", &[])).await;
+    let held = stage
+        .until(SHOP, "half of the traffic goes to the canary", |status| {
+            status.rollouts.first().is_some_and(|rollout| {
+                rollout.phase == Phase::Analysing
+                    && rollout.achieved_weight == Some(50)
+                    && rollout.in_effect_since.is_some()
+            })
+        })
+        .await;
+    assert!(is_ready(&held, &first), "the state before stays ready");
+    assert_eq!(held.next.expect("it is named").revision.commit, second);
+    let promoted = stage.ready(SHOP, &second).await;
+    let ended = stage
+        .until(SHOP, "the rollout is over", |status| status.rollouts.is_empty())
+        .await;
+    assert!(is_ready(&ended, &second) && promoted.next.is_none());
+    stage
+        .until(SHOP, "nothing of it is left", |_| shop::leftovers(&stage).is_empty())
+        .await;
+    let selector = stage.namespace.kubectl(&[
+        "get", "service", "api", "-o", "jsonpath={.spec.selector}",
+    ]);
+    assert_eq!(selector, r#"{"app":"api"}"#);
+
+    // A bad one.
+    let stable = shop::stable_pods(&stage);
+    stage.push_objects(SHOP, &revision("3", &[("FAIL_RATE", "1")])).await;
+    let failed = stage
+        .until(SHOP, "it is taken back", |status| shop::phase(status) == Some(Phase::Failed))
+        .await;
+    let (ready, reason, message) = condition(&failed, "Ready");
+    assert_eq!((ready, reason), ("False", "RolloutFailed"), "{message}");
+    assert!(message.contains("check answers failed 3 times"), "{message}");
+    assert_eq!(shop::stable_pods(&stage), stable, "no stable pod was restarted");
+    stage
+        .until(SHOP, "nothing of it is left", |_| shop::leftovers(&stage).is_empty())
+        .await;
+    let settled = std::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let reverted = stage.revert().await;
+    stage.ready(SHOP, &reverted).await;
+
+    let samples = load.end().await;
+    let of_bad = |sample: &&super::load::Sample| sample.is_of("3");
+    let failures: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.failed() && !sample.is_of("3"))
+        .collect();
+    assert!(failures.is_empty(), "{} of {}: {:?}", failures.len(), samples.len(), &failures[..failures.len().min(5)]);
+    assert!(samples.iter().any(|sample| sample.is_of("2")));
+    assert!(samples.iter().filter(of_bad).all(|sample| sample.at < settled));
+    let window = samples.iter().filter(|sample| sample.new_connection);
+    let bad = window.clone().filter(of_bad).count();
+    assert!(bad < window.count() / 4, "{bad} requests met the bad version");
+}

@@ -1,0 +1,94 @@
+//! The application that is rolled out: the demo application, behind a Service, with a policy.
+
+use std::path::Path;
+
+use driftless::api::{EnvironmentStatus, RolloutPhase};
+use serde_json::{Value, json};
+
+use crate::{main_job::stage::Stage, support::node::push_image};
+
+/// The name of the Environment, and of its path.
+pub const SHOP: &str = "shop";
+
+/// The demo application as an image of the node.
+pub fn image() -> String {
+    push_image("shop:1", Path::new(env!("CARGO_BIN_EXE_demo-app")))
+}
+
+/// The Deployment, of this version, with further environment variables.
+pub fn api(image: &str, replicas: u32, version: &str, env: &[(&str, &str)]) -> Value {
+    let mut variables = vec![json!({"name": "VERSION", "value": version})];
+    variables.extend(
+        env.iter()
+            .map(|(name, value)| json!({"name": name, "value": value})),
+    );
+    if !env.iter().any(|(name, _)| *name == "DRAIN") {
+        variables.push(json!({"name": "DRAIN", "value": "5s"}));
+    }
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": "api"}},
+            "template": {
+                "metadata": {"labels": {"app": "api"}},
+                "spec": {"terminationGracePeriodSeconds": 15, "containers": [{
+                    "name": "api", "image": image, "env": variables,
+                    "ports": [{"containerPort": 8080}],
+                    "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1},
+                }]},
+            },
+        },
+    })
+}
+
+pub fn service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "api"},
+        "spec": {"selector": {"app": "api"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    })
+}
+
+/// A policy for it, with what else `spec` says.
+pub fn policy(steps: Value, spec: Value) -> Value {
+    let mut policy = json!({
+        "apiVersion": "driftless.dev/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "api"},
+        "spec": {
+            "workload": {"kind": "Deployment", "name": "api"}, "canary": {"steps": steps},
+            "checks": [{"name": "answers", "http": {"path": "/", "expect": 200}}],
+            "checkInterval": "1s", "failureLimit": 3, "settle": "1s",
+        },
+    });
+    if let (Some(into), Value::Object(from)) = (policy["spec"].as_object_mut(), spec) {
+        into.extend(from);
+    }
+    policy
+}
+
+/// The phase of the one rollout; `None` where there is none.
+pub fn phase(status: &EnvironmentStatus) -> Option<RolloutPhase> {
+    status.rollouts.first().map(|rollout| rollout.phase)
+}
+
+/// What of the rollout is left in the cluster: nothing may be.
+pub fn leftovers(stage: &Stage) -> String {
+    stage.namespace.kubectl(&[
+        "get",
+        "deployments,services,ingresses,pods",
+        "-l",
+        "driftless.dev/track=canary",
+        "-o",
+        "name",
+    ])
+}
+
+/// Names and UIDs of the pods of the stable side.
+pub fn stable_pods(stage: &Stage) -> String {
+    stage.namespace.kubectl(&[
+        "get",
+        "pods",
+        "-l",
+        "app=api,driftless.dev/track!=canary",
+        "-o",
+        "jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}",
+    ])
+}
