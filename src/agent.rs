@@ -27,6 +27,7 @@ use crate::git::Limits;
 use crate::metrics::Metrics;
 use crate::pass::{Context, Memory, Next, pass};
 use crate::sources::{SourceConfig, Sources};
+use crate::rollout::COMMAND_ANNOTATION;
 use crate::status::sync_requested;
 
 /// What the agent needs to know to run.
@@ -364,6 +365,8 @@ struct Key {
     uid: Option<String>,
     generation: Option<i64>,
     sync: Option<String>,
+    /// What a person says to its rollouts.
+    command: Option<String>,
     deleted: bool,
 }
 
@@ -373,6 +376,7 @@ impl Key {
             uid: environment.metadata.uid.clone(),
             generation: environment.metadata.generation,
             sync: sync_requested(environment).map(str::to_owned),
+            command: environment.annotations().get(COMMAND_ANNOTATION).cloned(),
             deleted: environment.metadata.deletion_timestamp.is_some(),
         }
     }

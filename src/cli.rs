@@ -11,6 +11,7 @@ mod folder;
 mod install;
 mod output;
 mod render;
+mod rollout;
 mod run;
 mod status;
 mod suspend;
@@ -26,6 +27,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config;
+use rollout::Word;
 
 /// Makes Kubernetes clusters what Git says, and keeps them so.
 #[derive(Parser)]
@@ -47,6 +49,14 @@ enum Command {
     Status(status::Arguments),
     Sync(sync::Arguments),
     Approve(approve::Arguments),
+    /// Go on with a rollout: from a pause, or to its next step
+    Promote(rollout::Arguments),
+    /// Take a rollout back: all traffic to the stable side
+    Abort(rollout::Arguments),
+    /// Try a change again whose rollout was taken back
+    Retry(rollout::Arguments),
+    /// Keep a rollout at its weight, until it is promoted
+    Pause(rollout::Arguments),
     /// Leave an environment as it is: nothing is applied, repaired or deleted
     Suspend(suspend::Arguments),
     /// Keep a suspended environment again
@@ -116,6 +126,10 @@ async fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Status(arguments) => status::run(&arguments, &mut out).await,
         Command::Sync(arguments) => sync::run(&arguments, &mut out).await,
         Command::Approve(arguments) => approve::run(&arguments, &mut out).await,
+        Command::Promote(arguments) => rollout::run(&arguments, Word::Promote, &mut out).await,
+        Command::Abort(arguments) => rollout::run(&arguments, Word::Abort, &mut out).await,
+        Command::Retry(arguments) => rollout::run(&arguments, Word::Retry, &mut out).await,
+        Command::Pause(arguments) => rollout::run(&arguments, Word::Pause, &mut out).await,
         Command::Suspend(arguments) => suspend::run(&arguments, true, &mut out).await,
         Command::Resume(arguments) => suspend::run(&arguments, false, &mut out).await,
         Command::Check(arguments) => check::run(&arguments, &mut out),

@@ -62,7 +62,9 @@ async fn one(check: &HttpCheck, pod: &Target) -> (Outcome, String) {
     for (name, value) in &check.headers {
         request = request.header(name, value);
     }
-    let timeout = check.timeout.map_or(Duration::from_secs(5), |timeout| timeout.0);
+    let timeout = check
+        .timeout
+        .map_or(Duration::from_secs(5), |timeout| timeout.0);
     let answer = match send(&url, request, timeout).await {
         Ok(answer) => answer,
         // Who cannot be reached may stand behind a policy; who is reached and does not answer is at fault.

@@ -95,7 +95,9 @@ mod tests {
     #[test]
     fn only_one_number_is_a_value() {
         let vector = |result: &str| {
-            format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#)
+            format!(
+                r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#
+            )
         };
         let one = |value: &str| format!(r#"{{"metric":{{}},"value":[1,"{value}"]}}"#);
         assert_eq!(read(vector(&one("0.25")).as_bytes()), Ok(0.25));

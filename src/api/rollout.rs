@@ -36,6 +36,7 @@ pub struct RolloutPolicySpec {
     pub traffic: Option<TrafficSpec>,
     /// What must hold at each step. An empty list says that ready pods are evidence enough.
     #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.all(one, self.filter(other, other.name == one.name).size() == 1)").message("another check has this name"))]
     pub checks: Vec<CheckSpec>,
     /// How often each check is made.
     #[serde(default = "default_interval")]

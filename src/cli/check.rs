@@ -18,8 +18,10 @@ use clap::Args;
 use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
-use crate::kustomize::{BuildError, BuildOptions};
+use crate::desired::{Desired, DesiredObject, Wave};
+use crate::kustomize::{BuildError, BuildOptions, Resource};
 use crate::render::render;
+use crate::rollout::policy::policies;
 use crate::tree::{Files, join};
 
 /// Check a local checkout: the objects of our kinds in it, and that what Environments name renders
@@ -162,11 +164,39 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
     checked
 }
 
+/// Policies that cannot be followed.
+fn rollouts(resources: Vec<Resource>) -> Vec<Problem> {
+    let objects = resources.into_iter().map(|resource| DesiredObject {
+        id: resource.object.id(),
+        object: resource.object,
+        digest: String::new(),
+        wave: Wave::default(),
+        origin: format!("{}:{}", resource.origin.file, resource.origin.line),
+    });
+    let desired = Desired::new(objects.collect(), String::new());
+    let Err(problems) = policies(&desired) else {
+        return Vec::new();
+    };
+    problems
+        .into_iter()
+        .map(|(id, message)| {
+            let origin = desired.get(&id).map_or("", |object| &object.origin);
+            let (file, line) = origin.rsplit_once(':').unwrap_or((origin, ""));
+            Problem {
+                file: file.to_owned(),
+                line: line.parse().unwrap_or_default(),
+                message: format!("{id}: {message}"),
+            }
+        })
+        .collect()
+}
+
 fn renders(files: &dyn Files, path: &str, named_by: &Problem, checked: &mut Checked) {
     checked.paths += 1;
     let errors = match render(files, path, &BuildOptions::default()) {
         Ok(rendered) => {
             checked.rendered += rendered.resources.len();
+            checked.problems.extend(rollouts(rendered.resources));
             return;
         }
         Err(errors) => errors.0,

@@ -120,6 +120,11 @@ const REVISIONS: &[Word] = &[
         STATUS,
     ),
     word(
+        "RolloutFailed",
+        "The rollout of a workload was taken back; the message says which check failed, with its value. The state before serves.",
+        "driftless status NAME -n NAMESPACE",
+    ),
+    word(
         "InvalidCheck",
         "An expression in `spec.health.checks` is not CEL.",
         "kubectl get environment NAME -n NAMESPACE -o jsonpath='{.spec.health.checks}'",
@@ -177,6 +182,11 @@ const OBJECTS: &[Word] = &[
         "NoServiceAccount",
         "The Environment's service account does not exist. The object is the service account.",
         "driftless install --tenant NAMESPACE --service-account ACCOUNT | kubectl apply -f -",
+    ),
+    word(
+        "InvalidRolloutPolicy",
+        "A RolloutPolicy cannot be followed: its workload is missing, has another policy, or cannot run in two versions at once.",
+        STATUS,
     ),
     word(
         "NotFound",

@@ -34,7 +34,9 @@ const GROUPS: &[&str] = &[
 /// controllers never report; `PodDisruptionBudget`, which pods that are still starting violate for a moment; `CronJob`, whose
 /// Jobs are not part of the revision.
 pub(super) fn existence_is_health(group: &str, kind: &str) -> bool {
-    GROUPS.contains(&group) && rule(group, kind).is_none()
+    // A policy is read, and has no status of its own.
+    (group, kind) == ("driftless.dev", "RolloutPolicy")
+        || GROUPS.contains(&group) && rule(group, kind).is_none()
 }
 
 type Rule = fn(&Object) -> Health;

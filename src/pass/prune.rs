@@ -38,8 +38,7 @@ pub(super) async fn prune(
     memory.steady.retain(wanted);
     // What was made for a rollout that is over goes without ceremony: Git never had it.
     let settled = done.healthy && done.applied;
-    let (parts, departed_ones) =
-        rollout::sort_out(&pass.report.rollouts, plan.departed, settled);
+    let (parts, departed_ones) = rollout::sort_out(&pass.report.rollouts, plan.departed, settled);
     delete_all(pass, memory, &parts).await;
     if departed_ones.is_empty() {
         return;

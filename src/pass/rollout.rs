@@ -76,9 +76,7 @@ pub(super) async fn holds(
             "{commit}, which is applied, cannot be rendered any more, so that a change to it cannot be rolled out; take the RolloutPolicy out of Git to apply it at once"
         );
         let workloads = policies.into_keys();
-        return Err(told(
-            workloads.map(|id| (id, message.clone())).collect(),
-        ));
+        return Err(told(workloads.map(|id| (id, message.clone())).collect()));
     };
     let changed = changes(&policies, &running.desired, &candidate.desired);
     let mut held = false;
@@ -161,9 +159,7 @@ pub(super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate: Running)
         revision: candidate.revision.clone(),
         waiting_for,
     });
-    let failed = records
-        .iter()
-        .find(|record| record.phase == Phase::Failed && record.taken_back);
+    let failed = records.iter().find(|record| record.taken_back);
     if let Some(failed) = failed {
         let name = pass.environment.name_any();
         let message = format!(
@@ -333,7 +329,13 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             pass.due_at(due);
         }
         if let Some((warning, reason, what)) = decision.told {
-            tracing::info!(environment = memory.owner.name, workload = record.workload, reason, what, "rollout");
+            tracing::info!(
+                environment = memory.owner.name,
+                workload = record.workload,
+                reason,
+                what,
+                "rollout"
+            );
             pass.events.push((warning, reason, "Rollout", what));
         }
         after.extend(decision.record);

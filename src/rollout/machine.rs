@@ -250,8 +250,7 @@ impl Machine<'_> {
         }
         let (weight, for_) = self.weight_step();
         if self.record.weight != weight {
-            if weight > self.record.weight
-                && !(self.observed.written && self.observed.canary.ready)
+            if weight > self.record.weight && !(self.observed.written && self.observed.canary.ready)
             {
                 return self.wait("waits for the canary's pods to become ready");
             }
@@ -408,7 +407,9 @@ impl Machine<'_> {
             let failure = self.observed.stable.failure.clone();
             return self.wait(&failure.map_or_else(
                 || "the stable side takes the change".to_owned(),
-                |failure| format!("the stable side cannot take the change: {failure}; the canary serves"),
+                |failure| {
+                    format!("the stable side cannot take the change: {failure}; the canary serves")
+                },
             ));
         }
         self.record.weight = 0;

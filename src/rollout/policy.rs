@@ -51,7 +51,8 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
         if object.id.group != crate::api::GROUP || object.id.kind != "RolloutPolicy" {
             continue;
         }
-        let policy = serde_json::from_value::<RolloutPolicy>(Value::Object(object.object.0.clone()));
+        let policy =
+            serde_json::from_value::<RolloutPolicy>(Value::Object(object.object.0.clone()));
         let policy = match policy {
             Ok(policy) => policy,
             Err(error) => {
@@ -148,10 +149,18 @@ fn steps(canary: &CanarySpec) -> Vec<Step> {
     };
     let most = u32::from(canary.max_weight.unwrap_or(50));
     let by = u32::from(by.max(1));
-    let each = canary.interval.map_or(Duration::from_mins(1), |each| each.0);
-    let mut weights: Vec<u32> = (1..).map(|n| n * by).take_while(|weight| *weight < most).collect();
+    let each = canary
+        .interval
+        .map_or(Duration::from_mins(1), |each| each.0);
+    let mut weights: Vec<u32> = (1..)
+        .map(|n| n * by)
+        .take_while(|weight| *weight < most)
+        .collect();
     weights.push(most);
-    weights.into_iter().map(|weight| Step::Weight(weight, each)).collect()
+    weights
+        .into_iter()
+        .map(|weight| Step::Weight(weight, each))
+        .collect()
 }
 
 /// Why two sets of this workload's pods cannot run side by side.
@@ -161,7 +170,12 @@ fn unsuitable(workload: &Object) -> Vec<String> {
         reasons.push("spec.strategy Recreate says that two versions must not run at once; a rollout runs two".to_owned());
     }
     let pod = "/spec/template/spec";
-    let flag = |name: &str| workload.at(&format!("{pod}/{name}")).and_then(Value::as_bool) == Some(true);
+    let flag = |name: &str| {
+        workload
+            .at(&format!("{pod}/{name}"))
+            .and_then(Value::as_bool)
+            == Some(true)
+    };
     if flag("hostNetwork") {
         reasons.push("hostNetwork: two pods of one node would want the same ports".to_owned());
     }
@@ -179,14 +193,18 @@ fn unsuitable(workload: &Object) -> Vec<String> {
     for volume in list(workload, &format!("{pod}/volumes")) {
         let name = volume["name"].as_str().unwrap_or_default();
         if !volume["hostPath"].is_null() {
-            reasons.push(format!("volume {name}: a hostPath would be shared by both versions"));
+            reasons.push(format!(
+                "volume {name}: a hostPath would be shared by both versions"
+            ));
         }
         if !volume["persistentVolumeClaim"].is_null()
             && volume["persistentVolumeClaim"]["readOnly"].as_bool() != Some(true)
         {
             reasons.push(format!(
                 "volume {name}: both versions would write to the claim {}",
-                volume["persistentVolumeClaim"]["claimName"].as_str().unwrap_or_default()
+                volume["persistentVolumeClaim"]["claimName"]
+                    .as_str()
+                    .unwrap_or_default()
             ));
         }
     }
@@ -194,5 +212,9 @@ fn unsuitable(workload: &Object) -> Vec<String> {
 }
 
 fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object.at(pointer).and_then(Value::as_array).into_iter().flatten()
+    object
+        .at(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }

@@ -195,7 +195,9 @@ impl Stage<'_> {
                     .and_then(Value::as_object)
                     .is_some_and(|selector| {
                         !selector.is_empty()
-                            && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+                            && selector
+                                .iter()
+                                .all(|(key, value)| labels.get(key) == Some(value))
                     })
             })
             .map(|object| object.id.clone())
@@ -265,9 +267,10 @@ impl Stage<'_> {
                 "labels": stable.at("/metadata/labels").cloned().unwrap_or_else(|| json!({})),
             }),
         );
-        object
-            .0
-            .insert("spec".to_owned(), json!({"ports": ports, "selector": selector}));
+        object.0.insert(
+            "spec".to_owned(),
+            json!({"ports": ports, "selector": selector}),
+        );
         object.set_metadata_entry("labels", TRACK_LABEL, "canary");
         mark(&mut object, record);
         self.part(object, origin);

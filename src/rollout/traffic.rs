@@ -8,11 +8,7 @@ use crate::object::Object;
 ///
 /// # Errors
 /// No rule points to one of them.
-pub fn split(
-    route: &Object,
-    services: &[(String, String)],
-    weight: u32,
-) -> Result<Object, String> {
+pub fn split(route: &Object, services: &[(String, String)], weight: u32) -> Result<Object, String> {
     let mut route = route.clone();
     let mut split = false;
     let rules = route
@@ -76,8 +72,14 @@ pub fn split(
 
 fn is_backend(backend: &Value, service: &str) -> bool {
     backend["name"].as_str() == Some(service)
-        && matches!(backend.get("kind").and_then(Value::as_str), None | Some("Service"))
-        && matches!(backend.get("group").and_then(Value::as_str), None | Some(""))
+        && matches!(
+            backend.get("kind").and_then(Value::as_str),
+            None | Some("Service")
+        )
+        && matches!(
+            backend.get("group").and_then(Value::as_str),
+            None | Some("")
+        )
 }
 
 /// Whether the parents of a route have accepted it as it is now; what they say otherwise. A parent that reports nothing

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules that decide. They do no I/O, read no clock and write no log.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "object",
     "tree",
     "yaml",
@@ -17,6 +17,7 @@ const PURE: [&str; 15] = [
     "plan",
     "health",
     "prune",
+    "rollout",
     "status",
     "images",
     "api",

@@ -2,4 +2,5 @@
 
 mod by_pods;
 mod load;
+mod middle;
 mod shop;

@@ -9,7 +9,7 @@ use crate::yaml::{Document, Limits, NodeId, Tree, read};
 
 /// Folders below each other, at most.
 const DEPTH: usize = 64;
-const KINDS: [&str; 3] = ["Repository", "Environment", "Approval"];
+const KINDS: [&str; 4] = ["Repository", "Environment", "RolloutPolicy", "Approval"];
 
 /// One of our objects, as a file has it.
 pub(super) struct Found {

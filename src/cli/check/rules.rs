@@ -4,7 +4,7 @@
 use globset::Glob;
 
 use super::find::Found;
-use crate::api::{Environment, FollowRule, Repository};
+use crate::api::{Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec};
 use crate::git::{Choice, Range};
 use crate::health::Checks;
 use crate::images;
@@ -22,6 +22,7 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
         "Environment" => {
             serde_json::from_value(value).map(|environment| self::environment(&environment))
         }
+        "RolloutPolicy" => serde_json::from_value(value).map(|policy| self::policy(&policy)),
         _ => Ok(vec![(
             "kind".to_owned(),
             "an Approval is made by a person (driftless approve) and never taken from Git"
@@ -81,6 +82,69 @@ fn repository(repository: &Repository) -> Problems {
     }
     if repository.spec.interval.0.as_secs() < 1 {
         wrong("interval", "must be at least 1s");
+    }
+    problems
+}
+
+fn policy(policy: &RolloutPolicy) -> Problems {
+    let RolloutPolicySpec {
+        canary,
+        traffic,
+        checks,
+        ..
+    } = &policy.spec;
+    let mut problems = Problems::new();
+    let mut wrong = |field: &str, message: &str| {
+        problems.push((format!("spec.{field}"), message.to_owned()));
+    };
+    if canary.steps.is_empty() != canary.step_weight.is_some() {
+        wrong(
+            "canary",
+            "give either steps, or stepWeight (with maxWeight and interval)",
+        );
+    }
+    if canary.step_weight.is_none() && (canary.max_weight.is_some() || canary.interval.is_some()) {
+        wrong("canary", "maxWeight and interval belong to stepWeight");
+    }
+    for (index, step) in canary.steps.iter().enumerate() {
+        let field = format!("canary.steps[{index}]");
+        if step.weight.is_some() == step.pause.is_some() {
+            wrong(&field, "a step is either a weight or a pause");
+        }
+        if step.for_.is_some() && step.weight.is_none() {
+            wrong(&field, "for belongs to a weight");
+        }
+        if step.pause == Some(false) {
+            wrong(&field, "pause is true or absent");
+        }
+    }
+    if let Some(traffic) = traffic
+        && traffic.http_route.is_some() == traffic.ingress_nginx.is_some()
+    {
+        wrong("traffic", "give exactly one of httpRoute and ingressNginx");
+    }
+    for (index, check) in checks.iter().enumerate() {
+        let field = format!("checks[{index}]");
+        if check.http.is_some() == check.prometheus.is_some() {
+            wrong(&field, "give exactly one of http and prometheus");
+        }
+        if checks[..index].iter().any(|other| other.name == check.name) {
+            wrong(&field, "another check has this name");
+        }
+        if let Some(prometheus) = &check.prometheus
+            && prometheus.min.is_none()
+            && prometheus.max.is_none()
+        {
+            wrong(&field, "give min, max, or both");
+        }
+        if let Some(Err(error)) = check
+            .http
+            .as_ref()
+            .and_then(|http| http.body.as_ref())
+            .map(|pattern| regex::Regex::new(pattern))
+        {
+            wrong(&format!("{field}.http.body"), &error.to_string());
+        }
     }
     problems
 }

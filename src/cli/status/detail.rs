@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::super::output::{BAD, BOLD, DIM, GOOD, WAITS, styled, table};
 use super::live::State;
 use super::table::{ago, is_behind, revision, state};
-use crate::api::{Environment, EnvironmentStatus, Outcome};
+use crate::api::{Environment, EnvironmentStatus, Outcome, RolloutPhase};
 use crate::object::Id;
 use crate::status::find_condition;
 
@@ -20,6 +20,7 @@ pub(super) fn text(
 ) -> String {
     let status = environment.status.clone().unwrap_or_default();
     let mut text = head(environment, &status);
+    rollouts(&mut text, &status, now);
     waiting(&mut text, environment, &status);
     failures(&mut text, &status);
     tree(&mut text, &status, objects);
@@ -80,6 +81,63 @@ fn head(environment: &Environment, status: &EnvironmentStatus) -> String {
 
 fn section(text: &mut String, title: &str) {
     let _ = writeln!(text, "\n{}", styled(title, BOLD));
+}
+
+/// A bar per workload, its evidence, and what it waits for.
+fn rollouts(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
+    if status.rollouts.is_empty() {
+        return;
+    }
+    section(text, "Rollouts");
+    for rollout in &status.rollouts {
+        let weight = rollout.achieved_weight.unwrap_or(rollout.weight).min(100);
+        let full = usize::try_from(weight / 5).unwrap_or_default();
+        let style = match rollout.phase {
+            RolloutPhase::Failed | RolloutPhase::Aborting | RolloutPhase::Removing => BAD,
+            RolloutPhase::Promoting | RolloutPhase::Finishing | RolloutPhase::Proved => GOOD,
+            _ => WAITS,
+        };
+        let since = rollout
+            .since
+            .as_ref()
+            .map_or_else(String::new, |since| format!(", for {}", ago(since.0, now)));
+        let _ = writeln!(
+            text,
+            "  {}  {} to {}",
+            rollout.workload,
+            styled(format!("{:?}", rollout.phase), style),
+            rollout.commit.get(..7).unwrap_or(&rollout.commit),
+        );
+        let step = (rollout.step + 1).min(rollout.steps.max(1));
+        let _ = writeln!(
+            text,
+            "    {}{} {weight:>3} %   step {step} of {}, stable {} pods, canary {}{since}",
+            styled("█".repeat(full), style),
+            styled("░".repeat(20 - full), DIM),
+            rollout.steps,
+            rollout.stable_replicas,
+            rollout.canary_replicas,
+        );
+        for check in &rollout.checks {
+            let (mark, style) = match check.verdict.as_str() {
+                "Pass" => ("✓", GOOD),
+                "Fail" => ("✗", BAD),
+                _ => ("…", WAITS),
+            };
+            let _ = writeln!(
+                text,
+                "    {} {}: {} (passed {}, failed {})",
+                styled(mark, style),
+                check.name,
+                check.value,
+                check.passed,
+                check.failed,
+            );
+        }
+        if !rollout.message.is_empty() {
+            let _ = writeln!(text, "    {}", rollout.message);
+        }
+    }
 }
 
 fn waiting(text: &mut String, environment: &Environment, status: &EnvironmentStatus) {

@@ -38,7 +38,11 @@ fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
 
 fn steps() -> Vec<Step> {
     let minute = Duration::from_mins(1);
-    vec![Step::Weight(10, minute), Step::Pause, Step::Weight(50, minute)]
+    vec![
+        Step::Weight(10, minute),
+        Step::Pause,
+        Step::Weight(50, minute),
+    ]
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -130,7 +134,9 @@ fn so_many_failures_take_the_change_back() {
     for (count, seconds) in (1..=LIMIT).zip([110, 120, 130]) {
         assert_eq!(record.phase, Phase::Analysing);
         let observed = well("x", &[(Outcome::Fail, seconds)]);
-        record = step(&policy, &record, &observed, at(seconds)).record.unwrap();
+        record = step(&policy, &record, &observed, at(seconds))
+            .record
+            .unwrap();
         assert_eq!(record.checks[0].failed, count);
     }
     assert_eq!((record.phase, record.weight), (Phase::Aborting, 0));
@@ -141,11 +147,18 @@ fn so_many_failures_take_the_change_back() {
     }
     let record = record.unwrap();
     assert_eq!(record.phase, Phase::Failed);
-    assert!(record.message.contains("failed 3 times"), "{}", record.message);
+    assert!(
+        record.message.contains("failed 3 times"),
+        "{}",
+        record.message
+    );
     // It is not tried again, but on request or with another change.
     let still = step(&policy, &record, &well("x", &[]), at(200)).record;
     assert_eq!(still.map(|record| record.phase), Some(Phase::Failed));
-    assert_eq!(step(&policy, &record, &well("y", &[]), at(200)).record, None);
+    assert_eq!(
+        step(&policy, &record, &well("y", &[]), at(200)).record,
+        None
+    );
 }
 
 #[test]
@@ -153,7 +166,9 @@ fn without_evidence_it_holds_and_in_the_end_goes_back() {
     let policy = policy(steps(), true, 1);
     let record = analysing(&policy);
     let nothing = |seconds| well("x", &[(Outcome::NoData, seconds)]);
-    let held = step(&policy, &record, &nothing(400), at(400)).record.unwrap();
+    let held = step(&policy, &record, &nothing(400), at(400))
+        .record
+        .unwrap();
     assert_eq!((held.phase, held.weight), (Phase::Analysing, 10));
     assert!(held.message.starts_with("holds: check check-0: NoData"));
     let ended = step(&policy, &held, &nothing(800), at(800)).record.unwrap();
@@ -172,7 +187,12 @@ fn a_canary_that_fails_is_not_waited_for() {
     let mut observed = well("x", &[]);
     observed.canary.failure = Some("container api: CrashLoopBackOff".to_owned());
     observed.canary.ready = false;
-    for phase in [Phase::Starting, Phase::Analysing, Phase::Paused, Phase::Proved] {
+    for phase in [
+        Phase::Starting,
+        Phase::Analysing,
+        Phase::Paused,
+        Phase::Proved,
+    ] {
         let record = RolloutStatus {
             phase,
             ..analysing(&policy)
@@ -234,13 +254,26 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let often = || prop::bool::weighted(0.85);
     let event = (
         1..40_i64,
-        (often(), often(), often(), prop::bool::weighted(0.02), often(), often()),
+        (
+            often(),
+            often(),
+            often(),
+            prop::bool::weighted(0.02),
+            often(),
+            often(),
+        ),
         prop_oneof![40 => Just(1_u8), 1 => Just(0), 1 => Just(2)],
         prop::collection::vec((0..2_u8, 0..8_u8), 0..3),
         prop::option::weighted(0.03, 0..4_u8),
     )
         .prop_map(
-            |(seconds, (written, router, ready, canary_fails, stable_ready, gone), change, verdicts, command)| Event {
+            |(
+                seconds,
+                (written, router, ready, canary_fails, stable_ready, gone),
+                change,
+                verdicts,
+                command,
+            )| Event {
                 seconds,
                 written,
                 router,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use driftless::api::RolloutPhase as Phase;
 use serde_json::json;
 
-use super::load::Load;
+use super::load::{self, Load};
 use super::shop::{self, SHOP};
 use crate::main_job::stage::{Stage, condition, is_ready};
 use crate::need_node;
@@ -27,10 +27,13 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     let first = stage.push_objects(SHOP, &revision("1", &[])).await;
     stage.environment(SHOP, SHOP, json!({})).await;
     stage.ready(SHOP, &first).await;
-    let address = stage.namespace.kubectl(&[
-        "get", "service", "api", "-o", "jsonpath={.spec.clusterIP}",
-    ]);
-    let load = Load::start(&format!("{address}:80"), "api", 100);
+    let address =
+        stage
+            .namespace
+            .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
+    let address = format!("{address}:80");
+    load::answers(&address).await;
+    let load = Load::start(&address, "api", 200);
 
     // A good version.
     let second = stage.push_objects(SHOP, &revision("2", &[])).await;
@@ -47,29 +50,48 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     assert_eq!(held.next.expect("it is named").revision.commit, second);
     let promoted = stage.ready(SHOP, &second).await;
     let ended = stage
-        .until(SHOP, "the rollout is over", |status| status.rollouts.is_empty())
+        .until(SHOP, "the rollout is over", |status| {
+            status.rollouts.is_empty()
+        })
         .await;
     assert!(is_ready(&ended, &second) && promoted.next.is_none());
     stage
-        .until(SHOP, "nothing of it is left", |_| shop::leftovers(&stage).is_empty())
+        .until(SHOP, "nothing of it is left", |_| {
+            shop::leftovers(&stage).is_empty()
+        })
         .await;
-    let selector = stage.namespace.kubectl(&[
-        "get", "service", "api", "-o", "jsonpath={.spec.selector}",
-    ]);
+    let selector =
+        stage
+            .namespace
+            .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.selector}"]);
     assert_eq!(selector, r#"{"app":"api"}"#);
 
     // A bad one.
     let stable = shop::stable_pods(&stage);
-    stage.push_objects(SHOP, &revision("3", &[("FAIL_RATE", "1")])).await;
-    let failed = stage
-        .until(SHOP, "it is taken back", |status| shop::phase(status) == Some(Phase::Failed))
-        .await;
-    let (ready, reason, message) = condition(&failed, "Ready");
-    assert_eq!((ready, reason), ("False", "RolloutFailed"), "{message}");
-    assert!(message.contains("check answers failed 3 times"), "{message}");
-    assert_eq!(shop::stable_pods(&stage), stable, "no stable pod was restarted");
     stage
-        .until(SHOP, "nothing of it is left", |_| shop::leftovers(&stage).is_empty())
+        .push_objects(SHOP, &revision("3", &[("FAIL_RATE", "1")]))
+        .await;
+    let failed = stage
+        .until(SHOP, "it is taken back", |status| {
+            shop::phase(status) == Some(Phase::Failed)
+                && condition(status, "Ready").1 == "RolloutFailed"
+        })
+        .await;
+    let (ready, _, message) = condition(&failed, "Ready");
+    assert_eq!(ready, "False", "{message}");
+    assert!(
+        message.contains("check answers failed 3 times"),
+        "{message}"
+    );
+    assert_eq!(
+        shop::stable_pods(&stage),
+        stable,
+        "no stable pod was restarted"
+    );
+    stage
+        .until(SHOP, "nothing of it is left", |_| {
+            shop::leftovers(&stage).is_empty()
+        })
         .await;
     let settled = std::time::Instant::now();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -77,15 +99,29 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     stage.ready(SHOP, &reverted).await;
 
     let samples = load.end().await;
-    let of_bad = |sample: &&super::load::Sample| sample.is_of("3");
+    let of_bad = |sample: &&load::Sample| sample.is_of("3");
     let failures: Vec<_> = samples
         .iter()
         .filter(|sample| sample.failed() && !sample.is_of("3"))
         .collect();
-    assert!(failures.is_empty(), "{} of {}: {:?}", failures.len(), samples.len(), &failures[..failures.len().min(5)]);
+    assert!(
+        failures.is_empty(),
+        "{} of {}: {:?}",
+        failures.len(),
+        samples.len(),
+        &failures[..failures.len().min(5)]
+    );
     assert!(samples.iter().any(|sample| sample.is_of("2")));
-    assert!(samples.iter().filter(of_bad).all(|sample| sample.at < settled));
+    assert!(
+        samples
+            .iter()
+            .filter(of_bad)
+            .all(|sample| sample.at < settled)
+    );
     let window = samples.iter().filter(|sample| sample.new_connection);
     let bad = window.clone().filter(of_bad).count();
-    assert!(bad < window.count() / 4, "{bad} requests met the bad version");
+    assert!(
+        bad < window.count() / 4,
+        "{bad} requests met the bad version"
+    );
 }

@@ -65,10 +65,12 @@ impl Load {
                         connection = None;
                     }
                     let new_connection = connection.is_none();
-                    let answer =
-                        tokio::time::timeout(Duration::from_secs(10), ask(&address, &host, connection))
-                            .await
-                            .unwrap_or_else(|_| Err("no answer within 10 s".to_owned()));
+                    let answer = tokio::time::timeout(
+                        Duration::from_secs(10),
+                        ask(&address, &host, connection),
+                    )
+                    .await
+                    .unwrap_or_else(|_| Err("no answer within 10 s".to_owned()));
                     let answer = answer.map(|(version, ok, connection)| {
                         kept = Some(connection).filter(|_| !fresh);
                         (version, ok)
@@ -101,9 +103,42 @@ impl Load {
     }
 }
 
+/// Waits until somebody answers: Services reach the proxies a moment after their pods are ready.
+pub async fn answers(address: &str) {
+    crate::support::wait::wait_until(Duration::from_secs(30), "somebody answers", || async {
+        ask(address, "api", None).await.ok()
+    })
+    .await;
+}
+
+/// What the application says at this address.
+pub async fn ask_for_text(address: &str) -> String {
+    crate::support::wait::wait_until(Duration::from_secs(30), "it answers", || async {
+        let (text, _, _) = exchange(address, "api", None).await.ok()?;
+        Some(text)
+    })
+    .await
+}
+
 type Kept = SendRequest<Empty<Bytes>>;
 
 async fn ask(
+    address: &str,
+    host: &str,
+    connection: Option<Kept>,
+) -> Result<(String, bool, Kept), String> {
+    let (text, ok, sender) = exchange(address, host, connection).await?;
+    // `version 2, blue`
+    let version = text
+        .strip_prefix("version ")
+        .and_then(|rest| rest.split(',').next())
+        .unwrap_or_default()
+        .to_owned();
+    Ok((version, ok, sender))
+}
+
+/// The body, whether the status is good, and the connection.
+async fn exchange(
     address: &str,
     host: &str,
     connection: Option<Kept>,
@@ -114,10 +149,9 @@ async fn ask(
             let stream = TcpStream::connect(address)
                 .await
                 .map_err(|error| format!("connect: {error}"))?;
-            let (sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream))
-                    .await
-                    .map_err(|error| format!("handshake: {error}"))?;
+            let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| format!("handshake: {error}"))?;
             tokio::spawn(connection);
             sender
         }
@@ -137,12 +171,6 @@ async fn ask(
         .await
         .map_err(|error| format!("body: {error}"))?
         .to_bytes();
-    let text = String::from_utf8_lossy(&body);
-    // `version 2, blue`
-    let version = text
-        .strip_prefix("version ")
-        .and_then(|rest| rest.split(',').next())
-        .unwrap_or_default()
-        .to_owned();
-    Ok((version, ok, sender))
+    let text = String::from_utf8_lossy(&body).into_owned();
+    Ok((text, ok, sender))
 }

@@ -1,0 +1,264 @@
+//! What happens in the middle of a rollout: a person's word, a revert, another change, a kill, a change of configuration.
+
+use driftless::api::RolloutPhase as Phase;
+use serde_json::{Value, json};
+
+use super::load::{self, Load};
+use super::shop::{self, SHOP};
+use crate::main_job::stage::{PATIENCE, Stage, condition, is_ready};
+use crate::need_node;
+
+struct Shop {
+    stage: Stage,
+    image: String,
+    policy: Value,
+    load: Load,
+}
+
+impl Shop {
+    /// Version 1, ready, under load.
+    async fn open(stage: Stage, steps: Value) -> Self {
+        let image = shop::image();
+        let policy = shop::policy(steps, json!({}));
+        let first = stage
+            .push_objects(
+                SHOP,
+                &[
+                    shop::api(&image, 3, "1", &[]),
+                    shop::service(),
+                    policy.clone(),
+                ],
+            )
+            .await;
+        stage.environment(SHOP, SHOP, json!({})).await;
+        stage.ready(SHOP, &first).await;
+        let address =
+            stage
+                .namespace
+                .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
+        let address = format!("{address}:80");
+        load::answers(&address).await;
+        let load = Load::start(&address, "api", 200);
+        Self {
+            stage,
+            image,
+            policy,
+            load,
+        }
+    }
+
+    async fn push(&self, version: &str, env: &[(&str, &str)]) -> String {
+        let objects = [
+            shop::api(&self.image, 3, version, env),
+            shop::service(),
+            self.policy.clone(),
+        ];
+        self.stage.push_objects(SHOP, &objects).await
+    }
+
+    async fn at(&self, phase: Phase) {
+        self.stage
+            .until(SHOP, &format!("it is {phase:?}"), |status| {
+                shop::phase(status) == Some(phase)
+            })
+            .await;
+    }
+
+    async fn over(&self, commit: &str) {
+        self.stage
+            .until(SHOP, "the rollout is over", |status| {
+                status.rollouts.is_empty() && is_ready(status, commit)
+            })
+            .await;
+        self.stage
+            .until(SHOP, "nothing of it is left", |_| {
+                shop::leftovers(&self.stage).is_empty()
+            })
+            .await;
+    }
+
+    async fn say(&self, word: &str) {
+        let text = format!("{} {word}", jiff::Timestamp::now());
+        self.stage
+            .cluster
+            .merge(
+                "kubectl",
+                "Environment",
+                SHOP,
+                json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}}),
+            )
+            .await;
+    }
+
+    /// Ends the load; no request may have failed.
+    async fn close(self) {
+        let samples = self.load.end().await;
+        let failed: Vec<_> = samples.iter().filter(|sample| sample.failed()).collect();
+        assert!(
+            failed.is_empty(),
+            "{} of {}: {:?}",
+            failed.len(),
+            samples.len(),
+            &failed[..failed.len().min(5)]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_and_commits_decide_in_the_middle() {
+    let Some(node) = need_node!() else { return };
+    let steps = json!([{"weight": 25, "for": "1s"}, {"pause": true}, {"weight": 50, "for": "1s"}]);
+    let shop = Shop::open(Stage::new(node).await, steps).await;
+    let stable = shop::stable_pods(&shop.stage);
+
+    // A revert goes back, and is no failure.
+    shop.push("2", &[]).await;
+    shop.at(Phase::Paused).await;
+    let reverted = shop.stage.revert().await;
+    shop.over(&reverted).await;
+
+    // A third version: the second never reaches the stable side.
+    shop.push("3", &[]).await;
+    shop.at(Phase::Paused).await;
+    let fourth = shop.push("4", &[]).await;
+    shop.stage
+        .until(SHOP, "the newest is at its pause", |status| {
+            shop::phase(status) == Some(Phase::Paused) && status.rollouts[0].commit == fourth
+        })
+        .await;
+    assert_eq!(shop::stable_pods(&shop.stage), stable);
+
+    // A person takes it back; it is not tried again until somebody says so.
+    shop.say("abort").await;
+    shop.at(Phase::Failed).await;
+    shop.stage.sync(SHOP).await;
+    let failed = shop.stage.status(SHOP).await;
+    assert_eq!(condition(&failed, "Ready").1, "RolloutFailed");
+    assert_eq!(shop::stable_pods(&shop.stage), stable);
+    shop.say("retry").await;
+    shop.at(Phase::Paused).await;
+    shop.say("promote").await;
+    let tip = failed.next.expect("it waits").revision.commit;
+    shop.over(&tip).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_every_transition_goes_on_from_the_record() {
+    let Some(node) = need_node!() else { return };
+    let steps = json!([{"weight": 25, "for": "1s"}, {"weight": 50, "for": "1s"}]);
+    let mut shop = Shop::open(Stage::new(node).await, steps).await;
+    let commit = shop.push("2", &[]).await;
+    let start = std::time::Instant::now();
+    let mut seen = Vec::new();
+    loop {
+        let status = shop.stage.status(SHOP).await;
+        let now = status
+            .rollouts
+            .first()
+            .map(|rollout| (rollout.phase, rollout.step, rollout.weight));
+        if let Some(now) = now
+            && seen.last() != Some(&now)
+        {
+            seen.push(now);
+            shop.stage.agent.kill();
+            shop.stage.agent.restart();
+        }
+        if now.is_none() && !seen.is_empty() && is_ready(&status, &commit) {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE * 3, "{seen:?} {status:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(seen.len() >= 5, "{seen:?}");
+    // A weight never rises by a kill: each came with its step.
+    for pair in seen.windows(2) {
+        let [(_, step, weight), (phase, next_step, next_weight)] = pair else {
+            continue;
+        };
+        assert!(next_step >= step, "{seen:?}");
+        assert!(
+            next_weight <= weight || *phase == Phase::Analysing,
+            "{seen:?}"
+        );
+    }
+    shop.over(&commit).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configuration_moves_with_its_workload() {
+    let Some(node) = need_node!() else { return };
+    let stage = Stage::new(node).await;
+    let image = shop::image();
+    let policy = shop::policy(
+        json!([{"weight": 25, "for": "1s"}, {"pause": true}]),
+        json!({}),
+    );
+    let objects = |color: &str| {
+        let mut api = shop::api(&image, 2, "1", &[]);
+        api["spec"]["template"]["spec"]["containers"][0]["envFrom"] =
+            json!([{"configMapRef": {"name": "settings"}}]);
+        let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"COLOR": color}});
+        [api, shop::service(), settings, policy.clone()]
+    };
+    let first = stage.push_objects(SHOP, &objects("blue")).await;
+    stage.environment(SHOP, SHOP, json!({})).await;
+    stage.ready(SHOP, &first).await;
+    let pods = shop::stable_pods(&stage);
+
+    // Nothing but the configuration changes: it is a change of the workload.
+    let second = stage.push_objects(SHOP, &objects("green")).await;
+    stage
+        .until(SHOP, "it is at its pause", |status| {
+            shop::phase(status) == Some(Phase::Paused)
+        })
+        .await;
+    assert_eq!(
+        shop::stable_pods(&stage),
+        pods,
+        "the stable side was left alone"
+    );
+    let color = |selector: &str| {
+        let pod = stage.namespace.kubectl(&[
+            "get",
+            "pods",
+            "-l",
+            selector,
+            "-o",
+            "jsonpath={.items[0].status.podIP}",
+        ]);
+        async move { load::ask_for_text(&format!("{pod}:8080")).await }
+    };
+    assert!(color("driftless.dev/track=canary").await.contains("green"));
+    // A stable pod that starts now still sees the old configuration.
+    stage.namespace.kubectl(&[
+        "delete",
+        "pod",
+        "-l",
+        "app=api,driftless.dev/track!=canary",
+        "--wait=true",
+    ]);
+    stage.ready(SHOP, &first).await;
+    assert!(
+        color("app=api,driftless.dev/track!=canary")
+            .await
+            .contains("blue")
+    );
+    let api = stage.cluster.api("Environment");
+    let text = format!("{} promote", jiff::Timestamp::now());
+    let patch = json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}});
+    api.patch(
+        SHOP,
+        &kube::api::PatchParams::default(),
+        &kube::api::Patch::Merge(patch),
+    )
+    .await
+    .expect("the API server takes it");
+    stage
+        .until(SHOP, "it is over", |status| {
+            status.rollouts.is_empty() && is_ready(status, &second)
+        })
+        .await;
+    assert!(color("app=api").await.contains("green"));
+}
