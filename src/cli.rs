@@ -99,36 +99,37 @@ pub fn main() -> ExitCode {
 }
 
 fn start(command: Command) -> anyhow::Result<Outcome> {
-    // Two libraries speak TLS; both use this provider. That one is set already is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(dispatch(command));
-    // A blocking read (of an answer, or of Git) must not hold the end up.
-    runtime.shutdown_background();
-    result
-}
-
-async fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     let mut out = AutoStream::auto(io::stdout());
     match command {
-        Command::Status(arguments) => status::run(&arguments, &mut out).await,
-        Command::Sync(arguments) => sync::run(&arguments, &mut out).await,
-        Command::Approve(arguments) => approve::run(&arguments, &mut out).await,
-        Command::Suspend(arguments) => suspend::run(&arguments, true, &mut out).await,
-        Command::Resume(arguments) => suspend::run(&arguments, false, &mut out).await,
+        Command::Status(arguments) => wait(status::run(&arguments, &mut out)),
+        Command::Sync(arguments) => wait(sync::run(&arguments, &mut out)),
+        Command::Approve(arguments) => wait(approve::run(&arguments, &mut out)),
+        Command::Suspend(arguments) => wait(suspend::run(&arguments, true, &mut out)),
+        Command::Resume(arguments) => wait(suspend::run(&arguments, false, &mut out)),
         Command::Check(arguments) => check::run(&arguments, &mut out),
-        Command::Diff(arguments) => diff::run(&arguments, &mut out).await,
+        Command::Diff(arguments) => wait(diff::run(&arguments, &mut out)),
         Command::Render(arguments) => render::run(&arguments).map(|()| Outcome::Done),
         Command::Install(arguments) => install::run(&arguments, &mut out),
         Command::Crds => output::text(&mut out, &crds::yaml()),
-        Command::Run { cluster, arguments } => run::run(&cluster, *arguments).await,
+        Command::Run { cluster, arguments } => wait(run::run(&cluster, *arguments)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "driftless", &mut out);
             Ok(Outcome::Done)
         }
     }
+}
+
+/// Runs what speaks with others. The other commands start neither threads nor TLS: scripts call them by the thousand.
+fn wait(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    // Two libraries speak TLS; both use this provider. That one is set already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(work);
+    // A blocking read (of an answer, or of Git) must not hold the end up.
+    runtime.shutdown_background();
+    result
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
