@@ -72,7 +72,9 @@ impl Transformer {
                     return fail("must specify a target for the JSON patch");
                 };
                 for at in resources.select(context, target)? {
-                    apply_json(context, &mut resources.list_mut()[at], patch)?;
+                    resources.change(context, at, |context, resource| {
+                        apply_json(context, resource, patch)
+                    })?;
                 }
                 Ok(())
             }

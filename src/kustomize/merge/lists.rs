@@ -1,12 +1,12 @@
 //! Lists that merge by the keys of their elements.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Directive, Merged, Sources, Walker};
 use crate::kustomize::error::Result;
 use crate::kustomize::node;
 use crate::kustomize::schema::SchemaAt;
-use crate::yaml::{Kind, NodeId, Tag};
+use crate::yaml::{Kind, NodeId, Tag, Text};
 
 impl<'s> Walker<'_, 's> {
     pub(super) fn walk_list(
@@ -32,10 +32,69 @@ impl<'s> Walker<'_, 's> {
         if keys.is_empty() {
             let values = self.scalar_values(sources);
             self.merge_elements(values, &[String::new()], sources, dest, schema)
+        } else if let [key] = keys
+            && let Some(elements) = self.keyed(sources, key)
+        {
+            self.merge_keyed(&elements, key, dest, schema)
         } else {
             let values = self.key_values(sources, keys);
             self.merge_elements(values, keys, sources, dest, schema)
         }
+    }
+
+    /// The elements of lists in which each is a map with a value of its own for the key, those of the patch first;
+    /// `None` if they are not so.
+    fn keyed(&self, [dest, origin]: Sources, key: &str) -> Option<Keyed> {
+        let mut keyed = Keyed::default();
+        for (which, source) in [(1, origin), (0, dest)] {
+            let Some(source) = source else { continue };
+            for &element in self.tree.elements(source) {
+                let value = self.tree.get(element, key)?;
+                let node = self.tree.node(value);
+                if node.is_empty() || node.kind != Kind::Scalar || node.text.is_empty() {
+                    return None;
+                }
+                let next = keyed.list.len();
+                let at = *keyed.index.entry(node.text.clone()).or_insert(next);
+                if at == next {
+                    keyed.list.push((node.text.clone(), [None, None]));
+                }
+                if keyed.list[at].1[which].replace(element).is_some() {
+                    return None;
+                }
+            }
+        }
+        Some(keyed)
+    }
+
+    /// What [`Self::merge_elements`] does, in time that grows with the elements.
+    fn merge_keyed(
+        &mut self,
+        keyed: &Keyed,
+        key: &str,
+        dest: NodeId,
+        schema: Option<SchemaAt<'s>>,
+    ) -> Result<Option<Merged>> {
+        if keyed.list.is_empty() {
+            return Ok((!self.tree.node(dest).is_null()).then_some(Merged::from(dest)));
+        }
+        let added = self.tree.empty(Kind::Seq);
+        let elements = schema.and_then(SchemaAt::elements);
+        let mut items = Vec::with_capacity(keyed.list.len());
+        for (value, pair) in &keyed.list {
+            let merged = self.walk(*pair, elements)?.map(|merged| merged.id);
+            let Some(merged) = merged.filter(|id| !self.is_empty_map(*id)) else {
+                continue;
+            };
+            if self.tree.get(merged, key).is_none() {
+                let value = self.tree.scalar(value, Tag::None);
+                node::set_field(self.tree, merged, key, value)?;
+            }
+            // The element that is there stays, also where the patch wants to be put in its place.
+            items.push(pair[0].unwrap_or(merged));
+        }
+        self.tree.node_mut(added).items = items;
+        Ok(Some(Merged::from(added)))
     }
 
     /// The values of the keys of all elements, those of the patch first, each once.
@@ -227,6 +286,13 @@ impl<'s> Walker<'_, 's> {
         }
         Ok(true)
     }
+}
+
+/// Elements by the value of their key: the one that is there, and that of the patch.
+#[derive(Default)]
+struct Keyed {
+    list: Vec<(Text, Sources)>,
+    index: HashMap<Text, usize>,
 }
 
 /// Elements that agree in one key and do not contradict each other in the rest are the same.
