@@ -99,6 +99,12 @@ pub fn overlay(index: usize) -> String {
     format!("overlays/o{index:04}")
 }
 
+/// The content of the file of a base, in one of its versions.
+pub fn base(version: usize) -> String {
+    let text = objects(OBJECTS - 2, |index| format!("app-{index}"));
+    text.replace("first = 1", &format!("first = {version}"))
+}
+
 /// The file of a base that [`SHARING`] overlays of [`shared`] read.
 pub fn base_file(index: usize) -> String {
     format!("bases/b{index:02}/objects.yaml")
@@ -128,13 +134,14 @@ spec:
 /// that others refer to; two patches, labels, a prefix, a namespace, an image.
 pub fn shared(overlays: usize) -> MemoryFiles {
     let mut files = MemoryFiles::default();
-    for base in 0..overlays.div_ceil(SHARING) {
-        let text = objects(OBJECTS - 2, |index| format!("app-{index}"));
-        files.insert(&base_file(base), text.as_bytes());
+    for index in 0..overlays.div_ceil(SHARING) {
+        // Bases differ: files with the same content would be parsed once.
+        let text = format!("# base {index}\n{}", base(1));
+        files.insert(&base_file(index), text.as_bytes());
         let kustomization = format!(
-            "resources: [objects.yaml]\nlabels:\n- pairs: {{base: b{base:02}}}\n  includeSelectors: true\n"
+            "resources: [objects.yaml]\nlabels:\n- pairs: {{base: b{index:02}}}\n  includeSelectors: true\n"
         );
-        let path = format!("bases/b{base:02}/kustomization.yaml");
+        let path = format!("bases/b{index:02}/kustomization.yaml");
         files.insert(&path, kustomization.as_bytes());
     }
     for index in 0..overlays {

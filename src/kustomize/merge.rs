@@ -153,8 +153,7 @@ impl<'s> Walker<'_, 's> {
             }
             let key = pairs[1].filter(|(_, field)| *field == value.id && !value.keep);
             let key_style = key.map_or(Style::Plain, |(key, _)| self.tree.node(key).style);
-            self.tree
-                .append_field(dest.id, &name, key_style, value.id);
+            self.tree.append_field(dest.id, &name, key_style, value.id);
         }
         Ok(Some(dest))
     }

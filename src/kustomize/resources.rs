@@ -209,11 +209,7 @@ impl Resources {
     }
 
     /// The positions of the objects that now have one of the identities.
-    pub fn with_identities(
-        &self,
-        context: &Context<'_>,
-        ids: &HashSet<ResId>,
-    ) -> Vec<usize> {
+    pub fn with_identities(&self, context: &Context<'_>, ids: &HashSet<ResId>) -> Vec<usize> {
         let mut positions: Vec<usize> = ids
             .iter()
             .flat_map(|id| self.positions(&context.tree, &id.name))
@@ -288,9 +284,9 @@ impl Resources {
                 }
                 let id = resource.id(context);
                 let mut current = self.positions(&context.tree, &id.name).iter();
-                let is_alone = current.all(|there| {
-                    there == at || !self.list[*there].id(context).same(&id)
-                }) && self.list[*at].id(context).same(&id);
+                let is_alone = current
+                    .all(|there| there == at || !self.list[*there].id(context).same(&id))
+                    && self.list[*at].id(context).same(&id);
                 if !is_alone {
                     return fail(format!(
                         "{id} does not have one object that a generator can replace"

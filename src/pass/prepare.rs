@@ -224,9 +224,7 @@ async fn sources(
     let work = {
         let (mirror, commit, path) = (mirror.clone(), revision.commit.clone(), path.to_owned());
         let (file_limit, parsed) = (pass.context.file_limit, pass.context.parsed.clone());
-        tokio::task::spawn_blocking(move || {
-            work(&mirror, commit, path, known, file_limit, &parsed)
-        })
+        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit, &parsed))
     };
     let (rendered, fresh) = work
         .await
