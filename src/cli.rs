@@ -18,8 +18,9 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::{env, io, iter};
 
 use anstream::AutoStream;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -73,6 +74,25 @@ enum Command {
     },
 }
 
+/// `driftless render` by itself: scripts call it by the thousand, and it needs no other command's arguments.
+#[derive(Parser)]
+struct Rendering {
+    #[command(flatten)]
+    arguments: render::Arguments,
+}
+
+/// What was typed. What is wrong, and what asks for help, is answered by the whole command line.
+fn parse() -> Command {
+    let mut words = env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "render") {
+        let words = iter::once(OsString::from("render")).chain(words);
+        if let Ok(rendering) = Rendering::try_parse_from(words) {
+            return Command::Render(rendering.arguments);
+        }
+    }
+    Arguments::parse().command
+}
+
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -85,8 +105,7 @@ enum Outcome {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
-    match start(command) {
+    match start(parse()) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Not) => ExitCode::from(1),
         Ok(Outcome::Wrong) => ExitCode::from(2),
