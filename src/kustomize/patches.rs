@@ -207,7 +207,6 @@ fn apply_to_selected(
             apply_merge(context, resource, &copy)
         })?;
     }
-    resources.drop_gone(&context.tree);
     resources.check_unique(context)
 }
 

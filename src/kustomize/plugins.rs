@@ -63,6 +63,14 @@ pub enum Transformer {
 }
 
 impl Transformer {
+    /// Whether it leaves deleted objects alone, so that they may be let go later.
+    pub fn bears_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::StrategicMerge(_) | Self::Patch(_) | Self::Json { .. }
+        )
+    }
+
     pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
         match self {
             Self::StrategicMerge(patches) => apply_merges(context, resources, patches),

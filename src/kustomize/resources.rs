@@ -233,7 +233,8 @@ impl Resources {
             let resource = &self.list[position];
             let (current, original) = (resource.id(context), resource.original_id(context));
             let namespace = |id: &ResId| matcher.namespace(id.effective_namespace());
-            if (namespace(&original) || namespace(&current))
+            if !resource.is_gone(tree)
+                && (namespace(&original) || namespace(&current))
                 && (matcher.name(&original.name) || matcher.name(&current.name))
                 && matcher.gvk(&current.gvk)
                 && matcher.fits(tree, resource.root)

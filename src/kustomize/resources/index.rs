@@ -43,7 +43,9 @@ impl Identities {
             repeated: 0,
         };
         for resource in list {
-            identities.add(Key::of(resource.id(context)));
+            if !resource.is_gone(&context.tree) {
+                identities.add(Key::of(resource.id(context)));
+            }
         }
         identities
     }
