@@ -1,10 +1,11 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize image demo demo-context fmt lint clean
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-kustomize bench image demo demo-context fmt lint clean
 SHELL := /bin/bash
 
 CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+KUSTOMIZE ?= $(HOME)/.cache/driftless/testcluster/kustomize
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 export CARGO_TERM_COLOR ?= auto
 
@@ -45,9 +46,20 @@ test-main: ## the main job's figures as a table, in target/test-main.txt: pushes
 	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --release --test it -- --test-threads=1 main_job::figures; \
 	  status=$$?; cat target/test-main.txt; exit $$status
 
+test-rollouts: ## rollouts under load, through Traefik as well (built once, 5 minutes)
+	@tests/cluster/build.sh "" traefik >/dev/null
+	@DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --test it -- --nocapture rollouts
+
 test-kustomize: build ## how many renders are the same as kustomize's, on the corpus in CONFORMANCE
 	@test -n "$(CONFORMANCE)" || { echo "CONFORMANCE=path/to/kustomize.py make test-kustomize"; exit 2; }
 	@python3 $(CONFORMANCE) -- $(RELEASE)/driftless render
+
+bench: build ## how fast renders are, as a table: processes beside kustomize's, overlays, curves; CORPUS=directory for another one
+	@test -x "$(KUSTOMIZE)" || tests/cluster/build.sh >/dev/null
+	@$(CARGO) bench --quiet --bench scale --no-run
+	@benches/processes $(if $(CORPUS),--corpus $(CORPUS)) --kustomize "$(KUSTOMIZE)" --driftless $(RELEASE)/driftless --in-process $(CARGO) bench --quiet --bench scale --
+	@echo
+	@$(CARGO) bench --quiet --bench scale
 
 image: build ## the agent's image, pushed to REGISTRY (host/path), or into the node that STATE names
 	@push=$(if $(REGISTRY),tests/cluster/image.sh,"tests/cluster/node.sh image"); \

@@ -24,11 +24,15 @@ use crate::cluster::scalers::Scalers;
 use crate::cluster::{Cluster, Events, Leadership, Lease, PodWatches, Tracker, watch_backoff};
 use crate::fields::HandTools;
 use crate::git::Limits;
+use crate::kustomize::ParsedFiles;
 use crate::metrics::Metrics;
 use crate::pass::{Context, Memory, Next, pass};
 use crate::sources::{SourceConfig, Sources};
 use crate::rollout::COMMAND_ANNOTATION;
 use crate::status::sync_requested;
+
+/// The memory that parsed files may take. Beyond it, those that were not used for longest are parsed again.
+const PARSED_BYTES: usize = 32 << 20;
 
 /// What the agent needs to know to run.
 #[derive(Clone)]
@@ -305,6 +309,7 @@ async fn lead(
         approvals: stores.approvals.clone(),
         environments: stores.environments.clone(),
         renders: Semaphore::new(settings.renders),
+        parsed: Arc::new(ParsedFiles::new(PARSED_BYTES)),
         parallel: settings.parallel,
         hand_tools: settings.hand_tools.clone(),
         file_limit: settings.file_limit,

@@ -19,8 +19,9 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::{env, io, iter};
 
 use anstream::AutoStream;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -83,6 +84,25 @@ enum Command {
     },
 }
 
+/// `driftless render` by itself: scripts call it by the thousand, and it needs no other command's arguments.
+#[derive(Parser)]
+struct Rendering {
+    #[command(flatten)]
+    arguments: render::Arguments,
+}
+
+/// What was typed. What is wrong, and what asks for help, is answered by the whole command line.
+fn parse() -> Command {
+    let mut words = env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "render") {
+        let words = iter::once(OsString::from("render")).chain(words);
+        if let Ok(rendering) = Rendering::try_parse_from(words) {
+            return Command::Render(rendering.arguments);
+        }
+    }
+    Arguments::parse().command
+}
+
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -95,8 +115,7 @@ enum Outcome {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let Arguments { command } = Arguments::parse();
-    match start(command) {
+    match start(parse()) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Not) => ExitCode::from(1),
         Ok(Outcome::Wrong) => ExitCode::from(2),
@@ -109,40 +128,41 @@ pub fn main() -> ExitCode {
 }
 
 fn start(command: Command) -> anyhow::Result<Outcome> {
-    // Two libraries speak TLS; both use this provider. That one is set already is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let result = runtime.block_on(dispatch(command));
-    // A blocking read (of an answer, or of Git) must not hold the end up.
-    runtime.shutdown_background();
-    result
-}
-
-async fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     let mut out = AutoStream::auto(io::stdout());
     match command {
-        Command::Status(arguments) => status::run(&arguments, &mut out).await,
-        Command::Sync(arguments) => sync::run(&arguments, &mut out).await,
-        Command::Approve(arguments) => approve::run(&arguments, &mut out).await,
-        Command::Promote(arguments) => rollout::run(&arguments, Word::Promote, &mut out).await,
-        Command::Abort(arguments) => rollout::run(&arguments, Word::Abort, &mut out).await,
-        Command::Retry(arguments) => rollout::run(&arguments, Word::Retry, &mut out).await,
-        Command::Pause(arguments) => rollout::run(&arguments, Word::Pause, &mut out).await,
-        Command::Suspend(arguments) => suspend::run(&arguments, true, &mut out).await,
-        Command::Resume(arguments) => suspend::run(&arguments, false, &mut out).await,
+        Command::Status(arguments) => wait(status::run(&arguments, &mut out)),
+        Command::Sync(arguments) => wait(sync::run(&arguments, &mut out)),
+        Command::Approve(arguments) => wait(approve::run(&arguments, &mut out)),
+        Command::Promote(arguments) => wait(rollout::run(&arguments, Word::Promote, &mut out)),
+        Command::Abort(arguments) => wait(rollout::run(&arguments, Word::Abort, &mut out)),
+        Command::Retry(arguments) => wait(rollout::run(&arguments, Word::Retry, &mut out)),
+        Command::Pause(arguments) => wait(rollout::run(&arguments, Word::Pause, &mut out)),
+        Command::Suspend(arguments) => wait(suspend::run(&arguments, true, &mut out)),
+        Command::Resume(arguments) => wait(suspend::run(&arguments, false, &mut out)),
         Command::Check(arguments) => check::run(&arguments, &mut out),
-        Command::Diff(arguments) => diff::run(&arguments, &mut out).await,
+        Command::Diff(arguments) => wait(diff::run(&arguments, &mut out)),
         Command::Render(arguments) => render::run(&arguments).map(|()| Outcome::Done),
         Command::Install(arguments) => install::run(&arguments, &mut out),
         Command::Crds => output::text(&mut out, &crds::yaml()),
-        Command::Run { cluster, arguments } => run::run(&cluster, *arguments).await,
+        Command::Run { cluster, arguments } => wait(run::run(&cluster, *arguments)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "driftless", &mut out);
             Ok(Outcome::Done)
         }
     }
+}
+
+/// Runs what speaks with others. The other commands start neither threads nor TLS: scripts call them by the thousand.
+fn wait(work: impl Future<Output = anyhow::Result<Outcome>>) -> anyhow::Result<Outcome> {
+    // Two libraries speak TLS; both use this provider. That one is set already is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(work);
+    // A blocking read (of an answer, or of Git) must not hold the end up.
+    runtime.shutdown_background();
+    result
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -18,6 +18,7 @@ mod merge;
 mod nameref;
 mod namespace;
 mod node;
+mod parsed;
 mod patches;
 mod path;
 mod plugins;
@@ -38,7 +39,7 @@ use serde_json::Value;
 
 use crate::object::Object;
 use crate::tree::{FileError, Files};
-use crate::yaml::{to_value, to_yaml};
+use crate::yaml::{append_yaml, to_value};
 
 use context::Context;
 use target::Target;
@@ -48,6 +49,7 @@ pub use error::{BuildError, BuildErrors, Problems};
 pub use factory::{SOPS_REFUSAL, is_sops_encrypted};
 pub use id::is_cluster_scoped;
 pub use loader::FILE_NAMES;
+pub use parsed::ParsedFiles;
 pub use resource::Origin;
 
 /// Which files a kustomization may load.
@@ -126,7 +128,7 @@ impl Build {
             if index > 0 {
                 text.push_str("---\n");
             }
-            text.push_str(&to_yaml(&Value::Object(resource.object.0.clone())));
+            append_yaml(&mut text, &resource.object.0);
         }
         text
     }
@@ -146,7 +148,17 @@ pub fn build(
     directory: &str,
     options: &BuildOptions,
 ) -> Result<Build, BuildErrors> {
-    let mut context = Context::new(files, options);
+    build_with(files, directory, options, None)
+}
+
+/// Like [`build`], with files that other builds parsed.
+pub fn build_with(
+    files: &dyn Files,
+    directory: &str,
+    options: &BuildOptions,
+    parsed: Option<&ParsedFiles>,
+) -> Result<Build, BuildErrors> {
+    let mut context = Context::new(files, options, parsed);
     let target = Target::top(&mut context, directory)?;
     let mut resources = target.build(&mut context)?;
     let kustomization = &target.kustomization;

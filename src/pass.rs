@@ -33,6 +33,7 @@ use crate::drift::Damper;
 use crate::fields::HandTools;
 use crate::health::{Checks, Health};
 use crate::inventory::{Inventory, owner_id};
+use crate::kustomize::ParsedFiles;
 use crate::metrics::Metrics;
 use crate::object::{Id, Object};
 use crate::plan::Applied;
@@ -53,6 +54,8 @@ pub struct Context {
     pub environments: Store<Environment>,
     /// At most so many renders at once.
     pub renders: Semaphore,
+    /// The files of all repositories that renders parsed.
+    pub parsed: Arc<ParsedFiles>,
     /// At most so many requests of one pass at once.
     pub parallel: usize,
     pub hand_tools: HandTools,

@@ -1,10 +1,15 @@
 //! The objects that a path of a commit stands for: a kustomization, or a plain directory of manifests. Pure: reads
 //! through [`Files`] only.
 
+mod kept;
 mod plain;
 
-use crate::kustomize::{self, BuildError, BuildErrors, BuildOptions, Resource, is_kustomization};
+use crate::kustomize::{
+    self, BuildError, BuildErrors, BuildOptions, ParsedFiles, Resource, is_kustomization,
+};
 use crate::tree::{EntryKind, Files};
+
+pub use kept::{How, Kept, renew};
 
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +37,15 @@ pub fn render(
     path: &str,
     options: &BuildOptions,
 ) -> Result<Rendered, BuildErrors> {
+    render_with(files, path, options, None)
+}
+
+fn render_with(
+    files: &dyn Files,
+    path: &str,
+    options: &BuildOptions,
+    parsed: Option<&ParsedFiles>,
+) -> Result<Rendered, BuildErrors> {
     let shown = if path.is_empty() { "." } else { path };
     let refuse = |message: String| Err(BuildErrors(vec![BuildError::new(message)]));
     match files.kind(path)? {
@@ -44,7 +58,7 @@ pub fn render(
         Some(EntryKind::Directory) => {}
     }
     if is_kustomization(files, path)? {
-        let build = kustomize::build(files, path, options)?;
+        let build = kustomize::build_with(files, path, options, parsed)?;
         return Ok(Rendered {
             kind: Kind::Kustomization,
             resources: build.resources,

@@ -19,8 +19,8 @@ pub use number::{float_text, json_float_text};
 pub use order::merge_sort;
 pub use reader::{Document, Limits, Problem, YamlErrors, parse, parse_with_comments, read};
 pub use resolve::{Scalar, needs_quotes_in_1_1, resolve, resolve_1_1};
-pub use tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
-pub use writer::{plain_or_quoted, to_yaml};
+pub use tree::{Kind, Node, NodeId, Place, Style, Tag, Text, Tree};
+pub use writer::{append_yaml, plain_or_quoted, to_yaml};
 
 #[cfg(test)]
 mod tests;

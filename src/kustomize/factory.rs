@@ -6,13 +6,22 @@ use super::context::Context;
 use super::error::{BuildError, Problems, Result};
 use super::node;
 use super::resource::{Origin, Resource};
-use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree, read, to_value};
+use crate::yaml::{Document, Kind, Node, NodeId, Style, Tag, Tree, read, to_value};
 
 /// The objects in the text of a file.
 pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Result<Vec<Resource>> {
     let documents = read(text, file, &context.yaml_limits())?;
+    resources_of(context, &documents, file)
+}
+
+/// The objects in the documents of a file.
+pub fn resources_of(
+    context: &mut Context<'_>,
+    documents: &[Document],
+    file: &str,
+) -> Result<Vec<Resource>> {
     let mut nodes = VecDeque::new();
-    for document in &documents {
+    for document in documents {
         let line = document.line();
         let root = context.tree.import(&document.tree, document.root);
         let tree = &context.tree;

@@ -43,8 +43,8 @@ pub fn generate(
         Made::ConfigMap => {
             for (key, value) in &data {
                 match std::str::from_utf8(value) {
-                    Ok(text) => put_data(tree, root, "data", key, text)?,
-                    Err(_) => put_data(tree, root, "binaryData", key, &encode(value))?,
+                    Ok(text) => add_data(tree, root, "data", key, text)?,
+                    Err(_) => add_data(tree, root, "binaryData", key, &encode(value))?,
                 }
             }
         }
@@ -57,7 +57,7 @@ pub fn generate(
             put_text(tree, root, "type", secret_type)?;
             node::lookup(tree, root, &["data"], Some(Kind::Map))?;
             for (key, value) in &data {
-                put_data(tree, root, "data", key, &encode(value))?;
+                add_data(tree, root, "data", key, &encode(value))?;
             }
         }
     }
@@ -99,15 +99,29 @@ pub fn put_data(tree: &mut Tree, root: NodeId, field: &str, key: &str, text: &st
     let Some(map) = node::lookup(tree, root, &[field], Some(Kind::Map))? else {
         return Ok(());
     };
-    let value = tree.add(Node {
+    let value = datum(tree, text);
+    node::set_field(tree, map, key, value)
+}
+
+/// Like [`put_data`], for a key that is known not to be there.
+pub fn add_data(tree: &mut Tree, root: NodeId, field: &str, key: &str, text: &str) -> Result<()> {
+    let Some(map) = node::lookup(tree, root, &[field], Some(Kind::Map))? else {
+        return Ok(());
+    };
+    let value = datum(tree, text);
+    node::add_field(tree, map, key, Style::Plain, value);
+    Ok(())
+}
+
+fn datum(tree: &mut Tree, text: &str) -> NodeId {
+    tree.add(Node {
         style: if text.contains('\n') {
             Style::Literal
         } else {
             Style::Plain
         },
         ..Node::scalar(text, Tag::Str)
-    });
-    node::set_field(tree, map, key, value)
+    })
 }
 
 fn apply_options(tree: &mut Tree, root: NodeId, options: &GeneratorOptions) -> Result<()> {

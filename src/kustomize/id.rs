@@ -72,7 +72,8 @@ impl fmt::Display for Gvk {
 
 /// The namespace that stands for "none" where objects have none.
 pub const NO_NAMESPACE: &str = "_non_namespaceable_";
-const DEFAULT_NAMESPACE: &str = "default";
+/// The namespace of objects that do not name one.
+pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// The identity of an object at one point of a build.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

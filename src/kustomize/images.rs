@@ -106,6 +106,8 @@ pub fn set_images(
             .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
     }
+    // Fields of one's own may be names.
+    resources.list_mut();
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::LoadRestrictor;
 use super::context::Context;
 use super::error::{BuildError, Result, fail};
+use super::parsed::Documents;
 use crate::tree::{EntryKind, FileError, Files, join};
 
 /// The names of a kustomization file, one of which a directory has.
@@ -95,6 +96,28 @@ impl Loader {
 
     /// The content of a file in or below this directory (or anywhere, if the options say so), and its path.
     pub fn load(&self, context: &mut Context<'_>, path: &str) -> Result<(String, Arc<[u8]>)> {
+        let full = self.find(context, path)?;
+        match context.read(&full)? {
+            Some(bytes) => Ok((full, bytes)),
+            None => fail(format!("the file `{path}` does not exist")),
+        }
+    }
+
+    /// Like [`Self::load`], but parsed.
+    pub fn load_documents(
+        &self,
+        context: &mut Context<'_>,
+        path: &str,
+    ) -> Result<(String, Arc<Documents>)> {
+        let full = self.find(context, path)?;
+        match context.documents(&full)? {
+            Some(documents) => Ok((full, documents)),
+            None => fail(format!("the file `{path}` does not exist")),
+        }
+    }
+
+    /// The path of a file that may be loaded.
+    fn find(&self, context: &Context<'_>, path: &str) -> Result<String> {
         if path.is_empty() {
             return fail("an empty path");
         }
@@ -116,10 +139,7 @@ impl Loader {
             ))
             .into());
         }
-        match context.read(&full)? {
-            Some(bytes) => Ok((full, bytes)),
-            None => fail(format!("the file `{path}` does not exist")),
-        }
+        Ok(full)
     }
 
     /// The content of a file as text.

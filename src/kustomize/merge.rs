@@ -3,12 +3,10 @@
 
 mod lists;
 
-use std::collections::BTreeSet;
-
 use super::error::{BuildError, Result};
 use super::node;
 use super::schema::{SchemaAt, Schemas};
-use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree};
+use crate::yaml::{Kind, Node, NodeId, Style, Tag, Text, Tree};
 
 const DIRECTIVE: &str = "$patch";
 
@@ -39,6 +37,12 @@ impl From<NodeId> for Merged {
 
 /// The node that is changed, and what it is merged with.
 type Sources = [Option<NodeId>; 2];
+
+/// A field of both maps: key and value in each.
+struct Field {
+    name: Text,
+    pairs: [Option<(NodeId, NodeId)>; 2],
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Directive {
@@ -128,41 +132,53 @@ impl<'s> Walker<'_, 's> {
             return Ok(None);
         };
         let sources = [Some(dest.id), sources[1]];
-        let names: BTreeSet<String> = sources
-            .into_iter()
-            .flatten()
-            .flat_map(|id| self.tree.pairs(id))
-            .map(|(key, _)| self.tree.text(key).to_owned())
-            .collect();
-        for name in names {
-            let pair = |id: Option<NodeId>| {
-                let mut pairs = self.tree.pairs(id?);
-                pairs.find(|(key, _)| self.tree.text(*key) == name)
-            };
-            let pairs = sources.map(pair);
-            let fields = pairs.map(|pair| pair.map(|(_, value)| value));
-            let value = self.walk(fields, schema.and_then(|schema| schema.field(&name)))?;
+        for Field { name, pairs } in self.fields(sources) {
+            let values = pairs.map(|pair| pair.map(|(_, value)| value));
+            let value = self.walk(values, schema.and_then(|schema| schema.field(&name)))?;
             let Some(value) =
                 value.filter(|value| value.keep || !self.tree.node(value.id).is_null())
             else {
                 node::clear(self.tree, dest.id, &name)?;
                 continue;
             };
-            if fields[0] == Some(value.id) {
+            if values[0] == Some(value.id) {
                 continue;
             }
-            if value.keep {
-                node::set_field_as_is(self.tree, dest.id, &name, Style::Plain, value.id)?;
+            if !value.keep {
+                node::quote_for_1_1(self.tree, value.id);
+            }
+            if let Some(there) = values[0] {
+                node::replace(self.tree, there, value.id);
                 continue;
             }
-            let key = pairs
-                .into_iter()
-                .flatten()
-                .find(|(_, field)| *field == value.id);
+            let key = pairs[1].filter(|(_, field)| *field == value.id && !value.keep);
             let key_style = key.map_or(Style::Plain, |(key, _)| self.tree.node(key).style);
-            node::set_field_styled(self.tree, dest.id, &name, key_style, value.id)?;
+            self.tree.append_field(dest.id, &name, key_style, value.id);
         }
         Ok(Some(dest))
+    }
+
+    /// The fields of both maps by their names, the first of each name.
+    fn fields(&self, sources: Sources) -> Vec<Field> {
+        let mut all: Vec<(&Text, usize, (NodeId, NodeId))> = Vec::new();
+        for (which, source) in sources.into_iter().enumerate() {
+            let pairs = source.into_iter().flat_map(|id| self.tree.pairs(id));
+            all.extend(pairs.map(|pair| (&self.tree.node(pair.0).text, which, pair)));
+        }
+        all.sort_by(|a, b| a.0.cmp(b.0));
+        let mut fields: Vec<Field> = Vec::with_capacity(all.len());
+        for (name, which, pair) in all {
+            if fields.last().is_none_or(|last| last.name != *name) {
+                fields.push(Field {
+                    name: name.clone(),
+                    pairs: [None; 2],
+                });
+            }
+            if let Some(last) = fields.last_mut() {
+                last.pairs[which].get_or_insert(pair);
+            }
+        }
+        fields
     }
 
     /// The `$patch` directive of a patch, which is taken out of it.

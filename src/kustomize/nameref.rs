@@ -1,12 +1,12 @@
 //! References by name: when an object got another name, the fields that refer to it follow.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::config::Config;
 use super::context::Context;
 use super::error::{BuildError, Result, fail};
 use super::fieldspec::{FieldSpec, apply};
-use super::id::{Gvk, NO_NAMESPACE, ResId};
+use super::id::{DEFAULT_NAMESPACE, Gvk, NO_NAMESPACE, ResId};
 use super::node;
 use super::resources::Resources;
 use crate::yaml::{Kind, NodeId, Tag, Tree};
@@ -23,7 +23,8 @@ struct Candidate {
 
 struct Candidates {
     list: Vec<Candidate>,
-    by_previous_name: HashMap<String, Vec<usize>>,
+    /// In each namespace that they are in now.
+    by_previous_name: HashMap<String, BTreeMap<String, Vec<usize>>>,
     by_original_namespace: HashMap<String, Vec<usize>>,
 }
 
@@ -45,7 +46,7 @@ pub fn fix_references(
         origin: resource.origin.to_string(),
     });
     let list: Vec<Candidate> = list.collect();
-    let mut by_previous_name: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut by_previous_name: HashMap<String, BTreeMap<String, Vec<usize>>> = HashMap::new();
     let mut by_original_namespace: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, candidate) in list.iter().enumerate() {
         let names: HashSet<&str> = candidate
@@ -56,6 +57,8 @@ pub fn fix_references(
         for name in names {
             by_previous_name
                 .entry(name.to_owned())
+                .or_default()
+                .entry(candidate.current.effective_namespace().to_owned())
                 .or_default()
                 .push(at);
         }
@@ -271,6 +274,26 @@ impl<'c> Filter<'c> {
             || self.bound_namespaces.contains(&candidate.current.namespace)
     }
 
+    /// Of the objects of one former name, those that the referrer could refer to.
+    fn in_reach(&self, named: &'c BTreeMap<String, Vec<usize>>) -> Vec<&'c Candidate> {
+        let mut positions: Vec<usize> = Vec::new();
+        if self.referrer.current.cluster_scoped {
+            positions.extend(named.values().flatten());
+        } else {
+            let own = [NO_NAMESPACE, self.referrer.current.effective_namespace()];
+            // An empty namespace is bound as such, and counts as the default one.
+            let bound = self.bound_namespaces.iter();
+            let bound = bound.flat_map(|namespace| [namespace.as_str(), DEFAULT_NAMESPACE]);
+            let reached: BTreeSet<&str> = own.into_iter().chain(bound).collect();
+            positions.extend(reached.iter().filter_map(|one| named.get(*one)).flatten());
+        }
+        positions.sort_unstable();
+        let candidates = positions.iter().map(|at| &self.candidates.list[*at]);
+        candidates
+            .filter(|candidate| self.is_in_reach(candidate))
+            .collect()
+    }
+
     fn in_namespace(&self, namespace: &str) -> Box<dyn Fn(&Candidate) -> bool + 'c> {
         let wanted = namespace.to_owned();
         let originals = self.candidates.by_original_namespace.get(namespace);
@@ -302,12 +325,11 @@ impl<'c> Filter<'c> {
         let was = |candidate: &Candidate, gvk: &Gvk| {
             candidate.previous.iter().any(|id| id.gvk.is_selected(gvk))
         };
-        let mut found: Vec<&Candidate> = named
-            .iter()
-            .map(|at| &self.candidates.list[*at])
+        let mut found: Vec<&Candidate> = self
+            .in_reach(named)
+            .into_iter()
             .filter(|candidate| {
-                self.is_in_reach(candidate)
-                    && in_namespace.as_ref().is_none_or(|fits| fits(candidate))
+                in_namespace.as_ref().is_none_or(|fits| fits(candidate))
                     && was(candidate, self.target)
                     && self.role_ref.as_ref().is_none_or(|gvk| was(candidate, gvk))
                     && self.is_near(candidate)

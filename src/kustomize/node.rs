@@ -208,7 +208,8 @@ pub fn field(
     Ok(Some(made))
 }
 
-fn quote_for_1_1(tree: &mut Tree, value: NodeId) {
+/// What YAML 1.1 takes for something else than text gets quotes.
+pub fn quote_for_1_1(tree: &mut Tree, value: NodeId) {
     let node = tree.node(value);
     if node.is_string() && node.style == Style::Plain && needs_quotes_in_1_1(&node.text) {
         tree.node_mut(value).style = Style::Double;
@@ -261,16 +262,26 @@ pub fn set_field_as_is(
     key_style: Style,
     value: NodeId,
 ) -> Result<()> {
-    if let Some(there) = field(tree, map, name, None)? {
-        if there != value {
-            let style = tree.node(there).style;
-            tree.node_mut(value).style = style;
-            tree.assign(there, value);
-        }
-        return Ok(());
+    match field(tree, map, name, None)? {
+        Some(there) => replace(tree, there, value),
+        None => tree.append_field(map, name, key_style, value),
     }
-    tree.append_field(map, name, key_style, value);
     Ok(())
+}
+
+/// Puts a value in the place of the one there is; it keeps the style.
+pub fn replace(tree: &mut Tree, there: NodeId, value: NodeId) {
+    if there != value {
+        let style = tree.node(there).style;
+        tree.node_mut(value).style = style;
+        tree.assign(there, value);
+    }
+}
+
+/// Adds a field that a map is known not to have.
+pub fn add_field(tree: &mut Tree, map: NodeId, name: &str, key_style: Style, value: NodeId) {
+    quote_for_1_1(tree, value);
+    tree.append_field(map, name, key_style, value);
 }
 
 /// Takes a field out of a map.

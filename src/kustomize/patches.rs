@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::context::Context;
 use super::error::{BuildError, Result, fail};
-use super::factory::resources_from;
+use super::factory::{resources_from, resources_of};
 use super::jsonpatch::{JsonPatch, from_value};
 use super::loader::Loader;
 use super::merge::merge;
@@ -98,10 +98,11 @@ impl PatchTransformer {
                 ));
             };
             for at in resources.select(context, target)? {
-                let resource = &mut resources.list_mut()[at];
-                resource.store_previous_id(context)?;
-                apply_json(context, resource, json)
-                    .map_err(|errors| errors.context(&self.source))?;
+                resources.change(context, at, |context, resource| {
+                    resource.store_previous_id(context)?;
+                    apply_json(context, resource, json)
+                        .map_err(|errors| errors.context(&self.source))
+                })?;
             }
             return Ok(());
         }
@@ -124,9 +125,10 @@ impl PatchTransformer {
                         errors.context(&format!("no resource matches strategic merge patch `{id}`"))
                     })?;
                     let patch = patch.copy(&mut context.tree);
-                    let target = &mut resources.list_mut()[at];
-                    apply_merge(context, target, &patch)
-                        .map_err(|errors| errors.context(&self.source))?;
+                    resources.change(context, at, |context, target| {
+                        apply_merge(context, target, &patch)
+                            .map_err(|errors| errors.context(&self.source))
+                    })?;
                 }
                 Ok(())
             }
@@ -150,8 +152,8 @@ pub fn load_merges(
         if path.contains('\n') {
             resources_from(context, path.as_bytes(), "")?;
         }
-        let (file, bytes) = loader.load(context, path)?;
-        patches.extend(resources_from(context, &bytes, &file)?);
+        let (file, documents) = loader.load_documents(context, path)?;
+        patches.extend(resources_of(context, &documents.list, &file)?);
     }
     if !text.is_empty() {
         patches.extend(resources_from(context, text.as_bytes(), "")?);
@@ -192,25 +194,20 @@ fn apply_to_selected(
         .iter()
         .map(|at| resources.list()[*at].id(context))
         .collect();
-    for at in 0..resources.len() {
-        let resource = &resources.list()[at];
-        if resource.is_gone(&context.tree) || !ids.contains(&resource.id(context)) {
-            continue;
-        }
+    for at in resources.with_identities(context, &ids) {
         let mut copy = patch.copy(&mut context.tree);
         copy.copy_metadata_from(&mut context.tree, patch)?;
-        let api_version = node::api_version(&context.tree, resource.root).to_owned();
-        if api_version.is_empty() {
-            context.tree.remove(copy.root, "apiVersion");
-        } else {
-            node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
-        }
-        let resource = &mut resources.list_mut()[at];
-        apply_merge(context, resource, &copy)?;
+        resources.change(context, at, |context, resource| {
+            let api_version = node::api_version(&context.tree, resource.root).to_owned();
+            if api_version.is_empty() {
+                context.tree.remove(copy.root, "apiVersion");
+            } else {
+                node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
+            }
+            apply_merge(context, resource, &copy)
+        })?;
     }
-    resources.drop_gone(&context.tree);
-    let list = std::mem::take(resources).into_list();
-    resources.append_all(context, list)
+    resources.check_unique(context)
 }
 
 /// Merges a patch into an object. Its kind, name and namespace stay unless the patch may change them.

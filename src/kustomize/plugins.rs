@@ -63,6 +63,14 @@ pub enum Transformer {
 }
 
 impl Transformer {
+    /// Whether it leaves deleted objects alone, so that they may be let go later.
+    pub fn bears_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::StrategicMerge(_) | Self::Patch(_) | Self::Json { .. }
+        )
+    }
+
     pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
         match self {
             Self::StrategicMerge(patches) => apply_merges(context, resources, patches),
@@ -72,7 +80,9 @@ impl Transformer {
                     return fail("must specify a target for the JSON patch");
                 };
                 for at in resources.select(context, target)? {
-                    apply_json(context, &mut resources.list_mut()[at], patch)?;
+                    resources.change(context, at, |context, resource| {
+                        apply_json(context, resource, patch)
+                    })?;
                 }
                 Ok(())
             }

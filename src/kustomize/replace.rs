@@ -105,7 +105,6 @@ fn replace_one(
     for target in targets {
         apply(context, resources, value, target)?;
     }
-    resources.list_mut();
     context.check_budget()
 }
 
@@ -133,7 +132,13 @@ fn source_value(
             .iter()
             .any(|id| id.is_selected(&source.id))
     };
-    let found: Vec<&Resource> = resources.list().iter().filter(selects).collect();
+    let name = Some(source.id.name.as_str()).filter(|name| !name.is_empty());
+    let found: Vec<&Resource> = resources
+        .named(&context.tree, name)
+        .iter()
+        .map(|at| &resources.list()[*at])
+        .filter(selects)
+        .collect();
     let [holder] = found[..] else {
         let what = if found.is_empty() {
             "nothing selected by"
@@ -183,7 +188,7 @@ fn source_value(
 
 fn apply(
     context: &mut Context<'_>,
-    resources: &Resources,
+    resources: &mut Resources,
     value: NodeId,
     target: &Target,
 ) -> Result<()> {
@@ -202,7 +207,9 @@ fn apply(
         .iter()
         .map(|selector| Ok((selector.id == ResId::default(), Matcher::new(selector)?)))
         .collect::<Result<_>>()?;
-    for resource in resources.list() {
+    let candidates = resources.named(&context.tree, select.literal_name());
+    for at in candidates.into_owned() {
+        let resource = &resources.list()[at];
         let ids = ids(context, resource);
         let labels = node::metadata_map(&context.tree, resource.root, "labels");
         let annotations = node::metadata_map(&context.tree, resource.root, "annotations");
@@ -217,23 +224,36 @@ fn apply(
         if !fits(&select) || reject.iter().any(is_rejected) || !ids.iter().any(|id| select.id(id)) {
             continue;
         }
-        for path in paths {
-            put(context, resource, value, path, target.options.as_ref()).map_err(|errors| {
-                let words = format!(
-                    "field `{path}` of {}",
-                    node::describe(&context.tree, resource.root)
-                );
-                errors
-                    .context(&words)
-                    .each(|error| resource.origin.place(error))
-            })?;
-        }
-        let limit = context.options.limits.depth;
-        if context.tree.depth(resource.root) > limit + 1 {
-            return fail(format!(
-                "the replacement nests deeper than the limit of {limit} levels"
-            ));
-        }
+        resources.change(context, at, |context, resource| {
+            put_all(context, resource, value, paths, target.options.as_ref())
+        })?;
+    }
+    Ok(())
+}
+
+fn put_all(
+    context: &mut Context<'_>,
+    resource: &Resource,
+    value: NodeId,
+    paths: &[String],
+    options: Option<&FieldOptions>,
+) -> Result<()> {
+    for path in paths {
+        put(context, resource, value, path, options).map_err(|errors| {
+            let words = format!(
+                "field `{path}` of {}",
+                node::describe(&context.tree, resource.root)
+            );
+            errors
+                .context(&words)
+                .each(|error| resource.origin.place(error))
+        })?;
+    }
+    let limit = context.options.limits.depth;
+    if context.tree.depth(resource.root) > limit + 1 {
+        return fail(format!(
+            "the replacement nests deeper than the limit of {limit} levels"
+        ));
     }
     Ok(())
 }

@@ -226,6 +226,27 @@ impl Resource {
         ids.collect()
     }
 
+    /// What the object was called before, as far as it had this name.
+    pub fn previous_named<'r>(
+        &'r self,
+        tree: &'r Tree,
+        name: &'r str,
+    ) -> impl Iterator<Item = ResId> + 'r {
+        let named = self
+            .previous
+            .iter()
+            .filter(move |previous| previous.name == name);
+        named.map(move |previous| ResId {
+            gvk: Gvk {
+                kind: previous.kind.clone(),
+                ..self.gvk(tree)
+            },
+            name: previous.name.clone(),
+            namespace: previous.namespace.clone(),
+            cluster_scoped: false,
+        })
+    }
+
     pub fn original_id(&self, context: &Context<'_>) -> ResId {
         match self.previous.first() {
             Some(first) => ResId {

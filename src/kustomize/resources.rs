@@ -1,40 +1,43 @@
 //! Sets of objects in the order in which they came, each with one identity.
 
+mod index;
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 
 use super::context::Context;
 use super::error::{BuildError, Problems, Result, fail};
-use super::generate::{encode, put_data};
-use super::id::{Gvk, ResId};
+use super::generate::{add_data, encode, put_data};
+use super::id::ResId;
 use super::node;
 use super::provenance;
 use super::resource::{Behavior, Resource};
 use super::selector::{Matcher, Selector};
 use crate::yaml::{Kind, NodeId, Tree};
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    gvk: Gvk,
-    name: String,
-    namespace: String,
-}
-
-impl Key {
-    fn of(id: &ResId) -> Self {
-        Self {
-            gvk: id.gvk.clone(),
-            name: id.name.clone(),
-            namespace: id.effective_namespace().to_owned(),
-        }
-    }
-}
+use index::{Identities, Key, Names};
 
 /// Objects in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct Resources {
     list: Vec<Resource>,
-    /// The identities in `list`, as long as nothing changed them.
-    index: Option<HashSet<Key>>,
+    /// As long as nothing but [`Self::change`] changed the objects.
+    identities: Option<Identities>,
+    names: OnceCell<Names>,
+    changed: Changed,
+}
+
+/// Which objects may have gone.
+#[derive(Clone, Debug)]
+enum Changed {
+    Any,
+    At(Vec<usize>),
+}
+
+impl Default for Changed {
+    fn default() -> Self {
+        Self::At(Vec::new())
+    }
 }
 
 impl Resources {
@@ -44,8 +47,36 @@ impl Resources {
 
     /// Objects that may be changed, and the set that forgets what it knew of them.
     pub fn list_mut(&mut self) -> &mut Vec<Resource> {
-        self.index = None;
+        self.identities = None;
+        self.names = OnceCell::new();
+        self.changed = Changed::Any;
         &mut self.list
+    }
+
+    /// Changes the object at one position; what is known of the others stays.
+    pub fn change<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        at: usize,
+        change: impl FnOnce(&mut Context<'_>, &mut Resource) -> Result<T>,
+    ) -> Result<T> {
+        if let Some(identities) = &mut self.identities {
+            identities.remove(&Key::of(self.list[at].id(context)));
+        }
+        let result = change(context, &mut self.list[at])?;
+        let resource = &self.list[at];
+        if let Some(identities) = &mut self.identities
+            && !resource.is_gone(&context.tree)
+        {
+            identities.add(Key::of(resource.id(context)));
+        }
+        if let Some(names) = self.names.get_mut() {
+            names.note(at, resource, &context.tree);
+        }
+        if let Changed::At(positions) = &mut self.changed {
+            positions.push(at);
+        }
+        Ok(result)
     }
 
     pub fn into_list(self) -> Vec<Resource> {
@@ -59,14 +90,17 @@ impl Resources {
     /// Adds an object; one with the same identity is an error.
     pub fn append(&mut self, context: &Context<'_>, resource: Resource) -> Result<()> {
         let list = &self.list;
-        let index = self.index.get_or_insert_with(|| {
-            list.iter()
-                .map(|resource| Key::of(&resource.id(context)))
-                .collect()
-        });
+        let identities = self
+            .identities
+            .get_or_insert_with(|| Identities::of(list, context));
         let id = resource.id(context);
-        if !index.insert(Key::of(&id)) {
-            let there = list.iter().find(|there| there.id(context).same(&id));
+        let key = Key::of(id.clone());
+        if !identities.add(key.clone()) {
+            identities.remove(&key);
+            let there = self.positions(&context.tree, &id.name).iter();
+            let there = there
+                .map(|at| &list[*at])
+                .find(|there| there.id(context).same(&id));
             let first = there.map_or_else(String::new, |there| {
                 format!("; the first is in {}", there.origin)
             });
@@ -74,6 +108,12 @@ impl Resources {
                 "may not add resource with an already registered id: {id}{first}"
             ));
             return Err(resource.origin.place(error).into());
+        }
+        if let Some(names) = self.names.get_mut() {
+            names.note(self.list.len(), &resource, &context.tree);
+        }
+        if let Changed::At(positions) = &mut self.changed {
+            positions.push(self.list.len());
         }
         self.list.push(resource);
         Ok(())
@@ -91,32 +131,65 @@ impl Resources {
         problems.finish()
     }
 
+    /// Errors where two objects have one identity.
+    pub fn check_unique(&mut self, context: &Context<'_>) -> Result<()> {
+        let list = &self.list;
+        let identities = self
+            .identities
+            .get_or_insert_with(|| Identities::of(list, context));
+        if identities.is_unique() {
+            return Ok(());
+        }
+        let list = std::mem::take(self).into_list();
+        self.append_all(context, list)
+    }
+
     /// Lets deleted objects go.
     pub fn drop_gone(&mut self, tree: &Tree) {
-        if self.list.iter().any(|resource| resource.is_gone(tree)) {
-            self.list_mut().retain(|resource| !resource.is_gone(tree));
+        let is_gone = |resource: &Resource| resource.is_gone(tree);
+        let any = match &self.changed {
+            Changed::Any => self.list.iter().any(is_gone),
+            Changed::At(positions) => positions.iter().any(|at| is_gone(&self.list[*at])),
+        };
+        if any {
+            self.list_mut().retain(|resource| !is_gone(resource));
+        }
+        self.changed = Changed::default();
+    }
+
+    /// The positions of the objects that may have, or have had, this name, in order; of all if there is none.
+    pub fn named(&self, tree: &Tree, name: Option<&str>) -> Cow<'_, [usize]> {
+        match name {
+            Some(name) => Cow::Borrowed(self.positions(tree, name)),
+            None => Cow::Owned((0..self.list.len()).collect()),
         }
     }
 
-    /// The positions of the objects that have, or ever had, an identity that `matches` accepts.
+    fn positions(&self, tree: &Tree, name: &str) -> &[usize] {
+        let names = self.names.get_or_init(|| Names::of(&self.list, tree));
+        names.positions(name)
+    }
+
+    /// The positions of the objects that have, or ever had, an identity of this name that `matches` accepts.
     pub fn matching_any_id(
         &self,
         context: &Context<'_>,
+        name: &str,
         matches: impl Fn(&ResId) -> bool,
     ) -> Vec<usize> {
         let tree = &context.tree;
-        let positions = self.list.iter().enumerate().filter(|(_, resource)| {
+        let positions = self.positions(tree, name).iter().copied().filter(|at| {
+            let resource = &self.list[*at];
             !resource.is_gone(tree)
-                && (resource.previous_ids(tree).iter().any(&matches)
-                    || matches(&resource.id(context)))
+                && (resource.previous_named(tree, name).any(|id| matches(&id))
+                    || (node::name(tree, resource.root) == name && matches(&resource.id(context))))
         });
-        positions.map(|(position, _)| position).collect()
+        positions.collect()
     }
 
     /// The position of the one object that has, or ever had, this identity.
     pub fn target_of(&self, context: &Context<'_>, id: &ResId) -> Result<usize> {
-        let name = id.name.as_str();
-        let found = self.matching_any_id(context, |other| other.name == name && id.same(other));
+        let found = self.matching_any_id(context, &id.name, |other| id.same(other));
         match found[..] {
             [one] => Ok(one),
             [] => fail(format!(
@@ -135,25 +208,36 @@ impl Resources {
         }
     }
 
+    /// The positions of the objects that now have one of the identities.
+    pub fn with_identities(&self, context: &Context<'_>, ids: &HashSet<ResId>) -> Vec<usize> {
+        let mut positions: Vec<usize> = ids
+            .iter()
+            .flat_map(|id| self.positions(&context.tree, &id.name))
+            .copied()
+            .collect();
+        positions.sort_unstable();
+        positions.dedup();
+        positions.retain(|at| {
+            let resource = &self.list[*at];
+            !resource.is_gone(&context.tree) && ids.contains(&resource.id(context))
+        });
+        positions
+    }
+
     /// The positions of the objects that a selector selects.
     pub fn select(&self, context: &Context<'_>, selector: &Selector) -> Result<Vec<usize>> {
         let matcher = Matcher::new(selector)?;
         let tree = &context.tree;
         let mut selected = Vec::new();
-        for (position, resource) in self.list.iter().enumerate() {
+        for &position in self.named(tree, matcher.literal_name()).iter() {
+            let resource = &self.list[position];
             let (current, original) = (resource.id(context), resource.original_id(context));
             let namespace = |id: &ResId| matcher.namespace(id.effective_namespace());
-            if (namespace(&original) || namespace(&current))
+            if !resource.is_gone(tree)
+                && (namespace(&original) || namespace(&current))
                 && (matcher.name(&original.name) || matcher.name(&current.name))
                 && matcher.gvk(&current.gvk)
-                && matcher
-                    .labels
-                    .matches(&node::metadata_map(tree, resource.root, "labels"))
-                && matcher.annotations.matches(&node::metadata_map(
-                    tree,
-                    resource.root,
-                    "annotations",
-                ))
+                && matcher.fits(tree, resource.root)
             {
                 selected.push(position);
             }
@@ -164,7 +248,7 @@ impl Resources {
     /// Adds a generated object, or merges it into the one there is, as its behavior says.
     pub fn absorb(&mut self, context: &mut Context<'_>, mut resource: Resource) -> Result<()> {
         let id = resource.id(context);
-        let found = self.matching_any_id(context, |other| id.same(other));
+        let found = self.matching_any_id(context, &id.name, |other| id.same(other));
         let behavior = resource.behavior.unwrap_or_default();
         let words = match behavior {
             Behavior::Create => "create",
@@ -200,17 +284,19 @@ impl Resources {
                     }
                 }
                 let id = resource.id(context);
-                let current: Vec<usize> = (0..self.list.len())
-                    .filter(|at| self.list[*at].id(context).same(&id))
-                    .collect();
-                if current != [*at] {
+                let mut current = self.positions(&context.tree, &id.name).iter();
+                let is_alone = current
+                    .all(|there| there == at || !self.list[*there].id(context).same(&id))
+                    && self.list[*at].id(context).same(&id);
+                if !is_alone {
                     return fail(format!(
                         "{id} does not have one object that a generator can replace"
                     ));
                 }
-                let at = *at;
-                self.list_mut()[at] = resource;
-                Ok(())
+                self.change(context, *at, |_, there| {
+                    *there = resource;
+                    Ok(())
+                })
             }
             ([_], _) => fail(format!(
                 "{id} exists; can not use behavior: '{words}', behavior must be merge or replace"
@@ -260,7 +346,7 @@ fn merge_data(tree: &mut Tree, old: NodeId, new: NodeId, field: &str) -> Result<
     merged.extend(entries(tree, new));
     node::clear(tree, new, field)?;
     for (key, value) in merged {
-        put_data(tree, new, field, &key, &value)?;
+        add_data(tree, new, field, &key, &value)?;
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use regex::Regex;
 
 use super::error::{Result, fail};
 use super::id::{Gvk, ResId};
+use super::node;
+use crate::yaml::{NodeId, Tree};
 
 /// A selector as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,59 +19,92 @@ pub struct Selector {
 
 /// A selector whose parts are compiled. Names and kinds are regular expressions that match the whole.
 pub struct Matcher {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
+    group: Pattern,
+    version: Pattern,
+    kind: Pattern,
+    name: Pattern,
+    namespace: Pattern,
     pub labels: LabelSelector,
     pub annotations: LabelSelector,
 }
 
 /// A regular expression that has to match the whole; empty matches anything.
-fn whole(pattern: &str) -> Result<Option<Regex>> {
-    if pattern.is_empty() {
-        return Ok(None);
-    }
-    match Regex::new(&format!("^(?:{pattern})$")) {
-        Ok(regex) => Ok(Some(regex)),
-        Err(error) => fail(format!("`{pattern}` is not a regular expression: {error}")),
-    }
+enum Pattern {
+    Any,
+    /// Nothing in it has a meaning of its own.
+    Literal(String),
+    Regex(Regex),
 }
 
-fn fits(regex: Option<&Regex>, text: &str) -> bool {
-    regex.is_none_or(|regex| regex.is_match(text))
+impl Pattern {
+    fn new(pattern: &str) -> Result<Self> {
+        if pattern.is_empty() {
+            return Ok(Self::Any);
+        }
+        if pattern
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'/'))
+        {
+            return Ok(Self::Literal(pattern.to_owned()));
+        }
+        match Regex::new(&format!("^(?:{pattern})$")) {
+            Ok(regex) => Ok(Self::Regex(regex)),
+            Err(error) => fail(format!("`{pattern}` is not a regular expression: {error}")),
+        }
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Literal(literal) => literal == text,
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
 }
 
 impl Matcher {
     pub fn new(selector: &Selector) -> Result<Self> {
         Ok(Self {
-            group: whole(&selector.id.gvk.group)?,
-            version: whole(&selector.id.gvk.version)?,
-            kind: whole(&selector.id.gvk.kind)?,
-            name: whole(&selector.id.name)?,
-            namespace: whole(&selector.id.namespace)?,
+            group: Pattern::new(&selector.id.gvk.group)?,
+            version: Pattern::new(&selector.id.gvk.version)?,
+            kind: Pattern::new(&selector.id.gvk.kind)?,
+            name: Pattern::new(&selector.id.name)?,
+            namespace: Pattern::new(&selector.id.namespace)?,
             labels: LabelSelector::parse(&selector.labels)?,
             annotations: LabelSelector::parse(&selector.annotations)?,
         })
     }
 
     pub fn gvk(&self, gvk: &Gvk) -> bool {
-        fits(self.group.as_ref(), &gvk.group)
-            && fits(self.version.as_ref(), &gvk.version)
-            && fits(self.kind.as_ref(), &gvk.kind)
+        self.group.fits(&gvk.group) && self.version.fits(&gvk.version) && self.kind.fits(&gvk.kind)
     }
 
     pub fn name(&self, name: &str) -> bool {
-        fits(self.name.as_ref(), name)
+        self.name.fits(name)
+    }
+
+    /// The one name that fits, if there is only one.
+    pub fn literal_name(&self) -> Option<&str> {
+        match &self.name {
+            Pattern::Literal(name) => Some(name),
+            Pattern::Any | Pattern::Regex(_) => None,
+        }
     }
 
     pub fn namespace(&self, namespace: &str) -> bool {
-        fits(self.namespace.as_ref(), namespace)
+        self.namespace.fits(namespace)
     }
 
     pub fn id(&self, id: &ResId) -> bool {
         self.gvk(&id.gvk) && self.name(&id.name) && self.namespace(&id.namespace)
+    }
+
+    /// Whether the labels and annotations of an object fit.
+    pub fn fits(&self, tree: &Tree, object: NodeId) -> bool {
+        let fits = |selector: &LabelSelector, field| {
+            selector.is_empty() || selector.matches(&node::metadata_map(tree, object, field))
+        };
+        fits(&self.labels, "labels") && fits(&self.annotations, "annotations")
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::{self, Config};
 use super::context::Context;
 use super::error::{BuildError, Problems, Result, fail};
-use super::factory::resources_from;
+use super::factory::resources_of;
 use super::hash::add_hashes;
 use super::kustomization::{COMPONENT, Kustomization, load};
 use super::loader::{Loader, display};
@@ -194,8 +194,8 @@ impl Target {
         gathered: &mut Gathered,
         path: &str,
     ) -> Result<()> {
-        let (file, bytes) = self.loader.load(context, path)?;
-        let resources = resources_from(context, &bytes, &file)?;
+        let (file, documents) = self.loader.load_documents(context, path)?;
+        let resources = resources_of(context, &documents.list, &file)?;
         if let Some(origin) = &self.origin {
             let provenance = Provenance::of_path(join_origin(origin, path));
             for resource in &resources {

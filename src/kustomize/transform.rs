@@ -106,19 +106,20 @@ pub fn set_replicas(
     let count = replica.count.to_string();
     let mut found = false;
     for spec in specs {
-        for at in resources.matching_any_id(context, |id| {
+        for at in resources.matching_any_id(context, &replica.name, |id| {
             id.name == replica.name && id.gvk.is_selected(&spec.gvk)
         }) {
             found = true;
-            let resource = &resources.list()[at];
-            apply(
-                &mut context.tree,
-                resource.root,
-                spec,
-                Some(&create),
-                &mut |tree, id| node::set_text(tree, id, &count, Tag::Int),
-            )
-            .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
+            resources.change(context, at, |context, resource| {
+                apply(
+                    &mut context.tree,
+                    resource.root,
+                    spec,
+                    Some(&create),
+                    &mut |tree, id| node::set_text(tree, id, &count, Tag::Int),
+                )
+                .map_err(|errors| errors.each(|error| resource.origin.place(error)))
+            })?;
         }
     }
     if found {

@@ -27,7 +27,7 @@ pub type Vars = BTreeMap<String, Var>;
 
 /// Adds the vars of a kustomization, and marks the objects that they take their values from.
 pub fn merge_vars(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     resources: &mut Resources,
     vars: &mut Vars,
     more: &[Var],
@@ -41,9 +41,12 @@ pub fn merge_vars(
                 target.same(id)
             }
         };
-        match resources.matching_any_id(context, matches)[..] {
+        match resources.matching_any_id(context, &target.name, matches)[..] {
             [] => {}
-            [at] => resources.list_mut()[at].vars.push(var.name.clone()),
+            [at] => resources.change(context, at, |_, resource| {
+                resource.vars.push(var.name.clone());
+                Ok(())
+            })?,
             ref many => {
                 return fail(format!(
                     "found {} resId matches for var {} of {target} (unable to disambiguate)",

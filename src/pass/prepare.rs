@@ -10,18 +10,16 @@ use crate::cluster::ClusterError;
 use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
 use crate::git::{Choice, Mirror};
 use crate::images::{resolve, substitute};
-use crate::kustomize::{BuildOptions, Limits, LoadRestrictor};
-use crate::render::render;
+use crate::kustomize::{BuildOptions, Limits, LoadRestrictor, ParsedFiles};
+use crate::render::{self, How, Kept, renew};
 use crate::sources::Snapshot;
 use crate::status::Problem;
-use crate::tree::{Reads, Recorded};
 
 /// What was rendered last: the objects as the files say them.
 pub(super) struct Rendered {
     commit: String,
     path: String,
-    reads: Reads,
-    sources: Arc<Vec<Source>>,
+    kept: Kept<Arc<Vec<Source>>>,
 }
 
 /// What there is to keep after this step.
@@ -209,19 +207,14 @@ async fn sources(
     revision: &RevisionStatus,
     path: &str,
 ) -> Result<(Arc<Vec<Source>>, bool), Failure> {
-    let known = memory.rendered.take().filter(|known| known.path == path);
-    if let Some(known) = &known
-        && known.commit == revision.commit
-    {
-        let sources = known.sources.clone();
-        memory.rendered = Some(Rendered {
-            commit: revision.commit.clone(),
-            path: path.to_owned(),
-            reads: known.reads.clone(),
-            sources: sources.clone(),
-        });
-        return Ok((sources, false));
-    }
+    let known = match memory.rendered.take().filter(|known| known.path == path) {
+        Some(known) if known.commit == revision.commit => {
+            let sources = known.kept.made.clone();
+            memory.rendered = Some(known);
+            return Ok((sources, false));
+        }
+        known => known,
+    };
     let _turn = pass
         .context
         .renders
@@ -230,8 +223,8 @@ async fn sources(
         .map_err(|error| Failure::Once(error.to_string()))?;
     let work = {
         let (mirror, commit, path) = (mirror.clone(), revision.commit.clone(), path.to_owned());
-        let file_limit = pass.context.file_limit;
-        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit))
+        let (file_limit, parsed) = (pass.context.file_limit, pass.context.parsed.clone());
+        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit, &parsed))
     };
     let (rendered, fresh) = work
         .await
@@ -241,7 +234,7 @@ async fn sources(
         pass.report.renders = memory.renders;
         pass.context.metrics.rendered(&memory.owner.name);
     }
-    let sources = rendered.sources.clone();
+    let sources = rendered.kept.made.clone();
     memory.rendered = Some(rendered);
     Ok((sources, fresh))
 }
@@ -252,16 +245,11 @@ fn work(
     path: String,
     known: Option<Rendered>,
     file_limit: usize,
+    parsed: &ParsedFiles,
 ) -> Result<(Rendered, bool), Failure> {
     let files = mirror
         .commit(&commit)
         .map_err(|error| Failure::Once(error.to_string()))?;
-    if let Some(known) = known
-        && known.reads.unchanged_in(&files).unwrap_or(false)
-    {
-        return Ok((Rendered { commit, ..known }, false));
-    }
-    let recorded = Recorded::new(&files, file_limit);
     // Overlays share bases across the directories of their repository: all of the commit may be read, nothing else can.
     let options = BuildOptions {
         load_restrictor: LoadRestrictor::None,
@@ -272,40 +260,33 @@ fn work(
         },
         ..BuildOptions::default()
     };
-    let rendered = render(&recorded, &path, &options).map_err(|errors| {
-        Failure::Render(
-            errors
-                .0
-                .iter()
-                .map(|error| DesiredProblem {
-                    object: String::new(),
-                    origin: String::new(),
-                    message: error.to_string(),
-                    unknown_kind: false,
-                })
-                .collect(),
-        )
+    let how = How {
+        options: &options,
+        file_limit,
+        parsed: Some(parsed),
+    };
+    let before = known.map(|known| known.kept);
+    let (kept, fresh) = renew(&files, &path, how, before, sources_of).map_err(|errors| {
+        let problems = errors.0.iter().map(|error| DesiredProblem {
+            object: String::new(),
+            origin: String::new(),
+            message: error.to_string(),
+            unknown_kind: false,
+        });
+        Failure::Render(problems.collect())
     })?;
-    let sources = rendered
-        .resources
-        .into_iter()
-        .map(|resource| Source {
-            origin: match resource.origin.line {
-                0 => resource.origin.file,
-                line => format!("{}:{line}", resource.origin.file),
-            },
-            object: resource.object,
-        })
-        .collect();
-    Ok((
-        Rendered {
-            commit,
-            path,
-            reads: recorded.into_reads(),
-            sources: Arc::new(sources),
+    Ok((Rendered { commit, path, kept }, fresh))
+}
+
+fn sources_of(rendered: render::Rendered) -> Arc<Vec<Source>> {
+    let sources = rendered.resources.into_iter().map(|resource| Source {
+        origin: match resource.origin.line {
+            0 => resource.origin.file,
+            line => format!("{}:{line}", resource.origin.file),
         },
-        true,
-    ))
+        object: resource.object,
+    });
+    Arc::new(sources.collect())
 }
 
 fn place(origin: &str, message: &str) -> Failure {

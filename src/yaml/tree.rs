@@ -1,6 +1,10 @@
 //! Nodes in one arena. A node is referred to by its id, so parts can be moved, shared and changed in place.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::comments::Comments;
@@ -61,6 +65,68 @@ pub struct Place {
     pub column: u32,
 }
 
+/// The text of a node: shared by its copies, and nothing at all where it is empty.
+#[derive(Clone, Default)]
+pub struct Text(Option<Arc<str>>);
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        str::cmp(self, other)
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        str::hash(self, state);
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Node {
     pub kind: Kind,
@@ -69,14 +135,14 @@ pub struct Node {
     pub tagged: bool,
     pub style: Style,
     /// The text of a scalar.
-    pub text: Arc<str>,
+    pub text: Text,
     /// The elements of a sequence; keys and values of a map in turn.
     pub items: Vec<NodeId>,
     pub place: Place,
 }
 
 impl Node {
-    pub fn scalar(text: impl Into<Arc<str>>, tag: Tag) -> Self {
+    pub fn scalar(text: impl Into<Text>, tag: Tag) -> Self {
         Self {
             kind: Kind::Scalar,
             tag,
@@ -91,7 +157,7 @@ impl Node {
             tag: Tag::None,
             tagged: false,
             style: Style::Plain,
-            text: Arc::from(""),
+            text: Text::default(),
             items: Vec::new(),
             place: Place::default(),
         }

@@ -1,7 +1,7 @@
 //! The text that `kustomize` prints: go-yaml v2 with two spaces, lists not indented, lines folded behind column 80,
 //! keys in its order.
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 use super::number::float_text;
 use super::order::sorted;
@@ -15,25 +15,24 @@ const SIMPLE_KEY: usize = 128;
 
 /// The YAML text of a value, ending in a line break.
 pub fn to_yaml(value: &Value) -> String {
-    let mut writer = Writer {
-        out: String::new(),
-        column: 0,
-        blank: true,
-        line_start: true,
-        open_ended: false,
-    };
+    let mut writer = Writer::at_end_of(String::new());
     match value {
         Value::Object(map) if !map.is_empty() => writer.map(map, 0, true),
         Value::Array(list) if !list.is_empty() => writer.list(list, 0, true),
         other => writer.leaf(other, 2, false),
     }
-    if writer.column > 0 {
-        writer.line_break();
+    writer.finish()
+}
+
+/// Adds the YAML text of a map to a text that is empty or ends in a line break.
+pub fn append_yaml(text: &mut String, map: &Map<String, Value>) {
+    let mut writer = Writer::at_end_of(std::mem::take(text));
+    if map.is_empty() {
+        writer.push_str("{}");
+    } else {
+        writer.map(map, 0, true);
     }
-    if writer.open_ended {
-        writer.out.push_str("...\n");
-    }
-    writer.out
+    *text = writer.finish();
 }
 
 fn number_text(number: &Number) -> String {
@@ -55,6 +54,26 @@ struct Writer {
 }
 
 impl Writer {
+    fn at_end_of(out: String) -> Self {
+        Self {
+            out,
+            column: 0,
+            blank: true,
+            line_start: true,
+            open_ended: false,
+        }
+    }
+
+    fn finish(mut self) -> String {
+        if self.column > 0 {
+            self.line_break();
+        }
+        if self.open_ended {
+            self.out.push_str("...\n");
+        }
+        self.out
+    }
+
     fn push(&mut self, c: char) {
         self.out.push(c);
         self.column += 1;

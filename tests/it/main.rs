@@ -7,6 +7,7 @@ mod architecture;
 mod bad_input;
 mod command_line;
 mod example;
+mod fleet;
 mod git;
 mod harness;
 mod image;

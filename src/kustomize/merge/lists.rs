@@ -1,12 +1,12 @@
 //! Lists that merge by the keys of their elements.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Directive, Merged, Sources, Walker};
 use crate::kustomize::error::Result;
 use crate::kustomize::node;
 use crate::kustomize::schema::SchemaAt;
-use crate::yaml::{Kind, NodeId, Tag};
+use crate::yaml::{Kind, NodeId, Tag, Text};
 
 impl<'s> Walker<'_, 's> {
     pub(super) fn walk_list(
@@ -29,13 +29,85 @@ impl<'s> Walker<'_, 's> {
         };
         let Some(dest) = dest else { return Ok(None) };
         let sources = [Some(dest), origin];
-        if keys.is_empty() {
+        let key = match keys {
+            [] => Some(""),
+            [key] => Some(key.as_str()),
+            _ => None,
+        };
+        if let Some(key) = key
+            && let Some(elements) = self.keyed(sources, key)
+        {
+            self.merge_keyed(&elements, key, dest, schema)
+        } else if keys.is_empty() {
             let values = self.scalar_values(sources);
             self.merge_elements(values, &[String::new()], sources, dest, schema)
         } else {
             let values = self.key_values(sources, keys);
             self.merge_elements(values, keys, sources, dest, schema)
         }
+    }
+
+    /// The elements of lists in which each is a map with a value of its own for the key (or, where that is empty, such a
+    /// value itself), those of the patch first; `None` if they are not so.
+    fn keyed(&self, [dest, origin]: Sources, key: &str) -> Option<Keyed> {
+        let mut keyed = Keyed::default();
+        for (which, source) in [(1, origin), (0, dest)] {
+            let Some(source) = source else { continue };
+            for &element in self.tree.elements(source) {
+                let value = if key.is_empty() {
+                    element
+                } else {
+                    self.tree.get(element, key)?
+                };
+                let node = self.tree.node(value);
+                if node.is_empty() || node.kind != Kind::Scalar || node.text.is_empty() {
+                    return None;
+                }
+                let next = keyed.list.len();
+                let at = *keyed.index.entry(node.text.clone()).or_insert(next);
+                if at == next {
+                    keyed.list.push((node.text.clone(), [None, None]));
+                }
+                if keyed.list[at].1[which].replace(element).is_some() {
+                    return None;
+                }
+            }
+        }
+        Some(keyed)
+    }
+
+    /// What [`Self::merge_elements`] does, in time that grows with the elements.
+    fn merge_keyed(
+        &mut self,
+        keyed: &Keyed,
+        key: &str,
+        dest: NodeId,
+        schema: Option<SchemaAt<'s>>,
+    ) -> Result<Option<Merged>> {
+        if keyed.list.is_empty() {
+            return Ok((!self.tree.node(dest).is_null()).then_some(Merged::from(dest)));
+        }
+        let added = self.tree.empty(Kind::Seq);
+        let elements = schema.and_then(SchemaAt::elements);
+        let mut items = Vec::with_capacity(keyed.list.len());
+        for (value, pair) in &keyed.list {
+            let merged = self.walk(*pair, elements)?.map(|merged| merged.id);
+            let Some(merged) = merged.filter(|id| !self.is_empty_map(*id)) else {
+                continue;
+            };
+            if self.tree.get(merged, key).is_none() {
+                let value = self.tree.scalar(value, Tag::None);
+                if key.is_empty() {
+                    node::set_scalar(self.tree, merged, value)?;
+                } else {
+                    node::set_field(self.tree, merged, key, value)?;
+                }
+            }
+            // The element that is there stays, also where the patch wants to be put in its place.
+            items.push(pair[0].unwrap_or(merged));
+        }
+        self.tree.node_mut(added).items = items;
+        Ok(Some(Merged::from(added)))
     }
 
     /// The values of the keys of all elements, those of the patch first, each once.
@@ -229,6 +301,13 @@ impl<'s> Walker<'_, 's> {
     }
 }
 
+/// Elements by the value of their key: the one that is there, and that of the patch.
+#[derive(Default)]
+struct Keyed {
+    list: Vec<(Text, Sources)>,
+    index: HashMap<Text, usize>,
+}
+
 /// Elements that agree in one key and do not contradict each other in the rest are the same.
 fn complete_values(values: &mut [Vec<String>]) {
     for i in 0..values.len() {
@@ -276,4 +355,92 @@ fn valid(used: &[bool], values: &[String], keys: &[String]) -> (Vec<String>, Vec
         picked.map(|(item, _)| item.clone()).collect()
     };
     (pick(keys), pick(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kustomize::schema::Schemas;
+    use crate::yaml::{Limits, Tree, parse, to_value};
+
+    /// Elements by name, each with what stands in it.
+    fn list(elements: &[(u8, u8)]) -> String {
+        let mut text = String::new();
+        let mut seen = HashSet::new();
+        for (name, content) in elements.iter().filter(|(name, _)| seen.insert(*name)) {
+            let content = [
+                "a: 1",
+                "a: null",
+                "b: {c: 2}",
+                "b: null",
+                "$patch: delete",
+                "$patch: replace",
+                "value: yes",
+                "d: [1]",
+            ][usize::from(*content)];
+            let _ = write!(text, "{{name: n{name}, {content}}}, ");
+        }
+        format!("[{text}]")
+    }
+
+    fn merged(dest: &str, patch: &str, key: &str, fast: bool) -> Option<serde_json::Value> {
+        let mut tree = Tree::new();
+        let mut read = |text: &str| {
+            let document = parse(text, "", &Limits::default()).ok()??;
+            Some(tree.import(&document.tree, document.root))
+        };
+        let sources = [read(dest), read(patch)];
+        let schemas = Schemas::default();
+        let mut walker = Walker {
+            tree: &mut tree,
+            schemas: &schemas,
+        };
+        let dest = sources[0]?;
+        let merged = if fast {
+            let elements = walker.keyed(sources, key)?;
+            walker.merge_keyed(&elements, key, dest, None)
+        } else if key.is_empty() {
+            let values = walker.scalar_values(sources);
+            walker.merge_elements(values, &[String::new()], sources, dest, None)
+        } else {
+            let keys = [key.to_owned()];
+            let values = walker.key_values(sources, &keys);
+            walker.merge_elements(values, &keys, sources, dest, None)
+        };
+        let merged = merged.ok()??;
+        to_value(&tree, merged.id).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn keyed_lists_merge_as_all_lists_do(
+            dest in prop::collection::vec((0_u8..6, 0_u8..8), 0..6),
+            patch in prop::collection::vec((0_u8..6, 0_u8..8), 0..6),
+        ) {
+            let (dest, patch) = (list(&dest), list(&patch));
+            let fast = merged(&dest, &patch, "name", true);
+            prop_assert!(fast.is_some());
+            prop_assert_eq!(fast, merged(&dest, &patch, "name", false));
+        }
+
+        #[test]
+        fn lists_of_scalars_merge_as_all_lists_do(
+            dest in prop::collection::hash_set("[a-c1]{1,2}", 0..6),
+            patch in prop::collection::hash_set("[a-c1]{1,2}", 0..6),
+        ) {
+            let text = |set: &HashSet<String>| {
+                let mut words: Vec<&str> = set.iter().map(String::as_str).collect();
+                words.sort_unstable();
+                format!("[{}]", words.join(", "))
+            };
+            let (dest, patch) = (text(&dest), text(&patch));
+            let fast = merged(&dest, &patch, "", true);
+            prop_assert!(fast.is_some());
+            prop_assert_eq!(fast, merged(&dest, &patch, "", false));
+        }
+    }
 }

@@ -344,7 +344,8 @@ impl Target {
                 "transformers".to_owned(),
             ));
         }
-        for (transformer, provenance, field) in all {
+        let mut all = all.into_iter().peekable();
+        while let Some((transformer, provenance, field)) = all.next() {
             transformer
                 .transform(context, &mut gathered.resources)
                 .map_err(|errors| errors.field(&field))?;
@@ -359,7 +360,10 @@ impl Target {
                     }
                 }
             }
-            gathered.resources.drop_gone(&context.tree);
+            // Each time costs a look at all that is known of the others.
+            if !all.peek().is_some_and(|(next, _, _)| next.bears_gone()) {
+                gathered.resources.drop_gone(&context.tree);
+            }
         }
         context.check_budget()
     }

@@ -105,8 +105,16 @@ impl Load {
 
 /// Waits until somebody answers: Services reach the proxies a moment after their pods are ready.
 pub async fn answers(address: &str) {
+    answers_as(address, "api").await;
+}
+
+/// As this host.
+pub async fn answers_as(address: &str, host: &str) {
     crate::support::wait::wait_until(Duration::from_secs(30), "somebody answers", || async {
-        ask(address, "api", None).await.ok()
+        ask(address, host, None)
+            .await
+            .ok()
+            .filter(|(version, ok, _)| *ok && !version.is_empty())
     })
     .await;
 }

@@ -1,0 +1,204 @@
+//! Weights in routes, met by live requests through Traefik: the Gateway API, and ingress-nginx's annotations. Traefik takes
+//! minutes to build, so `make test-rollouts` does; elsewhere these are reported as skipped.
+
+use std::{
+    env,
+    io::Write as _,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use driftless::api::RolloutPhase as Phase;
+use serde_json::{Value, json};
+
+use super::load::{self, Load};
+use super::shop::{self, SHOP};
+use crate::main_job::stage::{Stage, condition};
+use crate::need_node;
+use crate::support::process::{Process, free_port, wait_for_port};
+
+/// Traefik and the Gateway API's definitions, where they were built.
+fn programs() -> Option<PathBuf> {
+    let folder = PathBuf::from(env::var_os("BIN")?);
+    folder.join("traefik").exists().then_some(folder)
+}
+
+struct Router {
+    port: u16,
+    _traefik: Process,
+}
+
+impl Router {
+    fn start(stage: &Stage, programs: &std::path::Path) -> Self {
+        let definitions = programs.join("gateway-api");
+        stage.node.kubectl(&[
+            "apply",
+            "--server-side",
+            "-f",
+            definitions.to_str().expect("a path that is text"),
+        ]);
+        stage.node.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "httproutes.gateway.networking.k8s.io",
+            "gateways.gateway.networking.k8s.io",
+        ]);
+        let port = free_port();
+        let log = stage.node.state().join("traefik.log");
+        let mut command = Command::new(programs.join("traefik"));
+        command
+            .env("KUBECONFIG", stage.node.kubeconfig())
+            .arg(format!("--entrypoints.web.address=:{port}"))
+            .arg("--providers.kubernetesgateway=true")
+            .arg("--providers.kubernetesingressnginx=true")
+            .arg("--providers.kubernetesingressnginx.watchingressWithoutClass=true");
+        let traefik = Process::start(&mut command, &log);
+        wait_for_port(port, &log);
+        stage.node.apply(&format!(
+            "\
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: traefik}}
+spec: {{controllerName: traefik.io/gateway-controller}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: web, namespace: {}}}
+spec:
+  gatewayClassName: traefik
+  listeners: [{{name: web, protocol: HTTP, port: {port}}}]
+",
+            stage.namespace.name
+        ));
+        Self {
+            port,
+            _traefik: traefik,
+        }
+    }
+}
+
+fn route() -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "api"},
+        "spec": {"parentRefs": [{"name": "web"}], "hostnames": ["shop.example.com"], "rules": [
+            {"backendRefs": [{"name": "api", "port": 80}]},
+        ]},
+    })
+}
+
+fn ingress() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "api"},
+        "spec": {"rules": [{"host": "shop.example.com", "http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "api", "port": {"number": 80}}}},
+        ]}}]},
+    })
+}
+
+async fn split(name: &str, traffic: Value, route: Value) {
+    let Some(programs) = programs() else {
+        let _ = writeln!(std::io::stderr(), "skipped: {name} (no Traefik; make test-rollouts builds it)");
+        return;
+    };
+    let Some(node) = need_node!() else { return };
+    let stage = Stage::new(node).await;
+    let router = Router::start(&stage, &programs);
+    let image = shop::image();
+    let steps = json!([{"weight": 20, "for": "12s"}, {"weight": 50, "for": "12s"}]);
+    let policy = shop::policy(steps, json!({"traffic": traffic, "settle": "2s"}));
+    let objects = |version: &str, env: &[(&str, &str)]| {
+        [
+            shop::api(&image, 3, version, env),
+            shop::service(),
+            route.clone(),
+            policy.clone(),
+        ]
+    };
+    let first = stage.push_objects(SHOP, &objects("1", &[])).await;
+    stage.environment(SHOP, SHOP, json!({})).await;
+    stage.ready(SHOP, &first).await;
+    let address = format!("127.0.0.1:{}", router.port);
+    load::answers_as(&address, "shop.example.com").await;
+    let load = Load::start(&address, "shop.example.com", 400);
+
+    // A good version.
+    let second = stage.push_objects(SHOP, &objects("2", &[])).await;
+    let mut windows = Vec::new();
+    for weight in [20_u32, 50] {
+        stage
+            .until(SHOP, &format!("{weight} % are in effect"), |status| {
+                status.rollouts.first().is_some_and(|rollout| {
+                    rollout.weight == weight && rollout.in_effect_since.is_some()
+                })
+            })
+            .await;
+        let begin = Instant::now();
+        stage
+            .until(SHOP, &format!("the step of {weight} % is over"), |status| {
+                status
+                    .rollouts
+                    .first()
+                    .is_none_or(|rollout| rollout.weight != weight || rollout.phase != Phase::Analysing)
+            })
+            .await;
+        windows.push((weight, begin, Instant::now()));
+    }
+    stage
+        .until(SHOP, "the rollout is over", |status| status.rollouts.is_empty())
+        .await;
+    stage.ready(SHOP, &second).await;
+
+    // A bad one.
+    let stable = shop::stable_pods(&stage);
+    stage.push_objects(SHOP, &objects("3", &[("FAIL_RATE", "1")])).await;
+    let failed = stage
+        .until(SHOP, "it is taken back", |status| {
+            shop::phase(status) == Some(Phase::Failed)
+                && condition(status, "Ready").1 == "RolloutFailed"
+        })
+        .await;
+    assert!(condition(&failed, "Ready").2.contains("check answers failed 3 times"));
+    assert_eq!(shop::stable_pods(&stage), stable);
+    let settled = Instant::now();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let samples = load.end().await;
+
+    for (weight, begin, end) in windows {
+        let window = samples.iter().filter(|sample| sample.at >= begin && sample.at < end - Duration::from_millis(500));
+        let all = window.clone().count();
+        let canary = window.filter(|sample| sample.is_of("2")).count();
+        let share = 100.0 * f64::from(u32::try_from(canary).unwrap_or(0)) / f64::from(u32::try_from(all).unwrap_or(1));
+        let _ = writeln!(std::io::stderr(), "{name}: weight {weight} %: {canary} of {all} requests, {share:.1} %");
+        assert!(all >= 2000, "{all} requests in the window");
+        assert!((share - f64::from(weight)).abs() < 3.0, "{share} % at weight {weight} %");
+    }
+    let failures: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.failed() && !sample.is_of("3"))
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {}: {:?}",
+        failures.len(),
+        samples.len(),
+        &failures[..failures.len().min(5)]
+    );
+    assert!(
+        samples
+            .iter()
+            .filter(|sample| sample.is_of("3"))
+            .all(|sample| sample.at < settled)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_route_splits_as_its_weights_say() {
+    split("an_http_route_splits_as_its_weights_say", json!({"httpRoute": {"name": "api"}}), route()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingress_nginx_splits_as_its_canary_says() {
+    split("ingress_nginx_splits_as_its_canary_says", json!({"ingressNginx": {"name": "api"}}), ingress()).await;
+}
