@@ -27,8 +27,8 @@ use crate::git::Limits;
 use crate::kustomize::ParsedFiles;
 use crate::metrics::Metrics;
 use crate::pass::{Context, Memory, Next, pass};
-use crate::sources::{SourceConfig, Sources};
 use crate::rollout::COMMAND_ANNOTATION;
+use crate::sources::{SourceConfig, Sources};
 use crate::status::sync_requested;
 
 /// The memory that parsed files may take. Beyond it, those that were not used for longest are parsed again.

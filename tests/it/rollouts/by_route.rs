@@ -99,7 +99,10 @@ fn ingress() -> Value {
 
 async fn split(name: &str, traffic: Value, route: Value) {
     let Some(programs) = programs() else {
-        let _ = writeln!(std::io::stderr(), "skipped: {name} (no Traefik; make test-rollouts builds it)");
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: {name} (no Traefik; make test-rollouts builds it)"
+        );
         return;
     };
     let Some(node) = need_node!() else { return };
@@ -137,42 +140,58 @@ async fn split(name: &str, traffic: Value, route: Value) {
         let begin = Instant::now();
         stage
             .until(SHOP, &format!("the step of {weight} % is over"), |status| {
-                status
-                    .rollouts
-                    .first()
-                    .is_none_or(|rollout| rollout.weight != weight || rollout.phase != Phase::Analysing)
+                status.rollouts.first().is_none_or(|rollout| {
+                    rollout.weight != weight || rollout.phase != Phase::Analysing
+                })
             })
             .await;
         windows.push((weight, begin, Instant::now()));
     }
     stage
-        .until(SHOP, "the rollout is over", |status| status.rollouts.is_empty())
+        .until(SHOP, "the rollout is over", |status| {
+            status.rollouts.is_empty()
+        })
         .await;
     stage.ready(SHOP, &second).await;
 
     // A bad one.
     let stable = shop::stable_pods(&stage);
-    stage.push_objects(SHOP, &objects("3", &[("FAIL_RATE", "1")])).await;
+    stage
+        .push_objects(SHOP, &objects("3", &[("FAIL_RATE", "1")]))
+        .await;
     let failed = stage
         .until(SHOP, "it is taken back", |status| {
             shop::phase(status) == Some(Phase::Failed)
                 && condition(status, "Ready").1 == "RolloutFailed"
         })
         .await;
-    assert!(condition(&failed, "Ready").2.contains("check answers failed 3 times"));
+    assert!(
+        condition(&failed, "Ready")
+            .2
+            .contains("check answers failed 3 times")
+    );
     assert_eq!(shop::stable_pods(&stage), stable);
     let settled = Instant::now();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let samples = load.end().await;
 
     for (weight, begin, end) in windows {
-        let window = samples.iter().filter(|sample| sample.at >= begin && sample.at < end - Duration::from_millis(500));
+        let window = samples
+            .iter()
+            .filter(|sample| sample.at >= begin && sample.at < end - Duration::from_millis(500));
         let all = window.clone().count();
         let canary = window.filter(|sample| sample.is_of("2")).count();
-        let share = 100.0 * f64::from(u32::try_from(canary).unwrap_or(0)) / f64::from(u32::try_from(all).unwrap_or(1));
-        let _ = writeln!(std::io::stderr(), "{name}: weight {weight} %: {canary} of {all} requests, {share:.1} %");
+        let share = 100.0 * f64::from(u32::try_from(canary).unwrap_or(0))
+            / f64::from(u32::try_from(all).unwrap_or(1));
+        let _ = writeln!(
+            std::io::stderr(),
+            "{name}: weight {weight} %: {canary} of {all} requests, {share:.1} %"
+        );
         assert!(all >= 2000, "{all} requests in the window");
-        assert!((share - f64::from(weight)).abs() < 3.0, "{share} % at weight {weight} %");
+        assert!(
+            (share - f64::from(weight)).abs() < 3.0,
+            "{share} % at weight {weight} %"
+        );
     }
     let failures: Vec<_> = samples
         .iter()
@@ -195,10 +214,20 @@ async fn split(name: &str, traffic: Value, route: Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_http_route_splits_as_its_weights_say() {
-    split("an_http_route_splits_as_its_weights_say", json!({"httpRoute": {"name": "api"}}), route()).await;
+    split(
+        "an_http_route_splits_as_its_weights_say",
+        json!({"httpRoute": {"name": "api"}}),
+        route(),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ingress_nginx_splits_as_its_canary_says() {
-    split("ingress_nginx_splits_as_its_canary_says", json!({"ingressNginx": {"name": "api"}}), ingress()).await;
+    split(
+        "ingress_nginx_splits_as_its_canary_says",
+        json!({"ingressNginx": {"name": "api"}}),
+        ingress(),
+    )
+    .await;
 }

@@ -81,14 +81,27 @@ pub fn leftovers(stage: &Stage) -> String {
     ])
 }
 
-/// Names and UIDs of the pods of the stable side.
-pub fn stable_pods(stage: &Stage) -> String {
-    stage.namespace.kubectl(&[
+/// UIDs and restarts of the pods of the stable side; not of those on their way out.
+pub fn stable_pods(stage: &Stage) -> Vec<String> {
+    let pods = stage.namespace.kubectl(&[
         "get",
         "pods",
         "-l",
         "app=api,driftless.dev/track!=canary",
         "-o",
-        "jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[0].restartCount}{\"\\n\"}{end}",
-    ])
+        "json",
+    ]);
+    let pods: Value = serde_json::from_str(&pods).expect("kubectl prints JSON");
+    let pods = pods["items"].as_array().into_iter().flatten();
+    let mut pods: Vec<String> = pods
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .map(|pod| {
+            format!(
+                "{} {}",
+                pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
+            )
+        })
+        .collect();
+    pods.sort();
+    pods
 }
