@@ -11,5 +11,6 @@ mod git;
 mod harness;
 mod image;
 mod installation;
+mod kustomize;
 mod main_job;
 mod support;
