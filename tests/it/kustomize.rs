@@ -2,7 +2,7 @@
 //! which both must refuse.
 //!
 //! `TREES` says how many trees (2,000), `SEED` which ones (1), `TREE` to run a single one of them, `FIRST=1` to stop at the
-//! first disagreement as it is. What disagrees is made smaller and written to `target/kustomize-differences`.
+//! first disagreement as it is, `WHY=1` to hear why trees are refused. What disagrees is made smaller and written to `target/kustomize-differences`.
 
 mod compare;
 mod coverage;
@@ -66,7 +66,7 @@ impl Difference {
     /// Takes away what does not matter.
     fn smaller(bench: &Bench, index: usize, verdict: Verdict, mut tree: Shrinking) -> Self {
         let differs = |tree: &Tree| Verdict::of(&ours(tree), &bench.theirs(tree)) == verdict;
-        let mut more = tree.simplify();
+        let mut more = env::var("SHRINK").as_deref() != Ok("0") && tree.simplify();
         while more {
             more = if differs(&tree.current()) {
                 tree.simplify()
@@ -135,6 +135,11 @@ fn both_make_the_same_of_random_trees() {
         Some(index) => (index..index + 1, false),
         None => (0..trees, env::var_os("FIRST").is_some()),
     };
+    if let (Some(index), true) = (only, env::var_os("WHY").is_some()) {
+        for file in &tree(seed, index).current().files {
+            say(&format!("==> {}\n{}", file.path, file.text()));
+        }
+    }
     let started = Instant::now();
     let (next, enough) = (AtomicUsize::new(indices.start), AtomicBool::new(false));
     let total = Mutex::new(Result::default());
@@ -153,7 +158,18 @@ fn both_make_the_same_of_random_trees() {
             result.coverage.add(&tree, verdict == Verdict::Same);
             match verdict {
                 Verdict::Same => result.same += 1,
-                Verdict::BothRefuse => result.refused += 1,
+                Verdict::BothRefuse => {
+                    if env::var_os("WHY").is_some()
+                        && let (Err(ours), Err(theirs)) = (&ours, &theirs)
+                    {
+                        say(&format!(
+                            "tree {index} is refused: {}\n  kustomize: {}",
+                            ours.trim(),
+                            theirs.trim()
+                        ));
+                    }
+                    result.refused += 1;
+                }
                 _ if first => {
                     enough.store(true, Ordering::Relaxed);
                     result.differences.push(Difference {

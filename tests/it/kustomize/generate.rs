@@ -139,7 +139,6 @@ const ODD: &[&str] = &[
     "2024-01-01",
     "12345678901234567890",
     "0.1e-5",
-    ".inf",
     "\"quoted\"",
     "'single'",
     "word",
@@ -157,6 +156,7 @@ pub struct Maker {
     count: usize,
     has_vars: bool,
     has_schema: bool,
+    wants_charts: bool,
     /// Directories that a layer may take as they are once more.
     components: Vec<String>,
 }
@@ -170,12 +170,14 @@ impl Maker {
             count: 0,
             has_vars: false,
             has_schema: false,
+            wants_charts: false,
             components: Vec::new(),
         };
         let depth = maker.pick(&[0, 0, 1, 1, 1, 1, 2, 2, 3]);
         let directory = maker.pick(&["top", "overlays/prod"]);
+        maker.wants_charts = maker.chance(3);
         maker.layer(directory, depth, false);
-        if maker.chance(3) {
+        if maker.chance(2) {
             maker.spoil();
         }
         let mut flags = Vec::new();
@@ -390,12 +392,8 @@ impl Maker {
             rest = others;
             let mut documents: Vec<Node> = some.iter().map(|object| object.node.clone()).collect();
             if self.chance(8) {
-                let kind = self.pick(&["List", "List", "ResourceList"]);
-                let version = if kind == "List" {
-                    "v1"
-                } else {
-                    "config.kubernetes.io/v1"
-                };
+                let kind = self.pick(&["List", "List", "WidgetList"]);
+                let version = "v1";
                 documents = vec![map([
                     ("apiVersion", raw(version)),
                     ("kind", raw(kind)),
@@ -466,6 +464,9 @@ impl Maker {
             }
         }
         self.transforms(&mut kustomization, directory, &mut objects);
+        if std::mem::take(&mut self.wants_charts) {
+            self.charts(&mut kustomization);
+        }
         let file = self.pick(&[
             "kustomization.yaml",
             "kustomization.yaml",
@@ -584,4 +585,26 @@ pub fn is_identity(path: &[Step]) -> bool {
     };
     ["apiVersion", "kind"].contains(&key(0))
         || (key(0) == "metadata" && ["name", "namespace"].contains(&key(1)))
+}
+
+/// What a path leads to.
+pub fn follow<'a>(node: &'a Node, path: &[Step]) -> Option<&'a Node> {
+    path.iter()
+        .try_fold(node, |node, step| match (step, &node.value) {
+            (Step::Key(key), _) => node.get(key),
+            (Step::Item(index, _), Value::List(items)) => items.get(*index),
+            _ => None,
+        })
+}
+
+/// Whether a path leads to a text.
+pub fn is_text(node: &Node, path: &[Step]) -> bool {
+    match follow(node, path).map(|node| &node.value) {
+        Some(Value::Text(_)) => true,
+        Some(Value::Raw(text)) => {
+            text.starts_with(|c: char| c.is_ascii_alphabetic())
+                && !["true", "false", "null", "False", "yes", "on"].contains(&text.as_str())
+        }
+        _ => false,
+    }
 }

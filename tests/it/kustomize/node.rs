@@ -30,6 +30,8 @@ pub enum Quotes {
 pub struct Look {
     pub quotes: Quotes,
     pub flow: bool,
+    /// Keys are quoted, as in JSON.
+    pub json: bool,
     /// A comment on the line above, and one behind.
     pub above: Option<String>,
     pub behind: Option<String>,
@@ -180,7 +182,10 @@ pub fn template(
         };
         // `- key: value` is an entry and, one level deeper, its first field.
         match body.strip_prefix("- ") {
-            Some(rest) if rest.contains(": ") || rest.ends_with(':') => {
+            Some(rest)
+                if !rest.starts_with(['{', '[', '"'])
+                    && (rest.contains(": ") || rest.ends_with(':')) =>
+            {
                 lines.push((indent, "-".to_owned()));
                 lines.push((indent + 2, rest.to_owned()));
             }
@@ -311,7 +316,14 @@ impl Writer {
             Value::Map(fields) => {
                 let fields: Vec<String> = fields
                     .iter()
-                    .map(|(key, node)| format!("{}: {}", self.key(key), self.flow(node)))
+                    .map(|(key, value)| {
+                        let key = if node.look.json {
+                            double(key)
+                        } else {
+                            self.key(key)
+                        };
+                        format!("{key}: {}", self.flow(value))
+                    })
                     .collect();
                 format!("{{{}}}", fields.join(", "))
             }

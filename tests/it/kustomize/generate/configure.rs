@@ -210,7 +210,12 @@ impl Maker {
         if self.chance(20) {
             spec.set("version", raw("v1"));
         }
-        if self.chance(60) {
+        // Those that are there by default have it.
+        let is_default = spec
+            .get("path")
+            .and_then(Node::scalar)
+            .is_some_and(|path| path.ends_with("metadata/labels") || path == "spec/selector");
+        if is_default || self.chance(60) {
             spec.set("create", raw("true"));
         }
         spec
@@ -502,7 +507,7 @@ impl Maker {
             let openapi = if self.chance(80) {
                 map([("path", text(self.schema(directory)))])
             } else {
-                map([("version", raw("v1.20.4"))])
+                map([("version", raw("v1.21.2"))])
             };
             kustomization.set("openapi", openapi);
         }
@@ -551,22 +556,25 @@ impl Maker {
             }
             kustomization.set("metadata", metadata);
         }
-        if self.chance(1) {
-            let chart = map([
-                ("name", raw("chart")),
-                ("repo", text("https://example.com")),
-            ]);
-            match self.below(3) {
-                0 => kustomization.push("helmCharts", chart),
-                1 => kustomization.push(
-                    "helmChartInflationGenerator",
-                    map([("chartName", raw("chart"))]),
-                ),
-                _ => {
-                    kustomization.set("helmGlobals", map([("chartHome", raw("charts"))]));
-                    kustomization.push("helmCharts", chart);
-                }
-            }
+    }
+
+    /// What no renderer without Helm can do.
+    pub fn charts(&mut self, kustomization: &mut Node) {
+        let chart = map([
+            ("name", raw("chart")),
+            ("repo", text("https://example.com")),
+        ]);
+        if self.chance(70) {
+            kustomization.push("helmCharts", chart);
+        }
+        if self.chance(60) || kustomization.get("helmCharts").is_none() {
+            kustomization.push(
+                "helmChartInflationGenerator",
+                map([("chartName", raw("chart"))]),
+            );
+        }
+        if self.chance(60) {
+            kustomization.set("helmGlobals", map([("chartHome", raw("charts"))]));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Patches of both kinds, for objects that are there.
 
 use super::super::node::{Node, Value, list, map, raw, text};
-use super::{Maker, Object, Step, is_identity, scalars};
+use super::{Maker, Object, Step, follow, is_identity, scalars};
 
 fn pointer(path: &[Step]) -> String {
     path.iter()
@@ -53,19 +53,13 @@ impl Maker {
                     .unwrap_or(0);
                 let end = self.pick(&["/-", "/0"]);
                 let mut node = operation("add", format!("{}{end}", pointer(&path[..at])));
-                node.set("value", value);
+                let item = follow(&object.node, &path[..=at]);
+                node.set("value", item.cloned().unwrap_or(value));
                 node
             }
             (7, Some(path)) => {
                 let mut node = operation("test", pointer(&path));
-                let mut there = &object.node;
-                for step in &path {
-                    there = match (step, &there.value) {
-                        (Step::Key(key), _) => there.get(key).unwrap_or(there),
-                        (Step::Item(index, _), Value::List(items)) => &items[*index],
-                        _ => there,
-                    };
-                }
+                let there = follow(&object.node, &path).unwrap_or(&object.node);
                 node.set("value", there.clone());
                 node
             }
@@ -95,12 +89,18 @@ impl Maker {
     }
 
     fn operations(&mut self, object: &Object) -> Node {
-        let count = 1 + self.below(2);
-        list(
-            (0..count)
-                .map(|_| self.operation(object))
-                .collect::<Vec<_>>(),
-        )
+        let first = self.operation(object);
+        let mut operations = vec![first];
+        if self.chance(30) {
+            let path = self.pick(&["/metadata/annotations", "/more"]);
+            let value = self.pairs();
+            operations.push(map([
+                ("op", raw("add")),
+                ("path", text(path)),
+                ("value", value),
+            ]));
+        }
+        list(operations)
     }
 
     /// One change to an object, as a strategic merge patch has it.
@@ -298,6 +298,7 @@ impl Maker {
                     .map(|item| self.thinned(item))
                     .collect::<Vec<_>>(),
             ),
+            Value::Raw(text) if text.starts_with(['[', '{']) => node.clone(),
             _ => match self.below(6) {
                 0 => raw("null"),
                 1 => self.fill("odd"),
@@ -336,9 +337,13 @@ impl Maker {
             let stem = self.fresh("patch");
             let extension = self.pick(&["yaml", "yaml", "json"]);
             let mut patch = patch;
-            if extension == "json" && !as_json(&mut patch) {
-                return self.place(into, directory, inline, patch);
-            }
+            let mut json = patch.clone();
+            let extension = if extension == "json" && as_json(&mut json) {
+                patch = json;
+                "json"
+            } else {
+                "yaml"
+            };
             let name = self.yaml(directory, &format!("{stem}.{extension}"), vec![patch]);
             into.set("path", text(name));
         } else {
@@ -353,7 +358,7 @@ impl Maker {
             let operations = self.operations(&object);
             self.place(&mut patch, directory, "patch", operations);
             let exact = map([("kind", raw(&object.kind)), ("name", raw(&object.name))]);
-            let target = if self.chance(70) {
+            let target = if self.chance(85) {
                 exact
             } else {
                 self.selector(&object, true)
@@ -451,6 +456,7 @@ fn patch_metadata(patch: &mut Node, key: &str, value: Node) {
 fn as_json(node: &mut Node) -> bool {
     use super::super::node::Quotes;
     node.look.flow = true;
+    node.look.json = true;
     let odd = match &node.value {
         Value::Raw(text) => {
             let is_json = text
@@ -474,6 +480,5 @@ fn as_json(node: &mut Node) -> bool {
         Value::Inline(_) => true,
         Value::List(_) | Value::Map(_) => false,
     };
-    // Keys are not quoted, which YAML reads all the same.
     !odd && node.children_mut().into_iter().all(as_json)
 }

@@ -287,13 +287,21 @@ impl Maker {
 
     pub fn validators(&mut self, kustomization: &mut Node, directory: &str) {
         let mut node = config("LabelTransformer", "validator");
-        let key = if self.chance(90) {
+        // Who validates leaves this label, and nothing else.
+        let key = if self.chance(95) {
             "validated-by"
         } else {
             "changed"
         };
         node.set("labels", map([(key, raw("driftless"))]));
-        node.push("fieldSpecs", spec("metadata/labels", true));
+        let mut specs = spec("metadata/labels", true);
+        if self.chance(80) {
+            specs.set(
+                "kind",
+                raw(self.pick(&["Widget", "Nothing", "Nothing", "Namespace"])),
+            );
+        }
+        node.push("fieldSpecs", specs);
         self.configure(kustomization, "validators", directory, node);
     }
 }

@@ -1,7 +1,7 @@
 //! Replacements.
 
 use super::super::node::{Node, map, raw, text};
-use super::{Maker, Object, Step, is_identity, scalars};
+use super::{Maker, Object, Step, is_identity, is_text, scalars};
 
 /// A path as replacements have it.
 fn field_path(path: &[Step], by_name: bool) -> String {
@@ -26,10 +26,12 @@ impl Maker {
         if self.chance(60) {
             options.set("delimiter", text(self.pick(&[":", "/", "-", "."])));
             if self.chance(70) {
-                options.set(
-                    "index",
-                    raw(self.pick(&["0", "0", "1", if is_target { "-1" } else { "0" }])),
-                );
+                let outer = if is_target { ["-1", "1"] } else { ["0", "0"] };
+                let index = match self.below(12) {
+                    0 => "1",
+                    at => ["0", outer[0], outer[1]][at % 3],
+                };
+                options.set("index", raw(index));
             }
         }
         if is_target && self.chance(50) {
@@ -101,20 +103,18 @@ impl Maker {
         }
         let paths = scalars(&object.node);
         let path = self.one(&paths).filter(|_| self.chance(60));
+        let mut is_scalar = true;
         let mut field = "metadata.name".to_owned();
         if let Some(path) = path {
-            let shorter = if self.chance(10) {
-                path.len() - 1
-            } else {
-                path.len()
-            };
+            is_scalar = !self.chance(10);
+            let shorter = path.len() - usize::from(!is_scalar);
             let by_name = self.chance(60);
             field = field_path(&path[..shorter.max(1)], by_name);
         }
         if self.chance(80) {
             source.set("fieldPath", text(field));
         }
-        if let Some(options) = self.options(false) {
+        if let Some(options) = self.options(false).filter(|_| is_scalar) {
             source.set("options", options);
         }
         source
@@ -122,7 +122,13 @@ impl Maker {
 
     fn target(&mut self, objects: &[Object]) -> Option<Node> {
         let object = self.one(objects)?;
-        let mut target = map([("select", self.selector(&object, true))]);
+        let exact = map([("kind", raw(&object.kind)), ("name", raw(&object.name))]);
+        let select = if self.chance(70) {
+            exact
+        } else {
+            self.selector(&object, true)
+        };
+        let mut target = map([("select", select)]);
         if self.chance(20) {
             let other = self.one(objects)?;
             let selector = self.selector(&other, true);
@@ -132,9 +138,12 @@ impl Maker {
         let creates = options
             .as_ref()
             .is_some_and(|options| options.get("create").is_some());
+        let odd = self.chance(5);
         let paths: Vec<_> = scalars(&object.node)
             .into_iter()
             .filter(|path| !is_identity(path))
+            // A number cannot become a text.
+            .filter(|path| odd || is_text(&object.node, path))
             .collect();
         for _ in 0..=usize::from(self.chance(25)) {
             let by_name = self.chance(60);
