@@ -322,8 +322,7 @@ pub fn value_1_1(tree: &Tree, id: NodeId) -> Result<Value> {
                     },
                     |number| Ok(Value::Number(number)),
                 )?,
-                Scalar::Timestamp(text) => Value::String(text),
-                Scalar::Str => Value::String(node.text.to_string()),
+                Scalar::Timestamp(_) | Scalar::Str => Value::String(node.text.to_string()),
             }
         }
     })

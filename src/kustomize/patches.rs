@@ -200,11 +200,7 @@ fn apply_to_selected(
         let mut copy = patch.copy(&mut context.tree);
         copy.copy_metadata_from(&mut context.tree, patch)?;
         let api_version = node::api_version(&context.tree, resource.root).to_owned();
-        if api_version.is_empty() {
-            context.tree.remove(copy.root, "apiVersion");
-        } else {
-            node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
-        }
+        node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
         let resource = &mut resources.list_mut()[at];
         apply_merge(context, resource, &copy)?;
     }

@@ -111,6 +111,7 @@ struct Result {
     coverage: Coverage,
     same: usize,
     refused: usize,
+    crashes: usize,
     differences: Vec<Difference>,
 }
 
@@ -170,6 +171,7 @@ fn both_make_the_same_of_random_trees() {
                     }
                     result.refused += 1;
                 }
+                Verdict::Crash => result.crashes += 1,
                 _ if first => {
                     enough.store(true, Ordering::Relaxed);
                     result.differences.push(Difference {
@@ -205,6 +207,7 @@ fn both_make_the_same_of_random_trees() {
         total.coverage.merge(result.coverage);
         total.same += result.same;
         total.refused += result.refused;
+        total.crashes += result.crashes;
         total.differences.extend(result.differences);
     };
     thread::scope(|scope| {
@@ -217,12 +220,13 @@ fn both_make_the_same_of_random_trees() {
     result
         .differences
         .sort_by_key(|difference| difference.index);
-    let ran = result.same + result.refused + result.differences.len();
+    let ran = result.same + result.refused + result.crashes + result.differences.len();
     let table = result.coverage.table();
     let mut report = format!(
-        "kustomize: {ran} trees (SEED={seed}): {} the same bytes, {} refused by both, {} different, in {:.0} s\n",
+        "kustomize: {ran} trees (SEED={seed}): {} the same bytes, {} refused by both, {} that crash kustomize, {} different, in {:.0} s\n",
         result.same,
         result.refused,
+        result.crashes,
         result.differences.len(),
         started.elapsed().as_secs_f64()
     );

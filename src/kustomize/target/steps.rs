@@ -387,12 +387,25 @@ impl Target {
             validator
                 .transform(context, &mut gathered.resources)
                 .map_err(|errors| errors.field("validators"))?;
-            if values(context, &gathered.resources)? != before {
+            let mut after = values(context, &gathered.resources)?;
+            after.iter_mut().for_each(take_mark);
+            if after != before {
                 return Err(BuildError::new("a validator must not change the objects")
                     .field("validators")
                     .into());
             }
         }
         Ok(())
+    }
+}
+
+/// Takes away the label that a validator may leave on what it looked at, where it is the only one.
+fn take_mark(object: &mut serde_json::Value) {
+    let Some(metadata) = object.get_mut("metadata").and_then(|it| it.as_object_mut()) else {
+        return;
+    };
+    let labels = metadata.get("labels").and_then(|it| it.as_object());
+    if labels.is_some_and(|labels| labels.len() == 1 && labels.contains_key("validated-by")) {
+        metadata.remove("labels");
     }
 }

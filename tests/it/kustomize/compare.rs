@@ -21,11 +21,14 @@ pub enum Verdict {
     OtherText,
     OnlyWeRefuse,
     OnlyTheyRefuse,
+    /// kustomize did not come to an end; what is right is not known.
+    Crash,
 }
 
 impl Verdict {
     pub fn of(ours: &Outcome, theirs: &Outcome) -> Self {
         match (ours, theirs) {
+            (_, Err(theirs)) if theirs.contains("\ngoroutine ") => Self::Crash,
             (Ok(ours), Ok(theirs)) if ours == theirs => Self::Same,
             (Ok(_), Ok(_)) => Self::OtherText,
             (Err(_), Err(_)) => Self::BothRefuse,
@@ -35,7 +38,7 @@ impl Verdict {
     }
 
     pub fn agrees(self) -> bool {
-        matches!(self, Self::Same | Self::BothRefuse)
+        matches!(self, Self::Same | Self::BothRefuse | Self::Crash)
     }
 }
 

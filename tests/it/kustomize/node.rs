@@ -380,7 +380,8 @@ impl Writer {
             || text
                 .chars()
                 .any(|c| c.is_control() && c != '\n' && c != '\t')
-            || (folded && text.lines().any(odd))
+            // kustomize reads and writes again, and its writer adds to what ends in more than one line break.
+            || (folded && (text.lines().any(odd) || text.ends_with("\n\n")))
         {
             return None;
         }

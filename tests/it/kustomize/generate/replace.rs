@@ -66,8 +66,13 @@ impl Maker {
         if self.chance(15) {
             selector.set("version", raw(version));
         }
-        if self.chance(12) && !object.namespace.is_empty() {
-            selector.set("namespace", raw(&object.namespace));
+        if self.chance(12) {
+            let namespace = if object.namespace.is_empty() {
+                "default"
+            } else {
+                &object.namespace
+            };
+            selector.set("namespace", raw(namespace));
         }
         for (field, chance) in [("labelSelector", 14), ("annotationSelector", 8)] {
             if self.chance(chance) {

@@ -38,10 +38,7 @@ impl Maker {
             );
         }
         if self.chance(level) {
-            node.look.behind = Some(
-                self.pick(&["why", "{\"$ref\": \"x\"}", "one # two"])
-                    .to_owned(),
-            );
+            node.look.behind = Some(self.pick(&["why", "{\"a\": 1}", "one # two"]).to_owned());
         }
         match &node.value {
             Value::Text(_) => {
