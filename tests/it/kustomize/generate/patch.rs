@@ -380,7 +380,9 @@ impl Maker {
                 }
                 // The hash of such an object depends on where it stood in its file.
                 let is_hashed = ["ConfigMap", "Secret"].contains(&object.kind.as_str());
-                if self.chance(30) && !is_hashed {
+                if self.chance(50) && !is_hashed {
+                    let exact = map([("kind", raw(&object.kind)), ("name", raw(&object.name))]);
+                    patch.set("target", exact);
                     options.set("allowKindChange", raw("true"));
                     merge.set("kind", raw("Gizmo"));
                 }
