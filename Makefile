@@ -1,6 +1,6 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize image demo demo-context fmt lint clean
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize soak-kustomize soak-faults image demo demo-context fmt lint clean
 SHELL := /bin/bash
 
 CARGO ?= cargo
@@ -45,9 +45,16 @@ test-main: ## the main job's figures as a table, in target/test-main.txt: pushes
 	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --release --test it -- --test-threads=1 main_job::figures; \
 	  status=$$?; cat target/test-main.txt; exit $$status
 
-test-kustomize: build ## how many renders are the same as kustomize's, on the corpus in CONFORMANCE
-	@test -n "$(CONFORMANCE)" || { echo "CONFORMANCE=path/to/kustomize.py make test-kustomize"; exit 2; }
-	@python3 $(CONFORMANCE) -- $(RELEASE)/driftless render
+test-kustomize: setup ## random kustomizations, rendered here and by kustomize: the same bytes? (1 minute; TREES=n, SEED=n; CONFORMANCE=kustomize.py adds a corpus)
+	@PATH="$$(tests/cluster/build.sh '' kustomize):$$PATH" DEMAND_NODE=1 $(CARGO) test --test it -- kustomize:: ; \
+	  status=$$?; cat target/test-kustomize.txt; exit $$status
+	@test -z "$(CONFORMANCE)" || { $(CARGO) build --release --bin driftless && python3 $(CONFORMANCE) -- $(RELEASE)/driftless render; }
+
+soak-kustomize: export TREES ?= 20000
+soak-kustomize: test-kustomize ## the same with 20,000 trees (15 minutes)
+
+soak-faults: setup ## plant 20 faults in the engine, one at a time: random kustomizations must find each (10 minutes)
+	@PATH="$$(tests/cluster/build.sh '' kustomize):$$PATH" python3 tests/kustomize/faults.py
 
 image: build ## the agent's image, pushed to REGISTRY (host/path), or into the node that STATE names
 	@push=$(if $(REGISTRY),tests/cluster/image.sh,"tests/cluster/node.sh image"); \
