@@ -215,4 +215,6 @@ pub fn build(
 }
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
 mod tests;

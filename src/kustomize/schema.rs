@@ -100,7 +100,7 @@ pub struct Schemas {
     builtin_too: bool,
     /// A schema was chosen; those that other kustomizations choose do not count any more.
     chosen: bool,
-    scope_was_asked: std::cell::Cell<bool>,
+    in_use: std::cell::Cell<bool>,
 }
 
 impl Schemas {
@@ -116,9 +116,10 @@ impl Schemas {
         }
     }
 
-    /// Whether objects of unknown kinds were looked at before a schema is chosen, so that the built-in one stays.
+    /// Whether the built-in schema was read before another is chosen, so that it stays: for a merge, or for the scope of a
+    /// kind that is not built in.
     pub fn is_builtin_in_use(&self) -> bool {
-        self.scope_was_asked.get()
+        self.in_use.get()
     }
 
     /// Whether [`Self::choose`] would do anything.
@@ -140,6 +141,7 @@ impl Schemas {
                 return None;
             }
         }
+        self.in_use.set(true);
         let schema = builtin();
         find(schema).map(|shape| SchemaAt { schema, shape })
     }
@@ -170,7 +172,7 @@ impl Schemas {
             return true;
         }
         if !is_namespaced(api_version, kind) {
-            self.scope_was_asked.set(true);
+            self.in_use.set(true);
         }
         self.custom.as_ref().is_some_and(|custom| {
             !custom.namespaced.is_empty()

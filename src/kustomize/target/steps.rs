@@ -3,7 +3,7 @@
 use super::{Gathered, Target, join_origin};
 use crate::kustomize::config::Config;
 use crate::kustomize::context::Context;
-use crate::kustomize::error::{BuildError, Problems, Result};
+use crate::kustomize::error::{Problems, Result};
 use crate::kustomize::factory::resources_from;
 use crate::kustomize::fieldspec::{FieldSpec, merge_all, merge_one};
 use crate::kustomize::generate::Made;
@@ -19,7 +19,7 @@ use crate::kustomize::types::GeneratorOptions;
 
 impl Target {
     /// The plugin configurations in a list of files, directories and inline objects.
-    fn plugin_configs(
+    pub(super) fn plugin_configs(
         &self,
         context: &mut Context<'_>,
         list: &[String],
@@ -362,50 +362,5 @@ impl Target {
             gathered.resources.drop_gone(&context.tree);
         }
         context.check_budget()
-    }
-
-    /// Validators are transformers that must not change anything.
-    pub(super) fn run_validators(
-        &self,
-        context: &mut Context<'_>,
-        gathered: &mut Gathered,
-    ) -> Result<()> {
-        if self.kustomization.validators.is_empty() {
-            return Ok(());
-        }
-        let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
-        for config in configs.list() {
-            let validator = transformer_of(context, &self.loader, config)
-                .map_err(|errors| errors.field("validators"))?;
-            let values =
-                |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
-                    let list = resources.list().iter();
-                    list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?))
-                        .collect()
-                };
-            let before = values(context, &gathered.resources)?;
-            validator
-                .transform(context, &mut gathered.resources)
-                .map_err(|errors| errors.field("validators"))?;
-            let mut after = values(context, &gathered.resources)?;
-            after.iter_mut().for_each(take_mark);
-            if after != before {
-                return Err(BuildError::new("a validator must not change the objects")
-                    .field("validators")
-                    .into());
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Takes away the label that a validator may leave on what it looked at, where it is the only one.
-fn take_mark(object: &mut serde_json::Value) {
-    let Some(metadata) = object.get_mut("metadata").and_then(|it| it.as_object_mut()) else {
-        return;
-    };
-    let labels = metadata.get("labels").and_then(|it| it.as_object());
-    if labels.is_some_and(|labels| labels.len() == 1 && labels.contains_key("validated-by")) {
-        metadata.remove("labels");
     }
 }

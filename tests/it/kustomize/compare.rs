@@ -28,7 +28,7 @@ pub enum Verdict {
 impl Verdict {
     pub fn of(ours: &Outcome, theirs: &Outcome) -> Self {
         match (ours, theirs) {
-            (_, Err(theirs)) if theirs.contains("\ngoroutine ") => Self::Crash,
+            (_, Err(theirs)) if is_crash(theirs) => Self::Crash,
             (Ok(ours), Ok(theirs)) if ours == theirs => Self::Same,
             (Ok(_), Ok(_)) => Self::OtherText,
             (Err(_), Err(_)) => Self::BothRefuse,
@@ -40,6 +40,11 @@ impl Verdict {
     pub fn agrees(self) -> bool {
         matches!(self, Self::Same | Self::BothRefuse | Self::Crash)
     }
+}
+
+/// Whether kustomize panicked, or wrote YAML that it could not read again.
+fn is_crash(error: &str) -> bool {
+    error.contains("\ngoroutine ") || error.contains("yaml: invalid map key")
 }
 
 /// The real program: in the `PATH` of the node's tests, or where `tests/cluster/build.sh` keeps it.
