@@ -215,6 +215,4 @@ pub fn build(
 }
 
 #[cfg(test)]
-mod fixtures;
-#[cfg(test)]
 mod tests;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::tree::MemoryFiles;
 
 /// The options and the directory of `kustomize build …`.
 fn command(line: &str) -> (BuildOptions, &str) {
@@ -25,7 +24,7 @@ fn command(line: &str) -> (BuildOptions, &str) {
 
 #[test]
 fn fixtures_are_rendered_as_by_kustomize() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kustomize/fixtures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kustomize/tests/fixtures");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .expect("the fixtures are there")
         .map(|entry| entry.expect("an entry").path())
