@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::error::{BuildError, Result, fail};
 use super::hash::go_json;
 use crate::yaml::{
-    Kind, Limits, Node, NodeId, Scalar, Style, Tag, Tree, float_text, parse, resolve, resolve_1_1,
+    Kind, Limits, Node, NodeId, Place, Scalar, Style, Tag, Tree, float_text, parse, resolve,
+    resolve_1_1,
 };
 
 /// A decoded patch.
@@ -345,6 +346,9 @@ pub fn key_1_1(tree: &Tree, key: NodeId) -> String {
     }
 }
 
+/// The place of a map that kustomize wrote and read again: none in a file, and yet not that of a map that it made.
+const READ_AGAIN: Place = Place { line: 0, column: 1 };
+
 /// Nodes for a JSON value, as they are after kustomize wrote it as YAML and read it again: all numbers are floats.
 pub fn from_value(tree: &mut Tree, value: &Value) -> NodeId {
     match value {
@@ -375,6 +379,7 @@ pub fn from_value(tree: &mut Tree, value: &Value) -> NodeId {
             tree.add(Node {
                 tag: Tag::Map,
                 items,
+                place: READ_AGAIN,
                 ..Node::of(Kind::Map)
             })
         }

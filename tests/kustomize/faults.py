@@ -86,6 +86,7 @@ def choice(name, old, new):
 
 
 def plant(faults):
+    shutil.rmtree(COPY, ignore_errors=True)
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     for name in filter(None, files):
         target = COPY / name

@@ -5,7 +5,7 @@ use crate::kustomize::context::Context;
 use crate::kustomize::error::{BuildError, Result};
 use crate::kustomize::plugins::transformer_of;
 use crate::kustomize::resources::Resources;
-use crate::yaml::{NodeId, Tree};
+use crate::yaml::{NodeId, Place, Tree};
 
 impl Target {
     /// Validators are transformers that must not change anything.
@@ -71,6 +71,6 @@ fn labels_are_made(tree: &Tree, object: NodeId) -> bool {
     tree.at(object, &["metadata", "labels"])
         .is_some_and(|labels| {
             let keys = tree.pairs(labels).map(|(key, _)| tree.text(key));
-            tree.node(labels).place.line == 0 && keys.is_sorted()
+            tree.node(labels).place == Place::default() && keys.is_sorted()
         })
 }

@@ -74,7 +74,7 @@ impl Maker {
             };
             selector.set("namespace", raw(namespace));
         }
-        for (field, chance) in [("labelSelector", 14), ("annotationSelector", 8)] {
+        for (field, chance) in [("labelSelector", 16), ("annotationSelector", 14)] {
             if self.chance(chance) {
                 let label = self.pick(&[
                     "app=web",
