@@ -44,7 +44,10 @@ impl Verdict {
 
 /// Whether kustomize panicked, or wrote YAML that it could not read again.
 fn is_crash(error: &str) -> bool {
-    error.contains("\ngoroutine ") || error.contains("yaml: invalid map key")
+    let unreadable = ["yaml: invalid map key", "yaml: line "];
+    error.contains("\ngoroutine ")
+        || (error.contains("Error: map[string]interface {}{")
+            && unreadable.iter().any(|why| error.contains(why)))
 }
 
 /// The real program: in the `PATH` of the node's tests, or where `tests/cluster/build.sh` keeps it.

@@ -115,6 +115,11 @@ impl Maker {
             let shorter = path.len() - usize::from(!is_scalar);
             let by_name = self.chance(60);
             field = field_path(&path[..shorter.max(1)], by_name);
+            // kustomize's own notes are among the annotations.
+            if ["metadata", "metadata.annotations"].contains(&field.as_str()) {
+                "metadata.name".clone_into(&mut field);
+                is_scalar = true;
+            }
         }
         if self.chance(80) {
             source.set("fieldPath", text(field));
