@@ -1,6 +1,6 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-kustomize bench image demo demo-context fmt lint clean
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-kustomize bench image demo demo-context fmt lint clean soak-kustomize soak-faults
 SHELL := /bin/bash
 
 CARGO ?= cargo
@@ -50,9 +50,16 @@ test-rollouts: ## rollouts under load, through Traefik as well (built once, 5 mi
 	@tests/cluster/build.sh "" traefik >/dev/null
 	@DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --test it -- --nocapture rollouts
 
-test-kustomize: build ## how many renders are the same as kustomize's, on the corpus in CONFORMANCE
-	@test -n "$(CONFORMANCE)" || { echo "CONFORMANCE=path/to/kustomize.py make test-kustomize"; exit 2; }
-	@python3 $(CONFORMANCE) -- $(RELEASE)/driftless render
+test-kustomize: setup ## random kustomizations, rendered here and by kustomize: the same bytes? (1 minute; TREES=n, SEED=n; CONFORMANCE=kustomize.py adds a corpus)
+	@PATH="$$(tests/cluster/build.sh '' kustomize):$$PATH" DEMAND_NODE=1 $(CARGO) test --test it -- kustomize:: ; \
+	  status=$$?; cat target/test-kustomize.txt; exit $$status
+	@test -z "$(CONFORMANCE)" || { $(CARGO) build --release --bin driftless && python3 $(CONFORMANCE) -- $(RELEASE)/driftless render; }
+
+soak-kustomize: export TREES ?= 20000
+soak-kustomize: test-kustomize ## the same with 20,000 trees (15 minutes)
+
+soak-faults: setup ## plant 20 faults in the engine, one at a time: random kustomizations must find each (10 minutes)
+	@PATH="$$(tests/cluster/build.sh '' kustomize):$$PATH" python3 tests/kustomize/faults.py
 
 bench: build ## how fast renders are, as a table: processes beside kustomize's, overlays, curves; CORPUS=directory for another one
 	@test -x "$(KUSTOMIZE)" || tests/cluster/build.sh >/dev/null

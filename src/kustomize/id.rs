@@ -204,6 +204,71 @@ pub fn is_cluster_scoped(api_version: &str, kind: &str) -> bool {
         .any(|(version, name)| *name == kind && *version == api_version)
 }
 
+/// The built-in kinds that live in namespaces, by the version of their API.
+const NAMESPACED: &[(&str, &[&str])] = &[
+    (
+        "apps/v1",
+        &[
+            "ControllerRevision",
+            "DaemonSet",
+            "Deployment",
+            "ReplicaSet",
+            "StatefulSet",
+        ],
+    ),
+    ("autoscaling/v1", &["HorizontalPodAutoscaler", "Scale"]),
+    ("autoscaling/v2beta1", &["HorizontalPodAutoscaler"]),
+    ("autoscaling/v2beta2", &["HorizontalPodAutoscaler"]),
+    ("batch/v1", &["CronJob", "Job"]),
+    ("batch/v1beta1", &["CronJob"]),
+    ("coordination.k8s.io/v1", &["Lease"]),
+    ("coordination.k8s.io/v1beta1", &["Lease"]),
+    ("discovery.k8s.io/v1", &["EndpointSlice"]),
+    ("discovery.k8s.io/v1beta1", &["EndpointSlice"]),
+    ("events.k8s.io/v1", &["Event"]),
+    ("events.k8s.io/v1beta1", &["Event"]),
+    ("extensions/v1beta1", &["Ingress"]),
+    ("networking.k8s.io/v1", &["Ingress", "NetworkPolicy"]),
+    ("networking.k8s.io/v1beta1", &["Ingress"]),
+    ("policy/v1", &["PodDisruptionBudget"]),
+    ("policy/v1beta1", &["PodDisruptionBudget"]),
+    ("rbac.authorization.k8s.io/v1", &["Role", "RoleBinding"]),
+    (
+        "rbac.authorization.k8s.io/v1beta1",
+        &["Role", "RoleBinding"],
+    ),
+    ("storage.k8s.io/v1beta1", &["CSIStorageCapacity"]),
+    (
+        "v1",
+        &[
+            "ConfigMap",
+            "Endpoints",
+            "Event",
+            "LimitRange",
+            "PersistentVolumeClaim",
+            "Pod",
+            "PodAttachOptions",
+            "PodExecOptions",
+            "PodPortForwardOptions",
+            "PodProxyOptions",
+            "PodTemplate",
+            "ReplicationController",
+            "ResourceQuota",
+            "Secret",
+            "Service",
+            "ServiceAccount",
+            "ServiceProxyOptions",
+        ],
+    ),
+];
+
+/// Whether this is a built-in kind that lives in namespaces.
+pub fn is_namespaced(api_version: &str, kind: &str) -> bool {
+    NAMESPACED
+        .iter()
+        .any(|(version, kinds)| *version == api_version && kinds.contains(&kind))
+}
+
 const KINDS_FIRST: &[&str] = &[
     "Namespace",
     "ResourceQuota",

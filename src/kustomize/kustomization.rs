@@ -149,6 +149,11 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
         replacements: replacements
             .into_iter()
             .map(|(id, path)| replacement(decoder, id, &path))
+            // An empty list of targets is none.
+            .map(|it| Replacement {
+                targets: it.targets.filter(|targets| !targets.is_empty()),
+                ..it
+            })
             .collect(),
         replicas: replicas
             .into_iter()

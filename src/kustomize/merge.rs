@@ -134,7 +134,12 @@ impl<'s> Walker<'_, 's> {
         let sources = [Some(dest.id), sources[1]];
         for Field { name, pairs } in self.fields(sources) {
             let values = pairs.map(|pair| pair.map(|(_, value)| value));
-            let value = self.walk(values, schema.and_then(|schema| schema.field(&name)))?;
+            let in_comment = pairs
+                .into_iter()
+                .flatten()
+                .find_map(|(key, _)| self.schema_in_comment(key));
+            let schema = in_comment.or_else(|| schema.and_then(|schema| schema.field(&name)));
+            let value = self.walk(values, schema)?;
             let Some(value) =
                 value.filter(|value| value.keep || !self.tree.node(value.id).is_null())
             else {
@@ -179,6 +184,23 @@ impl<'s> Walker<'_, 's> {
             }
         }
         fields
+    }
+
+    /// The schema of a field whose comment is a JSON object: kyaml takes any such for one.
+    fn schema_in_comment(&self, key: NodeId) -> Option<SchemaAt<'s>> {
+        let comments = self.tree.comments(key)?;
+        let text = match (&comments.line, &comments.head[..]) {
+            (Some(line), _) => line,
+            (None, [head]) => head,
+            _ => return None,
+        };
+        let text = text.trim_start_matches('#').trim_start();
+        if !text.starts_with('{') {
+            return None;
+        }
+        let schema: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+        let reference = schema.get("$ref").and_then(serde_json::Value::as_str);
+        (!schema.is_empty()).then(|| self.schemas.of_reference(reference))
     }
 
     /// The `$patch` directive of a patch, which is taken out of it.

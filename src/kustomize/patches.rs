@@ -199,11 +199,7 @@ fn apply_to_selected(
         copy.copy_metadata_from(&mut context.tree, patch)?;
         resources.change(context, at, |context, resource| {
             let api_version = node::api_version(&context.tree, resource.root).to_owned();
-            if api_version.is_empty() {
-                context.tree.remove(copy.root, "apiVersion");
-            } else {
-                node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
-            }
+            node::set_at(&mut context.tree, copy.root, &["apiVersion"], &api_version)?;
             apply_merge(context, resource, &copy)
         })?;
     }

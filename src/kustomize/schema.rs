@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::id::is_cluster_scoped;
+use super::id::{is_cluster_scoped, is_namespaced};
 use crate::yaml::{Kind, NodeId, Tree};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub struct Schemas {
     builtin_too: bool,
     /// A schema was chosen; those that other kustomizations choose do not count any more.
     chosen: bool,
-    scope_was_asked: std::cell::Cell<bool>,
+    in_use: std::cell::Cell<bool>,
 }
 
 impl Schemas {
@@ -116,9 +116,10 @@ impl Schemas {
         }
     }
 
-    /// Whether objects were looked at before a schema is chosen, so that the built-in one stays.
+    /// Whether the built-in schema was read before another is chosen, so that it stays: for a merge, or for the scope of a
+    /// kind that is not built in.
     pub fn is_builtin_in_use(&self) -> bool {
-        self.scope_was_asked.get()
+        self.in_use.get()
     }
 
     /// Whether [`Self::choose`] would do anything.
@@ -140,14 +141,38 @@ impl Schemas {
                 return None;
             }
         }
+        self.in_use.set(true);
         let schema = builtin();
         find(schema).map(|shape| SchemaAt { schema, shape })
     }
 
+    /// The schema that a reference in a comment names, or one of which nothing is known.
+    pub fn of_reference(&self, reference: Option<&str>) -> SchemaAt<'_> {
+        let name = reference.and_then(|reference| reference.strip_prefix("#/definitions/"));
+        let find = |schema: &Schema| schema.definitions.get(name?).copied();
+        let builtin_counts = self.custom.is_none() || self.builtin_too;
+        let custom = self.custom.as_ref();
+        custom
+            .and_then(|schema| Some((schema, find(schema)?)))
+            .or_else(|| {
+                let schema = builtin();
+                Some((schema, find(schema).filter(|_| builtin_counts)?))
+            })
+            .map_or(
+                SchemaAt {
+                    schema: builtin(),
+                    shape: Shape::Anything,
+                },
+                |(schema, shape)| SchemaAt { schema, shape },
+            )
+    }
+
     pub fn is_cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
-        self.scope_was_asked.set(true);
         if is_cluster_scoped(api_version, kind) {
             return true;
+        }
+        if !is_namespaced(api_version, kind) {
+            self.in_use.set(true);
         }
         self.custom.as_ref().is_some_and(|custom| {
             !custom.namespaced.is_empty()

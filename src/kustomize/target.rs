@@ -1,6 +1,7 @@
 //! One kustomization: what it gathers from its bases, components and files, and the order of the steps.
 
 mod steps;
+mod validators;
 
 use std::sync::Arc;
 

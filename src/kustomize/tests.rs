@@ -1,3 +1,5 @@
+mod fixtures;
+
 use proptest::prelude::*;
 
 use super::*;

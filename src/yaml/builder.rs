@@ -48,6 +48,9 @@ impl<'l> Builder<'l> {
     }
 
     pub(super) fn run(mut self, text: &str) -> Result<Option<Document>, Vec<Problem>> {
+        if has_json_comment(text) {
+            self.comments.get_or_insert_default();
+        }
         let builder = &mut self;
         let limits = builder.limits;
         let mut options = granit_parser::Options::default();
@@ -323,5 +326,14 @@ fn explicit_tag(tag: &granit_parser::Tag) -> Option<Tag> {
         "seq" => Tag::Seq,
         _ if full == "!" => return None,
         _ => Tag::Other(full.into()),
+    })
+}
+
+/// Whether there is a comment that a merge takes for the schema of its field: a JSON object.
+fn has_json_comment(text: &str) -> bool {
+    let mut marks = text.match_indices('#');
+    marks.any(|(at, _)| {
+        let comment = text[at..].trim_start_matches('#');
+        comment.trim_start_matches([' ', '\t']).starts_with('{')
     })
 }

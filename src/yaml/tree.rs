@@ -325,7 +325,11 @@ impl Tree {
         for item in &mut node.items {
             *item = self.copy(*item);
         }
-        self.add(node)
+        let copy = self.add(node);
+        if let Some(comments) = self.comments.get(&id).cloned() {
+            self.comments.insert(copy, comments);
+        }
+        copy
     }
 
     /// A deep copy of a node of another arena.

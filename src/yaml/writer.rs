@@ -49,8 +49,6 @@ struct Writer {
     blank: bool,
     /// Only indentation and indicators stand on this line so far.
     line_start: bool,
-    /// The last scalar ended in kept line breaks.
-    open_ended: bool,
 }
 
 impl Writer {
@@ -60,16 +58,12 @@ impl Writer {
             column: 0,
             blank: true,
             line_start: true,
-            open_ended: false,
         }
     }
 
     fn finish(mut self) -> String {
         if self.column > 0 {
             self.line_break();
-        }
-        if self.open_ended {
-            self.out.push_str("...\n");
         }
         self.out
     }
@@ -111,7 +105,6 @@ impl Writer {
         self.push_str(text);
         self.blank = is_indentation;
         self.line_start &= is_indentation;
-        self.open_ended = false;
     }
 
     fn map(&mut self, map: &serde_json::Map<String, Value>, indent: usize, inline: bool) {
@@ -166,7 +159,6 @@ impl Writer {
             inline = false;
             self.push('-');
             self.blank = false;
-            self.open_ended = false;
             match value {
                 Value::Object(map) if !map.is_empty() => {
                     self.push(' ');
@@ -202,7 +194,6 @@ impl Writer {
                 }
                 self.blank = false;
                 self.line_start = false;
-                self.open_ended = false;
             }
         }
     }
@@ -215,7 +206,6 @@ impl Writer {
             return;
         }
         if !literal && shape.plain && resolve_1_1(text) == Scalar::Str && !is_base_60(text) {
-            self.open_ended = false;
             self.space();
             self.words(text, indent, !key, Quote::None);
             return;
@@ -223,7 +213,6 @@ impl Writer {
         let double =
             literal || !(shape.single && resolve_1_1(text) == Scalar::Str && !is_base_60(text));
         self.space();
-        self.open_ended = false;
         if double {
             self.push('"');
             self.blank = false;
@@ -356,17 +345,10 @@ impl Writer {
             self.push('2');
         }
         let mut end = text.chars().rev();
-        self.open_ended = false;
         match (end.next().is_some_and(is_break), end.next()) {
             (false, _) => self.push('-'),
-            (true, None) => {
-                self.push('+');
-                self.open_ended = true;
-            }
-            (true, Some(before)) if is_break(before) => {
-                self.push('+');
-                self.open_ended = true;
-            }
+            (true, None) => self.push('+'),
+            (true, Some(before)) if is_break(before) => self.push('+'),
             _ => {}
         }
         self.line_break();
@@ -391,7 +373,6 @@ pub fn plain_or_quoted(text: &str) -> String {
             column: 0,
             blank: false,
             line_start: false,
-            open_ended: false,
         };
         writer.double(text, 0, false);
         writer.out.push('"');
@@ -411,7 +392,6 @@ pub(super) fn quoted(text: &str, style: Style, indent: usize, flow: bool) -> Str
         column: 0,
         blank: true,
         line_start: false,
-        open_ended: false,
     };
     let flow_plain = !flow || !text.contains([',', '?', '[', ']', '{', '}', ':']);
     let style = match style {

@@ -12,6 +12,7 @@ mod git;
 mod harness;
 mod image;
 mod installation;
+mod kustomize;
 mod main_job;
 mod rollouts;
 mod support;

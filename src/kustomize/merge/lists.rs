@@ -311,8 +311,10 @@ struct Keyed {
 /// Elements that agree in one key and do not contradict each other in the rest are the same.
 fn complete_values(values: &mut [Vec<String>]) {
     for i in 0..values.len() {
+        // As it was before this round: an element that lacks a key may stand for several others, the last of them in the end.
+        let first = values[i].clone();
         for j in 0..values.len() {
-            if let Some(both) = complete(&values[i], &values[j]) {
+            if let Some(both) = complete(&first, &values[j]) {
                 values[i].clone_from(&both);
                 values[j] = both;
             }

@@ -94,7 +94,14 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
     );
     match kind.as_str() {
         "ConfigMapGenerator" | "SecretGenerator" => {
-            let args = with_fields(context, config, &known, generator_args);
+            let args = with_fields(context, config, &known, |decoder, fields| {
+                let mut args = generator_args(decoder, fields);
+                // The old name of `envs` is one of kustomizations only.
+                if !decoder.text(fields, "env").is_empty() {
+                    args.envs.pop();
+                }
+                args
+            });
             let mut args = args.map_err(place)?;
             if args.name.is_empty() {
                 args.name = name;

@@ -3,7 +3,7 @@
 use super::{Gathered, Target, join_origin};
 use crate::kustomize::config::Config;
 use crate::kustomize::context::Context;
-use crate::kustomize::error::{BuildError, Problems, Result};
+use crate::kustomize::error::{Problems, Result};
 use crate::kustomize::factory::resources_from;
 use crate::kustomize::fieldspec::{FieldSpec, merge_all, merge_one};
 use crate::kustomize::generate::Made;
@@ -19,7 +19,7 @@ use crate::kustomize::types::GeneratorOptions;
 
 impl Target {
     /// The plugin configurations in a list of files, directories and inline objects.
-    fn plugin_configs(
+    pub(super) fn plugin_configs(
         &self,
         context: &mut Context<'_>,
         list: &[String],
@@ -366,37 +366,5 @@ impl Target {
             }
         }
         context.check_budget()
-    }
-
-    /// Validators are transformers that must not change anything.
-    pub(super) fn run_validators(
-        &self,
-        context: &mut Context<'_>,
-        gathered: &mut Gathered,
-    ) -> Result<()> {
-        if self.kustomization.validators.is_empty() {
-            return Ok(());
-        }
-        let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
-        for config in configs.list() {
-            let validator = transformer_of(context, &self.loader, config)
-                .map_err(|errors| errors.field("validators"))?;
-            let values =
-                |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
-                    let list = resources.list().iter();
-                    list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?))
-                        .collect()
-                };
-            let before = values(context, &gathered.resources)?;
-            validator
-                .transform(context, &mut gathered.resources)
-                .map_err(|errors| errors.field("validators"))?;
-            if values(context, &gathered.resources)? != before {
-                return Err(BuildError::new("a validator must not change the objects")
-                    .field("validators")
-                    .into());
-            }
-        }
-        Ok(())
     }
 }
