@@ -1,6 +1,6 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize image demo demo-context fmt lint clean
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-kustomize soak-fuzz image demo demo-context fmt lint clean
 SHELL := /bin/bash
 
 CARGO ?= cargo
@@ -48,6 +48,9 @@ test-main: ## the main job's figures as a table, in target/test-main.txt: pushes
 test-kustomize: build ## how many renders are the same as kustomize's, on the corpus in CONFORMANCE
 	@test -n "$(CONFORMANCE)" || { echo "CONFORMANCE=path/to/kustomize.py make test-kustomize"; exit 2; }
 	@python3 $(CONFORMANCE) -- $(RELEASE)/driftless render
+
+soak-fuzz: ## fuzz the YAML reader, the patches and the whole engine: FUZZ_SECONDS=1800 each (nightly Rust)
+	@fuzz/run
 
 image: build ## the agent's image, pushed to REGISTRY (host/path), or into the node that STATE names
 	@push=$(if $(REGISTRY),tests/cluster/image.sh,"tests/cluster/node.sh image"); \
