@@ -57,6 +57,14 @@ impl<'f> Context<'f> {
         Err(BuildError::new(problem).in_file(path).into())
     }
 
+    /// Whether a budget is used up, so that nothing more will come of this build.
+    pub fn is_spent(&self) -> bool {
+        let limits = self.options.limits;
+        self.read_files > limits.files
+            || self.read_bytes > limits.bytes
+            || self.tree.size() > limits.nodes
+    }
+
     /// Errors when the build has made more nodes than it may.
     pub fn check_budget(&self) -> Result<()> {
         if self.tree.size() <= self.options.limits.nodes {

@@ -77,6 +77,11 @@ impl<'t> Decoder<'t> {
         }
     }
 
+    /// What was wrong so far.
+    pub fn into_problems(self) -> Vec<BuildError> {
+        self.problems
+    }
+
     /// The value if there were no problems.
     pub fn finish<T>(self, value: T) -> Result<T> {
         if self.problems.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::decode::{Decoder, Mode};
-use super::error::{BuildError, Result, fail};
+use super::error::{BuildError, Problems, Result, fail};
 use super::fieldspec::split_field_path;
 use super::id::ResId;
 use super::loader::Loader;
@@ -22,54 +22,65 @@ pub fn load(
     list: &[Replacement],
 ) -> Result<Vec<Replacement>> {
     let mut all = Vec::new();
-    for entry in list {
+    let mut problems = Problems::default();
+    for (index, entry) in list.iter().enumerate() {
         if entry.path.is_empty() {
             all.push(entry.clone());
             continue;
         }
-        if entry.source.is_some()
-            || entry
-                .targets
-                .as_ref()
-                .is_some_and(|targets| !targets.is_empty())
-        {
-            return fail("cannot specify both path and inline replacement");
+        let loaded = load_file(context, loader, entry);
+        let loaded = loaded.map_err(|errors| errors.below_field(&format!("[{index}]")));
+        all.extend(problems.keep(loaded).into_iter().flatten());
+    }
+    problems.finish()?;
+    Ok(all)
+}
+
+/// The replacements in the file that an entry names.
+fn load_file(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    entry: &Replacement,
+) -> Result<Vec<Replacement>> {
+    if entry.source.is_some()
+        || entry
+            .targets
+            .as_ref()
+            .is_some_and(|targets| !targets.is_empty())
+    {
+        return fail("cannot specify both path and inline replacement");
+    }
+    let (file, text) = loader
+        .load_text(context, &entry.path)
+        .map_err(|errors| errors.field("path"))?;
+    let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
+        return Err(
+            BuildError::new("a replacement, or a list of them, is expected")
+                .in_file(&file)
+                .into(),
+        );
+    };
+    let mut decoder = Decoder::new(&document.tree, Mode::Lenient);
+    let from_file: Vec<Replacement> = match document.tree.kind(document.root) {
+        Kind::Seq => {
+            let elements = decoder.elements(document.root, "");
+            elements
+                .into_iter()
+                .map(|(id, path)| replacement(&mut decoder, id, &path))
+                .collect()
         }
-        let (file, text) = loader
-            .load_text(context, &entry.path)
-            .map_err(|errors| errors.field("replacements"))?;
-        let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
+        Kind::Map => vec![replacement(&mut decoder, document.root, "")],
+        _ => {
             return Err(
                 BuildError::new("a replacement, or a list of them, is expected")
                     .in_file(&file)
                     .into(),
             );
-        };
-        let mut decoder = Decoder::new(&document.tree, Mode::Lenient);
-        let from_file: Vec<Replacement> = match document.tree.kind(document.root) {
-            Kind::Seq => {
-                let elements = decoder.elements(document.root, "");
-                elements
-                    .into_iter()
-                    .map(|(id, path)| replacement(&mut decoder, id, &path))
-                    .collect()
-            }
-            Kind::Map => vec![replacement(&mut decoder, document.root, "")],
-            _ => {
-                return Err(
-                    BuildError::new("a replacement, or a list of them, is expected")
-                        .in_file(&file)
-                        .into(),
-                );
-            }
-        };
-        all.extend(
-            decoder
-                .finish(from_file)
-                .map_err(|errors| errors.in_file(&file))?,
-        );
-    }
-    Ok(all)
+        }
+    };
+    decoder
+        .finish(from_file)
+        .map_err(|errors| errors.in_file(&file))
 }
 
 /// Does the replacements, in order.
@@ -78,11 +89,15 @@ pub fn replace(
     resources: &mut Resources,
     list: &[Replacement],
 ) -> Result<()> {
+    let mut problems = Problems::default();
     for (index, entry) in list.iter().enumerate() {
-        replace_one(context, resources, entry)
-            .map_err(|errors| errors.field(&format!("replacements[{index}]")))?;
+        let done = replace_one(context, resources, entry);
+        problems.keep(done.map_err(|errors| errors.below_field(&format!("[{index}]"))));
+        if context.is_spent() {
+            break;
+        }
     }
-    Ok(())
+    problems.finish()
 }
 
 fn replace_one(

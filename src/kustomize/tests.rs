@@ -124,7 +124,7 @@ fn every_problem_is_reported_with_its_place_and_the_way_there() {
         refused(&list, "top"),
         "base/kustomization.yaml:1:1: unknown field `resource`; did you mean `resources`? (through top/kustomization.yaml → base/kustomization.yaml)\n\
          base/kustomization.yaml:2:13: namePrefix: text is expected, but it is the number `5`; quote it (through top/kustomization.yaml → base/kustomization.yaml)\n\
-         top/kustomization.yaml: resources[1]: `missing.yaml` does not exist"
+         top/kustomization.yaml:3:3: resources[1]: `missing.yaml` does not exist"
     );
     let list = [
         ("top/kustomization.yaml", "resources: [a.yaml, b.yaml]\n"),
@@ -141,6 +141,72 @@ fn every_problem_is_reported_with_its_place_and_the_way_there() {
         ),
         "{errors}"
     );
+}
+
+#[test]
+fn one_run_lists_the_problems_of_all_kustomizations_of_a_tree() {
+    let list = [
+        (
+            "top/kustomization.yaml",
+            "nmePrefix: x\nresources:\n- ../base\n- missing.yaml\n- other.yaml\n\
+             patches:\n- path: none.yaml\n- path: bad.yaml\n- target: {knd: Service}\n  patch: |\n    a: b: c\n\
+             configMapGenerator:\n- name: c\n  files: [one, k=two]\n  literals: [three]\n  behaviour: merge\n\
+             components: [../part]\ntransformers: [t.yaml]\n",
+        ),
+        ("top/bad.yaml", "kind: ConfigMap\nmetadata: {}\n"),
+        (
+            "top/t.yaml",
+            "apiVersion: builtin\nkind: LabelTransfomer\nmetadata: {name: t}\n",
+        ),
+        (
+            "base/kustomization.yaml",
+            "apiVersion: v1\nbase: [x]\nresources:\n- ../deeper\n",
+        ),
+        (
+            "deeper/kustomization.yaml",
+            "resources: []\nreplicas:\n- {nam: x}\n",
+        ),
+        (
+            "part/kustomization.yaml",
+            "kind: Componnt\nresources: [gone.yaml]\n",
+        ),
+    ];
+    insta::assert_snapshot!(refused(&list, "top"));
+    // What fails while it is applied does not hide the rest either.
+    let list = [
+        (
+            "kustomization.yaml",
+            "resources: [a.yaml]\nreplicas:\n- {name: x, count: 1}\npatches:\n- path: p.yaml\n\
+             - target: {kind: ConfigMap}\n  patch: '[{\"op\": \"remove\", \"path\": \"/data/none\"}]'\n\
+             replacements:\n- source: {kind: Secret}\n  targets: [{select: {kind: ConfigMap}, fieldPaths: [data.a]}]\n",
+        ),
+        (
+            "a.yaml",
+            "kind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n",
+        ),
+        (
+            "p.yaml",
+            "kind: ConfigMap\nmetadata: {name: settngs}\n---\nkind: ConfigMap\nmetadata: {name: other}\n",
+        ),
+    ];
+    insta::assert_snapshot!(refused(&list, ""));
+}
+
+#[test]
+fn what_two_ways_lead_to_is_said_once() {
+    let list = [
+        ("top/kustomization.yaml", "resources: [../a, ../b]\n"),
+        (
+            "a/kustomization.yaml",
+            "resources: [../base]\nnamePrefix: a-\n",
+        ),
+        (
+            "b/kustomization.yaml",
+            "resources: [../base]\nnamePrefix: b-\n",
+        ),
+        ("base/kustomization.yaml", "resource: []\n"),
+    ];
+    assert_eq!(refused(&list, "top").lines().count(), 1);
 }
 
 #[test]
