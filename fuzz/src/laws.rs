@@ -20,6 +20,7 @@ pub fn yaml_limits() -> yaml::Limits {
     yaml::Limits {
         bytes: LIMITS.bytes,
         nodes: LIMITS.nodes,
+        spent: 0,
         depth: LIMITS.depth,
     }
 }
@@ -40,6 +41,7 @@ pub fn reads_back(text: &[u8]) {
         let limits = yaml::Limits {
             bytes: usize::MAX,
             nodes: usize::MAX,
+            spent: 0,
             depth: LIMITS.depth + 1,
         };
         let again = yaml::parse(&written, "written.yaml", &limits)
@@ -99,6 +101,7 @@ fn text_reads_back(built: &Build) {
     let limits = yaml::Limits {
         bytes: usize::MAX,
         nodes: usize::MAX,
+        spent: 0,
         depth: LIMITS.depth * 3,
     };
     let documents = yaml::read(text.as_bytes(), "built.yaml", &limits)

@@ -18,7 +18,8 @@ use clap::Args;
 use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
-use crate::kustomize::{BuildError, BuildOptions};
+use crate::config::Budgets;
+use crate::kustomize::{BuildError, BuildOptions, Limits};
 use crate::render::render;
 use crate::tree::{Files, join};
 
@@ -41,6 +42,8 @@ pub struct Arguments {
     /// Render these paths of it, not those that Environments name
     #[arg(long, value_name = "PATH")]
     path: Vec<String>,
+    #[command(flatten)]
+    budgets: Budgets,
 }
 
 /// Something that is wrong, and where.
@@ -78,12 +81,16 @@ struct Checked {
 
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     let folder = Folder::new(&arguments.dir)?;
+    let options = BuildOptions {
+        limits: arguments.budgets.limits(Limits::default())?,
+        ..BuildOptions::default()
+    };
     let Checked {
         objects,
         paths,
         rendered,
         problems,
-    } = check(&folder, &arguments.path);
+    } = check(&folder, &arguments.path, &options);
     for problem in &problems {
         writeln!(out, "{} {problem}", styled("✗", BAD))?;
     }
@@ -106,7 +113,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Everything that is wrong, sorted by place.
-fn check(files: &dyn Files, asked: &[String]) -> Checked {
+fn check(files: &dyn Files, asked: &[String], options: &BuildOptions) -> Checked {
     let mut checked = Checked::default();
     let found = find::objects(files, &mut checked.problems);
     // Each path with who names it.
@@ -146,7 +153,7 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
                 message: format!("{}{path:?} leaves the checkout", named_by.message),
                 ..named_by
             }),
-            Some(path) => renders(files, &path, &named_by, &mut checked),
+            Some(path) => renders(files, &path, options, &named_by, &mut checked),
         }
     }
     if checked.paths == 0 && checked.problems.is_empty() {
@@ -162,9 +169,15 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
     checked
 }
 
-fn renders(files: &dyn Files, path: &str, named_by: &Problem, checked: &mut Checked) {
+fn renders(
+    files: &dyn Files,
+    path: &str,
+    options: &BuildOptions,
+    named_by: &Problem,
+    checked: &mut Checked,
+) {
     checked.paths += 1;
-    let errors = match render(files, path, &BuildOptions::default()) {
+    let errors = match render(files, path, options) {
         Ok(rendered) => {
             checked.rendered += rendered.resources.len();
             return;

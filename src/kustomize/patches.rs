@@ -13,7 +13,7 @@ use super::resource::Resource;
 use super::resources::Resources;
 use super::selector::Selector;
 use super::types::Patch;
-use crate::yaml::{Kind, NodeId, Style, Tag, Tree, to_value};
+use crate::yaml::{Kind, NodeId, Style, Tag, Tree, exceeded, to_value};
 
 /// An entry of `patches`, loaded.
 #[derive(Debug)]
@@ -129,10 +129,9 @@ impl PatchTransformer {
                 let mut problems = Problems::default();
                 for patch in patches {
                     let id = patch.original_id(context);
-                    let at = resources.target_of(context, &id).map_err(|errors| {
-                        let errors = errors.each(|error| patch.origin.place(error));
-                        errors.context(&format!("no resource matches strategic merge patch `{id}`"))
-                    });
+                    let at = resources
+                        .target_of(context, &id)
+                        .map_err(|errors| errors.each(|error| patch.origin.place(error)));
                     let Some(at) = problems.keep(at) else {
                         continue;
                     };
@@ -344,8 +343,9 @@ pub fn apply_json(
     let patched = from_value(tree, &value);
     let limit = context.options.limits.depth;
     if tree.depth(patched) > limit + 1 {
-        return Err(place(BuildError::new(format!(
-            "the JSON patch nests deeper than the limit of {limit} levels"
+        return Err(place(BuildError::new(exceeded(
+            &format!("the JSON patch nests deeper than {limit} levels"),
+            "--max-depth",
         )))
         .into());
     }

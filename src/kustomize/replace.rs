@@ -13,7 +13,7 @@ use super::resources::Resources;
 use super::selector::Matcher;
 use super::structured;
 use super::types::{FieldOptions, Replacement, Source, Target, replacement};
-use crate::yaml::{Kind, NodeId, Tag, Tree, parse};
+use crate::yaml::{Kind, NodeId, Tag, Tree, exceeded, parse};
 
 /// The replacements of a list, those in files loaded.
 pub fn load(
@@ -192,7 +192,7 @@ fn source_value(
         ));
     };
     let copy = tree.copy(found);
-    tree.node_mut(copy).text = part.into();
+    tree.set_made_text(copy, part);
     Ok(copy)
 }
 
@@ -245,8 +245,9 @@ fn apply(
         }
         let limit = context.options.limits.depth;
         if context.tree.depth(resource.root) > limit + 1 {
-            return fail(format!(
-                "the replacement nests deeper than the limit of {limit} levels"
+            return fail(exceeded(
+                &format!("the replacement nests deeper than {limit} levels"),
+                "--max-depth",
             ));
         }
     }
@@ -266,7 +267,7 @@ fn put(
         .map(|_| context.tree.kind(value));
     let parts = split_field_path(path);
     node::check_path(&parts)?;
-    let most = context.options.limits.nodes;
+    let budget = context.budget();
     let limits = context.yaml_limits();
     let tree = &mut context.tree;
     let mut set_inside = |tree: &mut Tree, target: NodeId| set(tree, target, value, options);
@@ -294,11 +295,7 @@ fn put(
     }
     for target in targets {
         set(tree, target, value, options)?;
-        if tree.size() > most {
-            return fail(format!(
-                "more than the limit of {most} nodes of YAML were made"
-            ));
-        }
+        budget.check(tree)?;
     }
     Ok(())
 }
@@ -326,7 +323,7 @@ fn set(
             Ok(index) => parts[index] = text,
         }
         let joined = parts.join(&options.delimiter);
-        tree.node_mut(value).text = joined.into();
+        tree.set_made_text(value, joined);
     }
     overwrite(tree, target, value);
     Ok(())

@@ -316,7 +316,9 @@ fn a_diamond_that_doubles_meets_the_budget() {
         .expect_err("too much")
         .to_string();
     assert!(
-        errors.contains("more than the limit of 2000 files were read"),
+        errors.contains(
+            "more than 2000 files are read; if that is meant, raise the budget --max-files"
+        ),
         "{errors}"
     );
 }

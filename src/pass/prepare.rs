@@ -230,8 +230,8 @@ async fn sources(
         .map_err(|error| Failure::Once(error.to_string()))?;
     let work = {
         let (mirror, commit, path) = (mirror.clone(), revision.commit.clone(), path.to_owned());
-        let file_limit = pass.context.file_limit;
-        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit))
+        let (file_limit, limits) = (pass.context.file_limit, pass.context.limits);
+        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit, limits))
     };
     let (rendered, fresh) = work
         .await
@@ -252,6 +252,7 @@ fn work(
     path: String,
     known: Option<Rendered>,
     file_limit: usize,
+    limits: Limits,
 ) -> Result<(Rendered, bool), Failure> {
     let files = mirror
         .commit(&commit)
@@ -265,11 +266,7 @@ fn work(
     // Overlays share bases across the directories of their repository: all of the commit may be read, nothing else can.
     let options = BuildOptions {
         load_restrictor: LoadRestrictor::None,
-        // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
-        limits: Limits {
-            nodes: 2_000_000,
-            ..Limits::default()
-        },
+        limits,
         ..BuildOptions::default()
     };
     let rendered = render(&recorded, &path, &options).map_err(|errors| {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::comments::{Raw, attach};
-use super::reader::{Document, Limits, Problem};
+use super::reader::{Document, Limits, Problem, exceeded};
 use super::resolve::resolve;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
@@ -188,9 +188,9 @@ impl<'l> Builder<'l> {
         if self.open.len() >= self.limits.depth {
             return Err(self.problem(
                 id,
-                format!(
-                    "nested deeper than the limit of {} levels",
-                    self.limits.depth
+                exceeded(
+                    &format!("nested deeper than {} levels", self.limits.depth),
+                    "--max-depth",
                 ),
             ));
         }
@@ -199,11 +199,14 @@ impl<'l> Builder<'l> {
     }
 
     fn add(&mut self, node: Node) -> Result<NodeId, Problem> {
-        if self.tree.size() >= self.limits.nodes {
+        if self.limits.spent + self.tree.size() >= self.limits.nodes {
             return Err(Problem {
                 file: String::new(),
                 place: node.place,
-                message: format!("more than the limit of {} nodes", self.limits.nodes),
+                message: exceeded(
+                    &format!("more than {} nodes of YAML", self.limits.nodes),
+                    "--max-nodes",
+                ),
             });
         }
         Ok(self.tree.add(node))

@@ -73,9 +73,9 @@ fn alias_bombs_meet_the_limit() {
     }
     let error = read(text.as_bytes(), "bomb.yaml", &Limits::default()).expect_err("a bomb");
     assert!(
-        error
-            .to_string()
-            .contains("more than the limit of 4000000 nodes"),
+        error.to_string().contains(
+            "more than 4000000 nodes of YAML; if that is meant, raise the budget --max-nodes"
+        ),
         "{error}"
     );
     let deep = "[".repeat(100_000);

@@ -124,6 +124,8 @@ pub struct NodeId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Bytes of text that were made for the nodes, not shared with others.
+    text: usize,
     /// Of the nodes that have some, in documents that were read with them.
     comments: HashMap<NodeId, Comments>,
 }
@@ -138,8 +140,23 @@ impl Tree {
         self.nodes.len()
     }
 
+    /// How many bytes of text were made, those that are no longer reachable included.
+    pub fn text_size(&self) -> usize {
+        self.text
+    }
+
+    /// Gives a node a text that was made for it.
+    pub fn set_made_text(&mut self, id: NodeId, text: impl Into<Arc<str>>) {
+        let text = text.into();
+        self.text += text.len();
+        self.node_mut(id).text = text;
+    }
+
     pub fn add(&mut self, node: Node) -> NodeId {
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        if Arc::strong_count(&node.text) == 1 {
+            self.text += node.text.len();
+        }
         self.nodes.push(node);
         NodeId(id)
     }

@@ -373,6 +373,7 @@ impl Target {
                             resource.root,
                             &provenance,
                         )?;
+                        context.check_budget()?;
                     }
                 }
             }
