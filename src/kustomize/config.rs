@@ -292,6 +292,7 @@ fn load_crd(context: &mut Context<'_>, loader: &Loader, path: &str) -> Result<Co
             gvk,
             config: &mut of_file,
             depth: context.options.limits.depth,
+            left: MAX_FIELDS,
         };
         crd.properties(properties, &mut Vec::new())
             .map_err(|errors| errors.in_file(&file))?;
@@ -312,7 +313,12 @@ struct Crd<'c> {
     gvk: Gvk,
     config: &'c mut Config,
     depth: usize,
+    /// How many more fields may be looked at: definitions that refer to each other twice double at each step.
+    left: usize,
 }
+
+/// How many fields the definitions of one kind may have.
+const MAX_FIELDS: usize = 200_000;
 
 impl Crd<'_> {
     fn spec(&self, path: &[String], last: &str) -> FieldSpec {
@@ -331,6 +337,12 @@ impl Crd<'_> {
         }
         let tree = self.tree;
         for (name, property) in tree.pairs(properties) {
+            let Some(left) = self.left.checked_sub(1) else {
+                return fail(format!(
+                    "the definitions refer to each other so often that a kind has more than {MAX_FIELDS} fields"
+                ));
+            };
+            self.left = left;
             let name = tree.text(name);
             let extension = |key: &str| tree.get(property, key).map(|id| tree.text(id));
             let spec = self.spec(path, name);

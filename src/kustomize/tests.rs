@@ -364,6 +364,75 @@ fn paths_cannot_nest_without_measure() {
 }
 
 #[test]
+fn what_doubles_meets_a_budget() {
+    use std::fmt::Write;
+
+    const MAP: &str = "kind: ConfigMap\nmetadata: {name: a}\ndata: {a: x}\n";
+    let definitions: Vec<String> = (0..40)
+        .map(|level| {
+            let next = level + 1;
+            format!(
+                "\"x.D{level}\": {{\"Schema\": {{\"properties\": {{\"kind\": {{}}, \"apiVersion\": {{}}, \"metadata\": {{}}, \
+                 \"a\": {{\"$ref\": \"x.D{next}\"}}, \"b\": {{\"$ref\": \"x.D{next}\"}}}}}}}}"
+            )
+        })
+        .collect();
+    let crds = format!("{{{}}}", definitions.join(", "));
+    let replacement = "- source: {kind: ConfigMap, fieldPath: data.a}\n  targets:\n  - select: {kind: ConfigMap}\n    \
+                       fieldPaths: [data.a]\n    options: {delimiter: /, index: 9}\n";
+    let replacements = format!(
+        "resources: [a.yaml]\nreplacements:\n{}",
+        replacement.repeat(60)
+    );
+    let mut maps = MAP.to_owned();
+    for index in 0..1000 {
+        write!(
+            maps,
+            "---\n{}",
+            MAP.replace("name: a", &format!("name: b{index}"))
+        )
+        .expect("a string takes all");
+    }
+    let long = "x".repeat(1 << 20);
+    for (kustomization, expected) in [
+        ("resources: [a.yaml]\ncrds: [c.json]\n".to_owned(), "more than 200000 fields"),
+        (replacements, "raise the budget --max-bytes"),
+        (format!("resources: [maps.yaml]\nnamePrefix: {long}\n"), "raise the budget --max-bytes"),
+        (format!("resources: [maps.yaml]\ncommonLabels: {{a: {long}}}\n"), "raise the budget --max-bytes"),
+        (
+            "resources: [long.yaml, pod.yaml]\nvars:\n- name: V\n  objref: {kind: ConfigMap, name: a, apiVersion: v1}\n  \
+             fieldref: {fieldPath: data.a}\n"
+                .to_owned(),
+            "raise the budget --max-bytes",
+        ),
+    ] {
+        let files = [
+            ("kustomization.yaml", kustomization),
+            ("a.yaml", MAP.to_owned()),
+            ("maps.yaml", maps.clone()),
+            ("c.json", crds.clone()),
+            ("long.yaml", format!("apiVersion: v1\n{}", MAP.replace("{a: x}", &format!("{{a: {long}}}")))),
+            (
+                "pod.yaml",
+                format!(
+                    "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, args: [\"{}\"]}}]}}\n",
+                    "$(V)".repeat(10_000)
+                ),
+            ),
+        ];
+        let options = BuildOptions {
+            limits: Limits {
+                bytes: 32 << 20,
+                ..Limits::default()
+            },
+            ..BuildOptions::default()
+        };
+        let errors = build(&MemoryFiles::new(files), "", &options).expect_err("too much").to_string();
+        assert!(errors.contains(expected), "{}", &errors[..errors.len().min(500)]);
+    }
+}
+
+#[test]
 fn many_layers_and_many_objects() {
     let mut list = vec![(
         "l0/kustomization.yaml".to_owned(),

@@ -49,6 +49,13 @@ fn merge_keys_and_aliases() {
 }
 
 #[test]
+fn a_key_that_looks_like_a_merge_is_quoted() {
+    let text = to_yaml(&json!({"a": {"<<": {"b": "<<"}}}));
+    assert_eq!(text, "a:\n  \"<<\":\n    b: <<\n");
+    assert_eq!(values(&text), [json!({"a": {"<<": {"b": "<<"}}})]);
+}
+
+#[test]
 fn problems_have_places() {
     let error = read(
         b"a: 1\n---\nb: 1\nc:\n  d: 1\n  d: 2\n",
