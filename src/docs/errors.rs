@@ -16,13 +16,17 @@ struct Mistake {
     better: &'static str,
 }
 
-const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: info\n";
+const MAP: &str =
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: info\n";
 
 const MISTAKES: [Mistake; 10] = [
     Mistake {
         title: "A misspelt field, in an overlay and in its base",
         files: &[
-            ("prod/kustomization.yaml", "resources:\n- ../base\nreplicas:\n- name: api\n  cuont: 3\n"),
+            (
+                "prod/kustomization.yaml",
+                "resources:\n- ../base\nreplicas:\n- name: api\n  cuont: 3\n",
+            ),
             ("base/kustomization.yaml", "resorces:\n- settings.yaml\n"),
             ("base/settings.yaml", MAP),
         ],
@@ -31,20 +35,32 @@ const MISTAKES: [Mistake; 10] = [
     },
     Mistake {
         title: "Files that are not there",
-        files: &[(
-            "kustomization.yaml",
-            "resources:\n- settings.yaml\n- deployment.yaml\npatches:\n- path: limits.yaml\nconfigMapGenerator:\n- name: web\n  files:\n  - nginx.conf\n",
-        ), ("settings.yaml", MAP)],
+        files: &[
+            (
+                "kustomization.yaml",
+                "resources:\n- settings.yaml\n- deployment.yaml\npatches:\n- path: limits.yaml\nconfigMapGenerator:\n- name: web\n  files:\n  - nginx.conf\n",
+            ),
+            ("settings.yaml", MAP),
+        ],
         top: "",
         better: "All three are told, not only the first.",
     },
     Mistake {
         title: "Patches for objects that have other names",
         files: &[
-            ("kustomization.yaml", "resources:\n- settings.yaml\npatches:\n- path: level.yaml\n- path: other.yaml\n"),
+            (
+                "kustomization.yaml",
+                "resources:\n- settings.yaml\npatches:\n- path: level.yaml\n- path: other.yaml\n",
+            ),
             ("settings.yaml", MAP),
-            ("level.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: setings\ndata:\n  level: debug\n"),
-            ("other.yaml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: settings\n"),
+            (
+                "level.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: setings\ndata:\n  level: debug\n",
+            ),
+            (
+                "other.yaml",
+                "apiVersion: v1\nkind: Service\nmetadata:\n  name: settings\n",
+            ),
         ],
         top: "",
         better: "The patch's file and line, and the name that was meant.",
@@ -53,9 +69,18 @@ const MISTAKES: [Mistake; 10] = [
         title: "A manifest that is not YAML",
         files: &[
             ("prod/kustomization.yaml", "resources:\n- ../base\n"),
-            ("base/kustomization.yaml", "resources:\n- settings.yaml\n- other.yaml\n"),
-            ("base/settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: info\n   colour: green\n"),
-            ("base/other.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: other\ndata:\n\tlevel: info\n"),
+            (
+                "base/kustomization.yaml",
+                "resources:\n- settings.yaml\n- other.yaml\n",
+            ),
+            (
+                "base/settings.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: info\n   colour: green\n",
+            ),
+            (
+                "base/other.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: other\ndata:\n\tlevel: info\n",
+            ),
         ],
         top: "prod",
         better: "Line and column, and both files.",
@@ -63,7 +88,10 @@ const MISTAKES: [Mistake; 10] = [
     Mistake {
         title: "Numbers and booleans where text belongs",
         files: &[
-            ("kustomization.yaml", "resources:\n- settings.yaml\nnameSuffix: 2\nimages:\n- name: api\n  newTag: 1.10\ncommonAnnotations:\n  canary: true\n"),
+            (
+                "kustomization.yaml",
+                "resources:\n- settings.yaml\nnameSuffix: 2\nimages:\n- name: api\n  newTag: 1.10\ncommonAnnotations:\n  canary: true\n",
+            ),
             ("settings.yaml", MAP),
         ],
         top: "",
@@ -72,7 +100,10 @@ const MISTAKES: [Mistake; 10] = [
     Mistake {
         title: "The same object from two ways",
         files: &[
-            ("prod/kustomization.yaml", "resources:\n- ../base\n- ../more\n"),
+            (
+                "prod/kustomization.yaml",
+                "resources:\n- ../base\n- ../more\n",
+            ),
             ("base/kustomization.yaml", "resources:\n- settings.yaml\n"),
             ("base/settings.yaml", MAP),
             ("more/kustomization.yaml", "resources:\n- copy.yaml\n"),
@@ -107,7 +138,10 @@ const MISTAKES: [Mistake; 10] = [
         title: "A key that is there twice",
         files: &[
             ("kustomization.yaml", "resources:\n- settings.yaml\n"),
-            ("settings.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: info\n  colour: green\n  level: debug\n"),
+            (
+                "settings.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  level: info\n  colour: green\n  level: debug\n",
+            ),
         ],
         top: "",
         better: "In one line, with the column.",
@@ -115,9 +149,15 @@ const MISTAKES: [Mistake; 10] = [
     Mistake {
         title: "A builtin that does not exist",
         files: &[
-            ("kustomization.yaml", "resources:\n- settings.yaml\ntransformers:\n- labels.yaml\n"),
+            (
+                "kustomization.yaml",
+                "resources:\n- settings.yaml\ntransformers:\n- labels.yaml\n",
+            ),
             ("settings.yaml", MAP),
-            ("labels.yaml", "apiVersion: builtin\nkind: LabelsTransformer\nmetadata:\n  name: labels\nlabels:\n  app: shop\n"),
+            (
+                "labels.yaml",
+                "apiVersion: builtin\nkind: LabelsTransformer\nmetadata:\n  name: labels\nlabels:\n  app: shop\n",
+            ),
         ],
         top: "",
         better: "The file, and the builtin that was meant.",
@@ -133,12 +173,14 @@ fn ours(mistake: &Mistake) -> String {
 
 /// The program that the tests' node is built with, or that `KUSTOMIZE` names.
 fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("KUSTOMIZE").map(PathBuf::from).or_else(|| {
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-        Some(cache.join("driftless/testcluster/kustomize"))
-    });
+    let path = std::env::var_os("KUSTOMIZE")
+        .map(PathBuf::from)
+        .or_else(|| {
+            let cache = std::env::var_os("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+            Some(cache.join("driftless/testcluster/kustomize"))
+        });
     path.filter(|path| path.is_file())
 }
 
@@ -156,7 +198,11 @@ fn theirs(program: &Path, mistake: &Mistake) -> String {
         .arg(root.join(mistake.top))
         .output()
         .unwrap();
-    assert!(!output.status.success(), "{}: kustomize builds it", mistake.title);
+    assert!(
+        !output.status.success(),
+        "{}: kustomize builds it",
+        mistake.title
+    );
     let root = root.display().to_string();
     String::from_utf8_lossy(&output.stderr)
         .replace(&format!("{root}/"), "")
@@ -188,7 +234,12 @@ fn errors() {
     let recorded = recorded();
     let program = program();
     for (index, mistake) in MISTAKES.iter().enumerate() {
-        let Mistake { title, files, top, better } = mistake;
+        let Mistake {
+            title,
+            files,
+            top,
+            better,
+        } = mistake;
         let _ = write!(text, "\n## {}. {title}\n\n{better}\n\n", index + 1);
         for (path, content) in files.iter().filter(|(_, content)| *content != MAP) {
             let _ = write!(text, "`{path}`\n\n```yaml\n{content}```\n\n");
@@ -198,7 +249,11 @@ fn errors() {
             Some(program) => theirs(program, mistake),
             None => recorded.get(index).cloned().unwrap_or_default(),
         };
-        let _ = write!(text, "{THEIRS}{said}```\n\n`driftless render {command}`:\n\n```text\n{}\n```\n", ours(mistake));
+        let _ = write!(
+            text,
+            "{THEIRS}{said}```\n\n`driftless render {command}`:\n\n```text\n{}\n```\n",
+            ours(mistake)
+        );
     }
     check("errors.md", &text);
 }

@@ -181,11 +181,10 @@ fn source_value(
         return fail("delimiter option can only be used with scalar nodes");
     }
     let text = tree.text(found);
-    let parts: Vec<&str> = text.split(&options.delimiter).collect();
     let part = usize::try_from(options.index)
         .ok()
-        .and_then(|index| parts.get(index));
-    let Some(part) = part.map(|part| (*part).to_owned()) else {
+        .and_then(|index| text.split(&options.delimiter).nth(index));
+    let Some(part) = part.map(str::to_owned) else {
         return fail(format!(
             "options.index {} is out of bounds for value {text}",
             options.index
@@ -316,17 +315,29 @@ fn set(
         } else {
             tree.text(value)
         };
-        let mut parts: Vec<&str> = tree.text(target).split(&options.delimiter).collect();
-        match usize::try_from(options.index) {
-            Err(_) => parts.insert(0, text),
-            Ok(index) if index >= parts.len() => parts.push(text),
-            Ok(index) => parts[index] = text,
-        }
-        let joined = parts.join(&options.delimiter);
+        let joined = with_part(tree.text(target), options, text);
         tree.set_made_text(value, joined);
     }
     overwrite(tree, target, value);
     Ok(())
+}
+
+/// The text with the part at the index replaced; in front where the index is negative, at the end where there is no such
+/// part.
+fn with_part(old: &str, options: &FieldOptions, part: &str) -> String {
+    let delimiter = options.delimiter.as_str();
+    let Ok(index) = usize::try_from(options.index) else {
+        return format!("{part}{delimiter}{old}");
+    };
+    let mut start = 0;
+    for (at, there) in old.split(delimiter).enumerate() {
+        let end = start + there.len();
+        if at == index {
+            return format!("{}{part}{}", &old[..start], &old[end..]);
+        }
+        start = end + delimiter.len();
+    }
+    format!("{old}{delimiter}{part}")
 }
 
 /// A scalar gets the text of the value, anything else becomes the value.

@@ -88,8 +88,16 @@ impl<'l> Builder<'l> {
         Problem {
             file: String::new(),
             place: self.place(marker.line(), marker.col()),
-            message: error.info().clone(),
+            message: match error.info().as_str() {
+                "recursion limit exceeded" => self.too_deep(),
+                info => info.to_owned(),
+            },
         }
+    }
+
+    fn too_deep(&self) -> String {
+        let words = format!("nested deeper than {} levels", self.limits.depth);
+        exceeded(&words, "--max-depth")
     }
 
     fn place(&self, line: usize, column: usize) -> Place {
@@ -186,13 +194,7 @@ impl<'l> Builder<'l> {
         };
         let id = self.add(node)?;
         if self.open.len() >= self.limits.depth {
-            return Err(self.problem(
-                id,
-                exceeded(
-                    &format!("nested deeper than {} levels", self.limits.depth),
-                    "--max-depth",
-                ),
-            ));
+            return Err(self.problem(id, self.too_deep()));
         }
         self.open.push((id, anchor));
         Ok(())

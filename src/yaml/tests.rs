@@ -49,6 +49,17 @@ fn merge_keys_and_aliases() {
 }
 
 #[test]
+fn depth_is_a_budget_that_is_named() {
+    for text in ["[".repeat(1000), "- ".repeat(1000), "{a: ".repeat(1000)] {
+        let error = read(text.as_bytes(), "x.yaml", &Limits::default()).expect_err("too deep");
+        assert!(
+            error.to_string().contains("raise the budget --max-depth"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_key_that_looks_like_a_merge_is_quoted() {
     let text = to_yaml(&json!({"a": {"<<": {"b": "<<"}}}));
     assert_eq!(text, "a:\n  \"<<\":\n    b: <<\n");
