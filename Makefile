@@ -1,6 +1,6 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-kustomize bench image demo demo-context fmt lint clean soak-kustomize soak-faults
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-kustomize bench image demo demo-context fmt lint clean soak-kustomize soak-faults soak-fuzz
 SHELL := /bin/bash
 
 CARGO ?= cargo
@@ -67,6 +67,9 @@ bench: build ## how fast renders are, as a table: processes beside kustomize's, 
 	@benches/processes $(if $(CORPUS),--corpus $(CORPUS)) --kustomize "$(KUSTOMIZE)" --driftless $(RELEASE)/driftless --in-process $(CARGO) bench --quiet --bench scale --
 	@echo
 	@$(CARGO) bench --quiet --bench scale
+
+soak-fuzz: ## fuzz the YAML reader, the patches and the whole engine: FUZZ_SECONDS=1800 each (nightly Rust)
+	@fuzz/run
 
 image: build ## the agent's image, pushed to REGISTRY (host/path), or into the node that STATE names
 	@push=$(if $(REGISTRY),tests/cluster/image.sh,"tests/cluster/node.sh image"); \

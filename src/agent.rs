@@ -24,7 +24,7 @@ use crate::cluster::scalers::Scalers;
 use crate::cluster::{Cluster, Events, Leadership, Lease, PodWatches, Tracker, watch_backoff};
 use crate::fields::HandTools;
 use crate::git::Limits;
-use crate::kustomize::ParsedFiles;
+use crate::kustomize::{self, ParsedFiles};
 use crate::metrics::Metrics;
 use crate::pass::{Context, Memory, Next, pass};
 use crate::rollout::COMMAND_ANNOTATION;
@@ -51,6 +51,8 @@ pub struct Settings {
     pub parallel: usize,
     /// Files that one environment may read.
     pub file_limit: usize,
+    /// What one render may ask for.
+    pub render: kustomize::Limits,
     /// Field managers whose additions are removed.
     pub hand_tools: HandTools,
 }
@@ -313,6 +315,7 @@ async fn lead(
         parallel: settings.parallel,
         hand_tools: settings.hand_tools.clone(),
         file_limit: settings.file_limit,
+        limits: settings.render,
         namespace: settings.namespace.clone(),
     });
     let mut work = Work {

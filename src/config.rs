@@ -1,6 +1,8 @@
 //! Every knob of `driftless run`, by flag and by environment variable. [`Arguments`] is what was typed; [`Run`] is what the
 //! program needs: after the conversion nothing validates again.
 
+mod budgets;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,8 +15,11 @@ use crate::agent::Settings;
 use crate::api::HumanDuration;
 use crate::fields::HandTools;
 use crate::git;
+use crate::kustomize;
 use crate::server;
 use crate::telemetry::Format;
+
+pub use budgets::Budgets;
 
 /// Where the agent's own namespace stands in a pod.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -91,14 +96,6 @@ pub struct Arguments {
         default_value_t = 16
     )]
     pub parallel_requests: usize,
-    /// Files and folders of a repository that one environment may read
-    #[arg(
-        long,
-        value_name = "N",
-        env = "DRIFTLESS_MAX_FILES",
-        default_value_t = 20_000
-    )]
-    pub max_files: usize,
     /// Field managers of hand tools, as globs: what they add to an object is removed, what others add is told
     #[arg(
         long,
@@ -129,7 +126,19 @@ pub struct Arguments {
         default_value = "info"
     )]
     pub log: String,
+
+    #[command(flatten)]
+    pub budgets: Budgets,
 }
+
+/// What the agent reads for one environment, where nothing else is said. It renders several at once, in a pod with a
+/// limit of memory.
+const FILES: usize = 20_000;
+const RENDER: kustomize::Limits = kustomize::Limits {
+    bytes: 64 << 20,
+    nodes: 2_000_000,
+    ..kustomize::Limits::DEFAULT
+};
 
 /// What the program needs.
 #[derive(Clone)]
@@ -155,18 +164,17 @@ impl Run {
             git_max_refs,
             parallel_renders,
             parallel_requests,
-            max_files,
             hand_tools,
             max_connections,
             log_format: _,
             log: _,
+            budgets,
         } = arguments;
         let parallel_renders = parallel_renders
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
         for (flag, number) in [
             ("--parallel-renders", parallel_renders),
             ("--parallel-requests", parallel_requests),
-            ("--max-files", max_files),
             ("--max-connections", max_connections),
         ] {
             ensure!(number > 0, "{flag}: must be at least 1");
@@ -186,7 +194,8 @@ impl Run {
                 },
                 renders: parallel_renders,
                 parallel: parallel_requests,
-                file_limit: max_files,
+                file_limit: budgets.max_files.unwrap_or(FILES),
+                render: budgets.limits(RENDER)?,
                 hand_tools: HandTools::new(&hand_tools).context("--hand-tools")?,
             },
             listen,
@@ -291,6 +300,10 @@ mod tests {
             "--parallel-renders=6",
             "--parallel-requests=7",
             "--max-files=8",
+            "--max-bytes=2KiB",
+            "--max-nodes=11",
+            "--max-depth=12",
+            "--max-layers=13",
             "--hand-tools=kubectl*,k9s",
             "--max-connections=10",
         ])
@@ -313,6 +326,14 @@ mod tests {
             (settings.renders, settings.parallel, settings.file_limit),
             (6, 7, 8)
         );
+        let render = kustomize::Limits {
+            files: 8,
+            bytes: 2048,
+            nodes: 11,
+            depth: 12,
+            layers: 13,
+        };
+        assert_eq!(settings.render, render);
         assert!(settings.hand_tools.is("k9s") && !settings.hand_tools.is("helm"));
         assert_eq!(run.server.connections, 10);
     }

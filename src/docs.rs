@@ -1,7 +1,8 @@
-//! The documents that are made from the code: `docs/reasons.md` and `docs/api.md`. A test holds each against what the
-//! code says now; `UPDATE_DOCS=1 cargo test --lib docs` writes them. Must not be part of the program.
+//! The documents that are made from the code: `docs/reasons.md`, `docs/api.md` and `docs/errors.md`. A test holds each
+//! against what the code says now; `UPDATE_DOCS=1 cargo test --lib docs` writes them. Must not be part of the program.
 
 mod api;
+mod errors;
 mod reasons;
 
 use std::path::Path;

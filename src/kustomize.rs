@@ -48,7 +48,7 @@ use types::SortOptions;
 pub use error::{BuildError, BuildErrors, Problems};
 pub use factory::{SOPS_REFUSAL, is_sops_encrypted};
 pub use id::is_cluster_scoped;
-pub use loader::FILE_NAMES;
+pub use loader::{FILE_NAMES, is_remote};
 pub use parsed::ParsedFiles;
 pub use resource::Origin;
 
@@ -75,7 +75,7 @@ pub enum Reorder {
 pub struct Limits {
     /// Files read, each reading counted.
     pub files: usize,
-    /// Bytes read.
+    /// Bytes read, and of text made of them.
     pub bytes: usize,
     /// Nodes of YAML made, copies included.
     pub nodes: usize,
@@ -85,15 +85,19 @@ pub struct Limits {
     pub layers: usize,
 }
 
+impl Limits {
+    pub const DEFAULT: Self = Self {
+        files: 100_000,
+        bytes: 256 << 20,
+        nodes: 10_000_000,
+        depth: 100,
+        layers: 250,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            files: 100_000,
-            bytes: 256 << 20,
-            nodes: 10_000_000,
-            depth: 100,
-            layers: 250,
-        }
+        Self::DEFAULT
     }
 }
 

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod desired;
+#[cfg(test)]
+mod docs;
 pub mod drift;
 pub mod fields;
 pub mod git;

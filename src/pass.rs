@@ -33,7 +33,7 @@ use crate::drift::Damper;
 use crate::fields::HandTools;
 use crate::health::{Checks, Health};
 use crate::inventory::{Inventory, owner_id};
-use crate::kustomize::ParsedFiles;
+use crate::kustomize::{self, ParsedFiles};
 use crate::metrics::Metrics;
 use crate::object::{Id, Object};
 use crate::plan::Applied;
@@ -61,6 +61,8 @@ pub struct Context {
     pub hand_tools: HandTools,
     /// At most so many files are read for one environment.
     pub file_limit: usize,
+    /// What one render may ask for.
+    pub limits: kustomize::Limits,
     /// The namespace of the agent.
     pub namespace: String,
 }

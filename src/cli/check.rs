@@ -18,8 +18,9 @@ use clap::Args;
 use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
+use crate::config::Budgets;
 use crate::desired::{Desired, DesiredObject, Wave};
-use crate::kustomize::{BuildError, BuildOptions, Resource};
+use crate::kustomize::{BuildError, BuildOptions, Limits, Resource};
 use crate::render::render;
 use crate::rollout::policy::policies;
 use crate::tree::{Files, join};
@@ -43,6 +44,8 @@ pub struct Arguments {
     /// Render these paths of it, not those that Environments name
     #[arg(long, value_name = "PATH")]
     path: Vec<String>,
+    #[command(flatten)]
+    budgets: Budgets,
 }
 
 /// Something that is wrong, and where.
@@ -80,12 +83,16 @@ struct Checked {
 
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     let folder = Folder::new(&arguments.dir)?;
+    let options = BuildOptions {
+        limits: arguments.budgets.limits(Limits::default())?,
+        ..BuildOptions::default()
+    };
     let Checked {
         objects,
         paths,
         rendered,
         problems,
-    } = check(&folder, &arguments.path);
+    } = check(&folder, &arguments.path, &options);
     for problem in &problems {
         writeln!(out, "{} {problem}", styled("✗", BAD))?;
     }
@@ -108,7 +115,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Everything that is wrong, sorted by place.
-fn check(files: &dyn Files, asked: &[String]) -> Checked {
+fn check(files: &dyn Files, asked: &[String], options: &BuildOptions) -> Checked {
     let mut checked = Checked::default();
     let found = find::objects(files, &mut checked.problems);
     // Each path with who names it.
@@ -148,7 +155,7 @@ fn check(files: &dyn Files, asked: &[String]) -> Checked {
                 message: format!("{}{path:?} leaves the checkout", named_by.message),
                 ..named_by
             }),
-            Some(path) => renders(files, &path, &named_by, &mut checked),
+            Some(path) => renders(files, &path, options, &named_by, &mut checked),
         }
     }
     if checked.paths == 0 && checked.problems.is_empty() {
@@ -191,9 +198,15 @@ fn rollouts(resources: Vec<Resource>) -> Vec<Problem> {
         .collect()
 }
 
-fn renders(files: &dyn Files, path: &str, named_by: &Problem, checked: &mut Checked) {
+fn renders(
+    files: &dyn Files,
+    path: &str,
+    options: &BuildOptions,
+    named_by: &Problem,
+    checked: &mut Checked,
+) {
     checked.paths += 1;
-    let errors = match render(files, path, &BuildOptions::default()) {
+    let errors = match render(files, path, options) {
         Ok(rendered) => {
             checked.rendered += rendered.resources.len();
             checked.problems.extend(rollouts(rendered.resources));

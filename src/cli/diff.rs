@@ -22,13 +22,14 @@ use super::output::{BAD, BOLD, Out, note, styled};
 use super::{Outcome, ask};
 use crate::api::{Drift, Environment};
 use crate::cluster::{Cluster, Identity, scalers};
+use crate::config::Budgets;
 use crate::desired::{Desired, Kinds, Owner, Scope, Source, desired};
 use crate::drift::Damper;
 use crate::fields::HandTools;
 use crate::git::Choice;
 use crate::images;
 use crate::inventory::{Inventory, owner_id};
-use crate::kustomize::BuildOptions;
+use crate::kustomize::{BuildOptions, Limits};
 use crate::object::Id;
 use crate::plan::{LiveState, PlanInput, plan};
 use crate::render::render;
@@ -64,6 +65,8 @@ pub struct Arguments {
     r#ref: Option<String>,
     #[command(flatten)]
     target: Target,
+    #[command(flatten)]
+    budgets: Budgets,
 }
 
 pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
@@ -155,8 +158,12 @@ fn sources(arguments: &Arguments, environment: &Environment) -> Result<Vec<Sourc
     let folder = Folder::new(&arguments.dir)?;
     let path = arguments.path.as_ref().unwrap_or(&environment.spec.path);
     let path = join("", path).with_context(|| format!("the path {path:?} leaves the checkout"))?;
-    let rendered = render(&folder, &path, &BuildOptions::default())
-        .with_context(|| format!("{path} does not render"))?;
+    let options = BuildOptions {
+        limits: arguments.budgets.limits(Limits::default())?,
+        ..BuildOptions::default()
+    };
+    let rendered =
+        render(&folder, &path, &options).with_context(|| format!("{path} does not render"))?;
     let mut objects: Vec<Source> = rendered
         .resources
         .into_iter()

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use crate::config::Budgets;
 use crate::kustomize::{
-    Build, BuildError, BuildErrors, BuildOptions, LoadRestrictor, Reorder, build, is_cluster_scoped,
+    Build, BuildError, BuildErrors, BuildOptions, Limits, LoadRestrictor, Reorder, build,
+    is_cluster_scoped, is_remote,
 };
 use crate::object::Object;
 use crate::tree::join;
@@ -18,7 +21,11 @@ use serde_json::Value;
 use super::checkout::Checkout;
 
 #[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
+#[command(
+    after_help = "The flags of `kustomize build` mean the same here. Those for what is executed or fetched are refused, each with \
+the reason: --enable-alpha-plugins, --enable-exec, --enable-helm, --helm-api-versions, --helm-command, --helm-debug, \
+--helm-kube-version, --network, --network-name, --mount, --env. --as-current-user and --stack-trace change nothing."
+)]
 pub struct Arguments {
     /// The directory with the kustomization.
     #[arg(default_value = ".")]
@@ -30,40 +37,65 @@ pub struct Arguments {
     #[arg(long, value_enum)]
     reorder: Option<Order>,
     /// Add the label app.kubernetes.io/managed-by.
-    #[arg(long)]
-    enable_managedby_label: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    enable_managedby_label: Option<GoBool>,
     /// Write to this file, or each object to a file of its own in this directory.
     #[arg(short, long)]
     output: Option<PathBuf>,
     /// Accepted without effect: no containers are run.
-    #[arg(long, hide = true)]
-    as_current_user: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    as_current_user: Option<GoBool>,
     /// Refused: no plugins are executed.
-    #[arg(long, hide = true)]
-    enable_alpha_plugins: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    enable_alpha_plugins: Option<GoBool>,
     /// Refused: no programs are executed.
-    #[arg(long, hide = true)]
-    enable_exec: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    enable_exec: Option<GoBool>,
     /// Refused: no charts are rendered.
-    #[arg(long, hide = true)]
-    enable_helm: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    enable_helm: Option<GoBool>,
     #[arg(long, hide = true)]
     helm_command: Option<String>,
     #[arg(long, hide = true)]
     helm_api_versions: Vec<String>,
     #[arg(long, hide = true)]
     helm_kube_version: Option<String>,
-    #[arg(long, hide = true)]
-    helm_debug: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    helm_debug: Option<GoBool>,
     /// Refused: there is no network.
-    #[arg(long, hide = true)]
-    network: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    network: Option<GoBool>,
     #[arg(long, hide = true)]
     network_name: Option<String>,
     #[arg(long, hide = true)]
     mount: Vec<String>,
     #[arg(short, long, hide = true)]
     env: Vec<String>,
+    /// Accepted without effect: errors have their places.
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    stack_trace: Option<GoBool>,
+    #[command(flatten)]
+    budgets: Budgets,
+}
+
+/// A flag that may be given as `--flag`, `--flag=true` or `--flag=false`, as programs written in Go take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GoBool(bool);
+
+impl FromStr for GoBool {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Self(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Self(false)),
+            _ => Err("true or false is expected"),
+        }
+    }
+}
+
+fn is_on(flag: Option<GoBool>) -> bool {
+    flag == Some(GoBool(true))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,9 +119,13 @@ impl Arguments {
         let charts = "Helm charts are not rendered inside of a kustomization: use `helm template` and commit the result";
         let containers = "no containers are run";
         let refused = [
-            (self.enable_alpha_plugins, "enable-alpha-plugins", executes),
-            (self.enable_exec, "enable-exec", executes),
-            (self.enable_helm, "enable-helm", charts),
+            (
+                is_on(self.enable_alpha_plugins),
+                "enable-alpha-plugins",
+                executes,
+            ),
+            (is_on(self.enable_exec), "enable-exec", executes),
+            (is_on(self.enable_helm), "enable-helm", charts),
             (self.helm_command.is_some(), "helm-command", charts),
             (
                 !self.helm_api_versions.is_empty(),
@@ -101,8 +137,8 @@ impl Arguments {
                 "helm-kube-version",
                 charts,
             ),
-            (self.helm_debug, "helm-debug", charts),
-            (self.network, "network", containers),
+            (is_on(self.helm_debug), "helm-debug", charts),
+            (is_on(self.network), "network", containers),
             (self.network_name.is_some(), "network-name", containers),
             (!self.mount.is_empty(), "mount", containers),
             (!self.env.is_empty(), "env", containers),
@@ -127,8 +163,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Order::Legacy => Reorder::Legacy,
             Order::None => Reorder::None,
         }),
-        enable_managedby_label: arguments.enable_managedby_label,
-        ..BuildOptions::default()
+        enable_managedby_label: is_on(arguments.enable_managedby_label),
+        limits: arguments.budgets.limits(Limits::default())?,
     };
     let directory = absolute(&arguments.directory)?;
     let build = build(&Checkout, &directory, &options).map_err(shown)?;
@@ -156,8 +192,17 @@ fn shown(errors: BuildErrors) -> BuildErrors {
             |below| below.display().to_string(),
         )
     };
+    let inside = here.display().to_string();
+    let inside = inside.trim_start_matches('/');
     errors.each(|error| BuildError {
         file: error.file.map(path),
+        message: match inside {
+            "" => error.message,
+            inside => error
+                .message
+                .replace(&format!("`{inside}/"), "`")
+                .replace(&format!("`{inside}`"), "`.`"),
+        },
         chain: error.chain.into_iter().map(path).collect(),
         ..error
     })
@@ -165,6 +210,11 @@ fn shown(errors: BuildErrors) -> BuildErrors {
 
 /// The real directory, as a path from the root without the slash in front.
 fn absolute(directory: &str) -> Result<String> {
+    if is_remote(directory) && !Path::new(directory).exists() {
+        bail!(
+            "`{directory}` is a remote address: nothing is read from the network; clone it, and render the directory in the clone"
+        );
+    }
     let real =
         fs::canonicalize(directory).with_context(|| format!("`{directory}` is not a directory"))?;
     let Some(text) = real.to_str() else {

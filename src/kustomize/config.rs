@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::context::Context;
 use super::decode::{Decoder, Mode, decode};
-use super::error::{Result, fail};
+use super::error::{Problems, Result, fail};
 use super::fieldspec::{FieldSpec, merge_all, merge_one};
 use super::id::{Gvk, default_kind_rank};
 use super::loader::Loader;
@@ -231,15 +231,15 @@ pub fn load(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Res
         return Ok(defaults());
     }
     let mut added = Config::default();
-    for path in paths {
-        let (file, text) = loader
-            .load_text(context, path)
-            .map_err(|errors| errors.field("configurations"))?;
-        let config = decode(&text, &file, Mode::Known, &context.yaml_limits(), read)?;
-        added
-            .merge(&config)
-            .map_err(|errors| errors.in_file(&file))?;
+    let mut problems = Problems::default();
+    for (index, path) in paths.iter().enumerate() {
+        let loaded = loader.load_text(context, path).and_then(|(file, text)| {
+            let config = decode(&text, &file, Mode::Known, &context.yaml_limits(), read)?;
+            added.merge(&config).map_err(|errors| errors.in_file(&file))
+        });
+        problems.keep(loaded.map_err(|errors| errors.field(&format!("configurations[{index}]"))));
     }
+    problems.finish()?;
     let mut config = Config::clone(&defaults());
     config.merge(&added)?;
     Ok(Arc::new(config))
@@ -252,46 +252,52 @@ pub fn load_crds(
     paths: &[String],
 ) -> Result<Arc<Config>> {
     let mut config = Config::default();
-    for path in paths {
-        let (file, text) = loader
-            .load_text(context, path)
-            .map_err(|errors| errors.field("crds"))?;
-        let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
-            return fail(format!("`{path}` has no definitions"));
-        };
-        let tree = &document.tree;
-        let mut of_file = Config::default();
-        for (name, definition) in tree.pairs(document.root) {
-            let Some(properties) = tree
-                .at(definition, &["Schema", "properties"])
-                .or_else(|| any_case(tree, definition))
-            else {
-                continue;
-            };
-            if ["kind", "apiVersion", "metadata"]
-                .iter()
-                .any(|field| tree.get(properties, field).is_none())
-            {
-                continue;
-            }
-            let name = tree.text(name);
-            let gvk = Gvk {
-                kind: name.rsplit('.').next().unwrap_or_default().to_owned(),
-                ..Gvk::default()
-            };
-            let mut crd = Crd {
-                tree,
-                root: document.root,
-                gvk,
-                config: &mut of_file,
-                depth: context.options.limits.depth,
-            };
-            crd.properties(properties, &mut Vec::new())
-                .map_err(|errors| errors.in_file(&file))?;
-        }
-        config.merge(&of_file)?;
+    let mut problems = Problems::default();
+    for (index, path) in paths.iter().enumerate() {
+        let loaded = load_crd(context, loader, path).and_then(|added| config.merge(&added));
+        problems.keep(loaded.map_err(|errors| errors.field(&format!("crds[{index}]"))));
     }
+    problems.finish()?;
     Ok(Arc::new(config))
+}
+
+fn load_crd(context: &mut Context<'_>, loader: &Loader, path: &str) -> Result<Config> {
+    let (file, text) = loader.load_text(context, path)?;
+    let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
+        return fail(format!("`{path}` has no definitions"));
+    };
+    let tree = &document.tree;
+    let mut of_file = Config::default();
+    for (name, definition) in tree.pairs(document.root) {
+        let Some(properties) = tree
+            .at(definition, &["Schema", "properties"])
+            .or_else(|| any_case(tree, definition))
+        else {
+            continue;
+        };
+        if ["kind", "apiVersion", "metadata"]
+            .iter()
+            .any(|field| tree.get(properties, field).is_none())
+        {
+            continue;
+        }
+        let name = tree.text(name);
+        let gvk = Gvk {
+            kind: name.rsplit('.').next().unwrap_or_default().to_owned(),
+            ..Gvk::default()
+        };
+        let mut crd = Crd {
+            tree,
+            root: document.root,
+            gvk,
+            config: &mut of_file,
+            depth: context.options.limits.depth,
+            left: MAX_FIELDS,
+        };
+        crd.properties(properties, &mut Vec::new())
+            .map_err(|errors| errors.in_file(&file))?;
+    }
+    Ok(of_file)
 }
 
 fn any_case(tree: &Tree, definition: NodeId) -> Option<NodeId> {
@@ -307,7 +313,12 @@ struct Crd<'c> {
     gvk: Gvk,
     config: &'c mut Config,
     depth: usize,
+    /// How many more fields may be looked at: definitions that refer to each other twice double at each step.
+    left: usize,
 }
+
+/// How many fields the definitions of one kind may have.
+const MAX_FIELDS: usize = 200_000;
 
 impl Crd<'_> {
     fn spec(&self, path: &[String], last: &str) -> FieldSpec {
@@ -326,6 +337,12 @@ impl Crd<'_> {
         }
         let tree = self.tree;
         for (name, property) in tree.pairs(properties) {
+            let Some(left) = self.left.checked_sub(1) else {
+                return fail(format!(
+                    "the definitions refer to each other so often that a kind has more than {MAX_FIELDS} fields"
+                ));
+            };
+            self.left = left;
             let name = tree.text(name);
             let extension = |key: &str| tree.get(property, key).map(|id| tree.text(id));
             let spec = self.spec(path, name);

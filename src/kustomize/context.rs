@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::BuildOptions;
-use super::error::{BuildError, Result};
+use super::error::{BuildError, Result, fail};
 use super::parsed::{Documents, ParsedFiles};
 use super::schema::Schemas;
 use crate::tree::Files;
-use crate::yaml::{Tree, read};
+use crate::yaml::{Tree, exceeded, read};
 
 pub struct Context<'f> {
     pub files: &'f dyn Files,
@@ -42,7 +42,8 @@ impl<'f> Context<'f> {
     pub fn yaml_limits(&self) -> crate::yaml::Limits {
         crate::yaml::Limits {
             bytes: self.options.limits.bytes,
-            nodes: self.options.limits.nodes.saturating_sub(self.tree.size()),
+            nodes: self.options.limits.nodes,
+            spent: self.tree.size(),
             depth: self.options.limits.depth,
         }
     }
@@ -91,24 +92,65 @@ impl<'f> Context<'f> {
         self.read_files += 1;
         self.read_bytes += bytes;
         let problem = if self.read_files > limits.files {
-            format!("more than the limit of {} files were read", limits.files)
+            exceeded(
+                &format!("more than {} files are read", limits.files),
+                "--max-files",
+            )
         } else if self.read_bytes > limits.bytes {
-            format!("more than the limit of {} bytes were read", limits.bytes)
+            exceeded(
+                &format!("more than {} bytes are read", limits.bytes),
+                "--max-bytes",
+            )
         } else {
             return Ok(());
         };
         Err(BuildError::new(problem).in_file(path).into())
     }
 
-    /// Errors when the build has made more nodes than it may.
-    pub fn check_budget(&self) -> Result<()> {
-        if self.tree.size() <= self.options.limits.nodes {
-            return Ok(());
+    /// What the nodes of this build may still become.
+    pub fn budget(&self) -> Budget {
+        let limits = self.options.limits;
+        Budget {
+            nodes: limits.nodes,
+            bytes: limits.bytes,
+            read: self.read_bytes,
         }
-        Err(BuildError::new(format!(
-            "more than the limit of {} nodes of YAML were made",
-            self.options.limits.nodes
-        ))
-        .into())
+    }
+
+    /// Whether a budget is used up, so that nothing more will come of this build.
+    pub fn is_spent(&self) -> bool {
+        self.read_files > self.options.limits.files || self.check_budget().is_err()
+    }
+
+    /// Errors when the build has made more than it may.
+    pub fn check_budget(&self) -> Result<()> {
+        self.budget().check(&self.tree)
+    }
+}
+
+/// How many nodes, and how much text, the tree of a build may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    nodes: usize,
+    bytes: usize,
+    /// Bytes that were read, which count like those that are made.
+    read: usize,
+}
+
+impl Budget {
+    pub fn check(self, tree: &Tree) -> Result<()> {
+        if tree.size() > self.nodes {
+            let words = format!("more than {} nodes of YAML are made", self.nodes);
+            return fail(exceeded(&words, "--max-nodes"));
+        }
+        self.check_text(tree.text_size())
+    }
+
+    pub fn check_text(self, made: usize) -> Result<()> {
+        if self.read + made > self.bytes {
+            let words = format!("more than {} bytes are read and made", self.bytes);
+            return fail(exceeded(&words, "--max-bytes"));
+        }
+        Ok(())
     }
 }

@@ -77,6 +77,11 @@ impl<'t> Decoder<'t> {
         }
     }
 
+    /// What was wrong so far.
+    pub fn into_problems(self) -> Vec<BuildError> {
+        self.problems
+    }
+
     /// The value if there were no problems.
     pub fn finish<T>(self, value: T) -> Result<T> {
         if self.problems.is_empty() {
@@ -136,7 +141,12 @@ impl<'t> Decoder<'t> {
             match exact.or_else(|| known.iter().find(|known| known.eq_ignore_ascii_case(name))) {
                 Some(known) => found.push((*known, value)),
                 None if self.mode != Mode::Lenient => {
-                    let hint = suggestion(name, known);
+                    // Who has that many wrong ones did not mistype.
+                    let hint = if self.problems.len() < MAX_HINTS {
+                        suggestion(name, known)
+                    } else {
+                        String::new()
+                    };
                     self.problem(key, path, format!("unknown field `{name}`{hint}"));
                 }
                 None => {}
@@ -278,8 +288,14 @@ pub fn decode<T: Default>(
     })
 }
 
-/// `; did you mean …?`, if a known name is close.
+/// How many problems of one file come with a hint.
+const MAX_HINTS: usize = 100;
+
+/// `; did you mean …?`, if a known name is close. Nobody has mistyped what is very long, or one of very many.
 pub fn suggestion(name: &str, known: &[&str]) -> String {
+    if name.len() > 256 || known.len() > 256 {
+        return String::new();
+    }
     let close = known
         .iter()
         .map(|known| {

@@ -1,6 +1,8 @@
 //! What is wrong with a build, where it is, and which kustomizations led there.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::tree::FileError;
 use crate::yaml::{Place, ValueError, YamlErrors};
@@ -50,6 +52,41 @@ impl BuildError {
             self.field.get_or_insert_with(|| field.into());
         }
         self
+    }
+}
+
+impl BuildError {
+    /// Whether it is the same thing that has to change, whichever way led there.
+    fn same(&self, other: &Self) -> bool {
+        let Self {
+            file,
+            line,
+            column,
+            field,
+            message,
+            chain: _,
+        } = self;
+        (file, line, column, field, message)
+            == (
+                &other.file,
+                &other.line,
+                &other.column,
+                &other.field,
+                &other.message,
+            )
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (
+            &self.file,
+            self.line,
+            self.column,
+            &self.field,
+            &self.message,
+        )
+            .hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -104,15 +141,35 @@ impl BuildErrors {
     #[must_use]
     pub fn below_field(self, field: &str) -> Self {
         self.each(|mut error| {
+            if error.file.is_some() {
+                return error;
+            }
             let inner = error.field.take();
-            let path = inner.map_or_else(|| field.to_owned(), |inner| format!("{field}.{inner}"));
-            error.field(path)
+            error.field(match inner {
+                Some(inner) if inner.starts_with('[') => format!("{field}{inner}"),
+                Some(inner) => format!("{field}.{inner}"),
+                None => field.to_owned(),
+            })
         })
     }
 
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         self.each(|error| error.at(place))
+    }
+
+    /// Says that the errors are in a text inside of this field: their places count from its first line, and are no places
+    /// in a file.
+    #[must_use]
+    pub fn inline(self, field: &str) -> Self {
+        self.each(|mut error| {
+            if error.file.is_none() && error.line > 0 {
+                error.message = format!("line {} of the text: {}", error.line, error.message);
+                (error.line, error.column) = (0, 0);
+            }
+            error
+        })
+        .below_field(field)
     }
 
     /// Puts words in front of every message.
@@ -176,9 +233,13 @@ pub fn fail<T>(message: impl Into<String>) -> Result<T> {
     Err(BuildError::new(message).into())
 }
 
-/// Collects the problems of independent steps.
+/// Collects the problems of independent steps. What is reached by several ways is said once.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<BuildError>);
+pub struct Problems {
+    list: Vec<BuildError>,
+    /// Where in `list` the problems with a fingerprint are.
+    seen: HashMap<u64, Vec<usize>>,
+}
 
 impl Problems {
     /// The value, or nothing and the errors are kept.
@@ -186,21 +247,31 @@ impl Problems {
         match result {
             Ok(value) => Some(value),
             Err(errors) => {
-                self.0.extend(errors.0);
+                for error in errors.0 {
+                    self.add(error);
+                }
                 None
             }
         }
     }
 
     pub fn add(&mut self, error: BuildError) {
-        self.0.push(error);
+        let there = self.seen.entry(error.fingerprint()).or_default();
+        if !there.iter().any(|at| self.list[*at].same(&error)) {
+            there.push(self.list.len());
+            self.list.push(error);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() {
+        if self.list.is_empty() {
             Ok(())
         } else {
-            Err(BuildErrors(self.0))
+            Err(BuildErrors(self.list))
         }
     }
 }

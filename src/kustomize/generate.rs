@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine;
 
 use super::context::Context;
-use super::error::{BuildError, Result, fail};
+use super::error::{BuildError, Problems, Result, fail};
 use super::loader::Loader;
 use super::node;
 use super::resource::{Behavior, Origin, Resource};
 use super::types::{GeneratorArgs, GeneratorOptions};
-use crate::yaml::{Kind, Node, NodeId, Style, Tag, Tree};
+use crate::yaml::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
 /// What a generator makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,45 +162,60 @@ pub fn encode(bytes: &[u8]) -> String {
 
 fn load_data(context: &mut Context<'_>, loader: &Loader, args: &GeneratorArgs) -> Result<Data> {
     let mut data = Data::new();
+    let mut problems = Problems::default();
     let mut put = |key: &str, value: Vec<u8>| {
         if data.insert(key.to_owned(), value).is_some() {
             return fail(format!("the key `{key}` is given twice"));
         }
         Ok(())
     };
-    for path in &args.envs {
-        let (file, bytes) = loader
-            .load(context, path)
-            .map_err(|errors| errors.field("envs"))?;
-        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            if let Some((key, value)) = env_line(line, index == 0).map_err(|error| {
-                let line = u32::try_from(index + 1).unwrap_or(0);
-                error
-                    .in_file(&file)
-                    .at(crate::yaml::Place { line, column: 0 })
-            })? {
-                put(&key, value.into_bytes()).map_err(|errors| errors.in_file(&file))?;
-            }
+    for (index, path) in args.envs.iter().enumerate() {
+        let pairs = env_file(context, loader, path)
+            .map_err(|errors| errors.field(&format!("envs[{index}]")));
+        for (key, value, file) in problems.keep(pairs).unwrap_or_default() {
+            problems.keep(put(&key, value.into_bytes()).map_err(|errors| errors.in_file(&file)));
         }
     }
-    for literal in &args.literals {
-        match literal.split_once('=') {
-            Some((key, value)) if !key.is_empty() => put(key, unquote(value).as_bytes().to_vec())?,
-            _ => {
-                return fail(format!(
-                    "invalid literal source `{literal}`, expected key=value"
-                ));
-            }
-        }
+    for (index, literal) in args.literals.iter().enumerate() {
+        let done = match literal.split_once('=') {
+            Some((key, value)) if !key.is_empty() => put(key, unquote(value).as_bytes().to_vec()),
+            _ => fail(format!(
+                "invalid literal source `{literal}`, expected key=value"
+            )),
+        };
+        problems.keep(done.map_err(|errors| errors.field(&format!("literals[{index}]"))));
     }
-    for source in &args.files {
-        let (key, path) = file_source(source)?;
-        let (_, bytes) = loader
-            .load(context, path)
-            .map_err(|errors| errors.field("files"))?;
-        put(key, bytes.to_vec())?;
+    for (index, source) in args.files.iter().enumerate() {
+        let done = file_source(source).and_then(|(key, path)| {
+            let (_, bytes) = loader.load(context, path)?;
+            put(key, bytes.to_vec())
+        });
+        problems.keep(done.map_err(|errors| errors.field(&format!("files[{index}]"))));
     }
+    problems.finish()?;
     Ok(data)
+}
+
+/// Key and value of each line of an env file, and the file's path.
+fn env_file(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    path: &str,
+) -> Result<Vec<(String, String, String)>> {
+    let (file, bytes) = loader.load(context, path)?;
+    let mut problems = Problems::default();
+    let mut pairs = Vec::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        match env_line(line, index == 0) {
+            Ok(pair) => pairs.extend(pair.map(|(key, value)| (key, value, file.clone()))),
+            Err(error) => {
+                let line = u32::try_from(index + 1).unwrap_or(0);
+                problems.add(error.in_file(&file).at(Place { line, column: 0 }));
+            }
+        }
+    }
+    problems.finish()?;
+    Ok(pairs)
 }
 
 fn env_line(line: &[u8], first: bool) -> std::result::Result<Option<(String, String)>, BuildError> {

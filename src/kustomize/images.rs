@@ -89,6 +89,7 @@ pub fn set_images(
         }
         let place = |errors: BuildErrors| errors.each(|error| resource.origin.place(error));
         containers(&mut context.tree, resource.root, &set).map_err(place)?;
+        context.check_budget()?;
     }
     for at in 0..resources.len() {
         let resource = &resources.list()[at];
@@ -105,6 +106,7 @@ pub fn set_images(
             )
             .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
+        context.check_budget()?;
     }
     // Fields of one's own may be names.
     resources.list_mut();

@@ -1,14 +1,14 @@
 //! The kustomization file: its fields, the old ones folded into the new ones, and the warnings about them.
 
 use super::context::Context;
-use super::decode::{Decoder, Mode, decode};
-use super::error::{BuildError, Result, fail};
+use super::decode::{Decoder, Mode, suggestion};
+use super::error::{BuildError, BuildErrors, Result, fail};
 use super::loader::{FILE_NAMES, Loader, display, kustomization_files};
 use super::types::{
     GeneratorArgs, GeneratorOptions, Image, Label, Patch, Replacement, Replica, SortOptions, Var,
     generator_options, generators, image, label, patch, replacement, replica, sort_options, var,
 };
-use crate::yaml::NodeId;
+use crate::yaml::{Document, Kind, NodeId, Place, parse};
 
 #[derive(Clone, Debug, Default)]
 pub struct Kustomization {
@@ -42,11 +42,13 @@ pub struct Kustomization {
     pub transformers: Vec<String>,
     pub validators: Vec<String>,
     pub build_metadata: Vec<String>,
-    /// There are fields for Helm charts.
-    pub has_helm: bool,
+    /// The field that asks for Helm charts.
+    helm: Option<&'static str>,
     /// There is anything beside `apiVersion` and `kind`.
     has_content: bool,
     deprecated: Vec<&'static str>,
+    /// What is wrong with the file; what it says otherwise is looked at nevertheless.
+    problems: Vec<BuildError>,
 }
 
 const FIELDS: &[&str] = &[
@@ -87,7 +89,7 @@ const FIELDS: &[&str] = &[
 ];
 
 pub const COMPONENT: &str = "Component";
-const KUSTOMIZATION: &str = "Kustomization";
+pub const KUSTOMIZATION: &str = "Kustomization";
 
 fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
     let Some(fields) = decoder.fields(id, "", FIELDS) else {
@@ -115,9 +117,9 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
     );
     let (replacements, replicas, vars) = (each("replacements"), each("replicas"), each("vars"));
     let helm = ["helmCharts", "helmChartInflationGenerator"];
-    let has_helm = helm
-        .iter()
-        .any(|name| !decoder.list(&fields, name).is_empty());
+    let helm = helm
+        .into_iter()
+        .find(|name| !decoder.list(&fields, name).is_empty());
     let mut kustomization = Kustomization {
         file: String::new(),
         api_version: decoder.text(&fields, "apiVersion"),
@@ -175,9 +177,10 @@ fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Kustomization {
         transformers: decoder.texts(&fields, "transformers"),
         validators: decoder.texts(&fields, "validators"),
         build_metadata: decoder.texts(&fields, "buildMetadata"),
-        has_helm,
+        helm,
         has_content: FIELDS[2..].iter().any(|name| fields.get(name).is_some()),
         deprecated: Vec::new(),
+        problems: Vec::new(),
     };
     kustomization
         .resources
@@ -232,8 +235,23 @@ fn load_file(context: &mut Context<'_>, file: &str) -> Result<Kustomization> {
             .in_file(file)
             .into());
     };
-    let mut kustomization = decode(text, file, Mode::Strict, &context.yaml_limits(), read)?;
-    for name in &kustomization.deprecated {
+    let mut kustomization = match parse(text, file, &context.yaml_limits())? {
+        Some(document) => {
+            let mut decoder = Decoder::new(&document.tree, Mode::Strict);
+            let kustomization = read(&mut decoder, document.root);
+            Kustomization {
+                problems: decoder.into_problems(),
+                ..kustomization
+            }
+        }
+        None => Kustomization::default(),
+    };
+    let Kustomization {
+        deprecated,
+        build_metadata,
+        ..
+    } = &kustomization;
+    for name in deprecated {
         let instead = DEPRECATED
             .iter()
             .find(|(old, _)| old == name)
@@ -242,51 +260,98 @@ fn load_file(context: &mut Context<'_>, file: &str) -> Result<Kustomization> {
             "{file}: `{name}` is deprecated, use `{instead}` instead"
         ));
     }
-    let in_file = |message: String| BuildError::new(message).in_file(file);
-    if !kustomization.has_content {
-        return Err(in_file("the kustomization is empty".to_owned()).into());
-    }
-    if kustomization.kind.is_empty() {
-        KUSTOMIZATION.clone_into(&mut kustomization.kind);
-    }
-    let expected = match kustomization.kind.as_str() {
-        KUSTOMIZATION => "kustomize.config.k8s.io/v1beta1",
-        COMPONENT => "kustomize.config.k8s.io/v1alpha1",
-        other => {
-            let error = in_file(format!(
-                "kind should be {KUSTOMIZATION} or {COMPONENT}, but it is `{other}`"
+    for option in build_metadata {
+        if !BUILD_METADATA.contains(&option.as_str()) {
+            let hint = suggestion(option, &BUILD_METADATA);
+            context.warnings.push(format!(
+                "{file}: buildMetadata: unknown option `{option}`{hint}"
             ));
-            return Err(error.field("kind").into());
-        }
-    };
-    if !kustomization.api_version.is_empty() && kustomization.api_version != expected {
-        let error = in_file(format!(
-            "apiVersion for {} should be {expected}",
-            kustomization.kind
-        ));
-        return Err(error.field("apiVersion").into());
-    }
-    if kustomization.has_helm {
-        let error = in_file(
-            "Helm charts are not rendered inside of a kustomization; render the chart with `helm template` and commit the \
-             result, or point the environment at the chart itself"
-                .to_owned(),
-        );
-        return Err(error.field("helmCharts").into());
-    }
-    for option in &kustomization.build_metadata {
-        if ![
-            "originAnnotations",
-            "transformerAnnotations",
-            "managedByLabel",
-        ]
-        .contains(&option.as_str())
-        {
-            context
-                .warnings
-                .push(format!("{file}: buildMetadata: unknown option `{option}`"));
         }
     }
+    kustomization.check();
     file.clone_into(&mut kustomization.file);
     Ok(kustomization)
+}
+
+const BUILD_METADATA: [&str; 3] = [
+    "originAnnotations",
+    "transformerAnnotations",
+    "managedByLabel",
+];
+
+impl Kustomization {
+    /// What is wrong with the file, if anything.
+    pub fn problems(&self) -> Result<()> {
+        match &self.problems[..] {
+            [] => Ok(()),
+            problems => Err(BuildErrors(problems.to_vec())),
+        }
+    }
+
+    /// Notes what no kustomization may say.
+    fn check(&mut self) {
+        if !self.has_content && self.problems.is_empty() {
+            self.problem("", "the kustomization is empty".to_owned());
+        }
+        if self.kind.is_empty() {
+            KUSTOMIZATION.clone_into(&mut self.kind);
+        }
+        let expected = match self.kind.as_str() {
+            COMPONENT => "kustomize.config.k8s.io/v1alpha1",
+            _ => "kustomize.config.k8s.io/v1beta1",
+        };
+        if ![KUSTOMIZATION, COMPONENT].contains(&self.kind.as_str()) {
+            let message = format!(
+                "kind should be {KUSTOMIZATION} or {COMPONENT}, but it is `{}`{}",
+                self.kind,
+                suggestion(&self.kind, &[KUSTOMIZATION, COMPONENT])
+            );
+            self.problem("kind", message);
+        } else if !self.api_version.is_empty() && self.api_version != expected {
+            let message = format!("apiVersion for {} should be {expected}", self.kind);
+            self.problem("apiVersion", message);
+        }
+        if let Some(field) = self.helm {
+            self.problem(
+                field,
+                "Helm charts are not rendered inside of a kustomization; render the chart with `helm template` and commit the \
+                 result"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn problem(&mut self, field: &str, message: String) {
+        self.problems.push(BuildError {
+            field: (!field.is_empty()).then(|| field.to_owned()),
+            ..BuildError::new(message)
+        });
+    }
+}
+
+/// Where a field such as `patches[1].path` stands in a kustomization file: its value, or the last part of the way that
+/// there is.
+pub fn locate(document: &Document, field: &str) -> Place {
+    let tree = &document.tree;
+    let mut at = document.root;
+    for part in field.split('.') {
+        let (name, indices) = part.split_at(part.find('[').unwrap_or(part.len()));
+        let mut next = tree
+            .pairs(at)
+            .filter(|(key, _)| tree.text(*key).eq_ignore_ascii_case(name))
+            .last()
+            .map(|(_, value)| value);
+        for index in indices.split(['[', ']']).filter(|index| !index.is_empty()) {
+            let Some(list) = next else { break };
+            at = list;
+            next = index
+                .parse::<usize>()
+                .ok()
+                .filter(|_| tree.kind(list) == Kind::Seq)
+                .and_then(|index| tree.elements(list).get(index).copied());
+        }
+        let Some(found) = next else { break };
+        at = found;
+    }
+    tree.node(at).place
 }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::error::{BuildError, Result, fail};
 use super::parsed::Documents;
 use crate::tree::{EntryKind, FileError, Files, join};
+use crate::yaml::exceeded;
 
 /// The names of a kustomization file, one of which a directory has.
 pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -192,9 +193,10 @@ impl Loader {
             ));
         }
         if self.visited.len() >= context.options.limits.layers {
-            return fail(format!(
-                "more than the limit of {} layers of kustomizations",
-                context.options.limits.layers
+            let layers = context.options.limits.layers;
+            return fail(exceeded(
+                &format!("more than {layers} layers of kustomizations"),
+                "--max-layers",
             ));
         }
         let mut visited = self.visited.clone();

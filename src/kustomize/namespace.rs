@@ -72,6 +72,7 @@ impl NamespaceTransformer {
             resource.store_previous_id(context)?;
             self.transform_one(context, resource)
                 .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
+            context.check_budget()?;
             let id = resource.id(context);
             let after = key(&id);
             if before != after {

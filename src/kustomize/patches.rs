@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::context::Context;
-use super::error::{BuildError, Result, fail};
+use super::error::{BuildError, BuildErrors, Problems, Result, fail};
 use super::factory::{resources_from, resources_of};
 use super::jsonpatch::{JsonPatch, from_value};
 use super::loader::Loader;
@@ -13,7 +13,7 @@ use super::resource::Resource;
 use super::resources::Resources;
 use super::selector::Selector;
 use super::types::Patch;
-use crate::yaml::{Kind, NodeId, Style, Tag, Tree, to_value};
+use crate::yaml::{Kind, NodeId, Style, Tag, Tree, exceeded, to_value};
 
 /// An entry of `patches`, loaded.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ impl PatchTransformer {
             (Err(merge), Err(json)) => {
                 let looks_like_list = text.trim_start().starts_with(['[', '-']);
                 let why = if looks_like_list { json } else { merge };
+                let why = if file.is_empty() {
+                    why.inline("patch")
+                } else {
+                    why.in_file(&file)
+                };
                 return Err(why.context(&format!("unable to parse SM or JSON patch from {source}")));
             }
         };
@@ -97,14 +102,19 @@ impl PatchTransformer {
                     self.source
                 ));
             };
+            let mut problems = Problems::default();
             for at in resources.select(context, target)? {
-                resources.change(context, at, |context, resource| {
+                let applied = resources.change(context, at, |context, resource| {
                     resource.store_previous_id(context)?;
                     apply_json(context, resource, json)
                         .map_err(|errors| errors.context(&self.source))
-                })?;
+                });
+                problems.keep(applied);
+                if context.is_spent() {
+                    break;
+                }
             }
-            return Ok(());
+            return problems.finish();
         }
         match (&self.target, &self.merges[..]) {
             (_, []) => Ok(()),
@@ -118,19 +128,22 @@ impl PatchTransformer {
                 self.source
             )),
             (None, patches) => {
+                let mut problems = Problems::default();
                 for patch in patches {
                     let id = patch.original_id(context);
-                    let at = resources.target_of(context, &id).map_err(|errors| {
-                        let errors = errors.each(|error| patch.origin.place(error));
-                        errors.context(&format!("no resource matches strategic merge patch `{id}`"))
-                    })?;
+                    let at = resources
+                        .target_of(context, &id)
+                        .map_err(|errors| errors.each(|error| patch.origin.place(error)));
+                    let Some(at) = problems.keep(at) else {
+                        continue;
+                    };
                     let patch = patch.copy(&mut context.tree);
                     resources.change(context, at, |context, target| {
                         apply_merge(context, target, &patch)
                             .map_err(|errors| errors.context(&self.source))
                     })?;
                 }
-                Ok(())
+                problems.finish()
             }
         }
     }
@@ -144,17 +157,26 @@ pub fn load_merges(
     text: &str,
 ) -> Result<Vec<Resource>> {
     let mut patches = Vec::new();
-    for path in paths {
-        if let Ok(inline) = resources_from(context, path.as_bytes(), "") {
-            patches.extend(inline);
-            continue;
+    let mut problems = Problems::default();
+    for (index, path) in paths.iter().enumerate() {
+        let place = |errors: BuildErrors| errors.inline(&format!("[{index}]"));
+        match resources_from(context, path.as_bytes(), "") {
+            Ok(inline) => {
+                patches.extend(inline);
+                continue;
+            }
+            Err(errors) if path.contains('\n') => {
+                problems.keep::<()>(Err(place(errors)));
+                continue;
+            }
+            Err(_) => {}
         }
-        if path.contains('\n') {
-            resources_from(context, path.as_bytes(), "")?;
-        }
-        let (file, documents) = loader.load_documents(context, path)?;
-        patches.extend(resources_of(context, &documents.list, &file)?);
+        let loaded = loader
+            .load_documents(context, path)
+            .and_then(|(file, documents)| resources_of(context, &documents.list, &file));
+        patches.extend(problems.keep(loaded.map_err(place)).into_iter().flatten());
     }
+    problems.finish()?;
     if !text.is_empty() {
         patches.extend(resources_from(context, text.as_bytes(), "")?);
     }
@@ -173,14 +195,17 @@ pub fn apply_merges(
     resources: &mut Resources,
     patches: &[Resource],
 ) -> Result<()> {
+    let mut problems = Problems::default();
     for patch in patches {
         let id = patch.original_id(context);
         let at = resources
             .target_of(context, &id)
-            .map_err(|errors| errors.each(|error| patch.origin.place(error)))?;
-        apply_to_selected(context, resources, &[at], patch)?;
+            .map_err(|errors| errors.each(|error| patch.origin.place(error)));
+        if let Some(at) = problems.keep(at) {
+            apply_to_selected(context, resources, &[at], patch)?;
+        }
     }
-    Ok(())
+    problems.finish()
 }
 
 /// Merges a patch into all objects that have the identity of a selected one.
@@ -312,8 +337,9 @@ pub fn apply_json(
     let patched = from_value(tree, &value);
     let limit = context.options.limits.depth;
     if tree.depth(patched) > limit + 1 {
-        return Err(place(BuildError::new(format!(
-            "the JSON patch nests deeper than the limit of {limit} levels"
+        return Err(place(BuildError::new(exceeded(
+            &format!("the JSON patch nests deeper than {limit} levels"),
+            "--max-depth",
         )))
         .into());
     }

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::decode::{Decoder, Mode};
-use super::error::{BuildError, Result, fail};
+use super::error::{BuildError, Problems, Result, fail};
 use super::fieldspec::split_field_path;
 use super::id::ResId;
 use super::loader::Loader;
@@ -13,7 +13,7 @@ use super::resources::Resources;
 use super::selector::Matcher;
 use super::structured;
 use super::types::{FieldOptions, Replacement, Source, Target, replacement};
-use crate::yaml::{Kind, NodeId, Tag, Tree, parse};
+use crate::yaml::{Kind, NodeId, Tag, Tree, exceeded, parse};
 
 /// The replacements of a list, those in files loaded.
 pub fn load(
@@ -22,54 +22,65 @@ pub fn load(
     list: &[Replacement],
 ) -> Result<Vec<Replacement>> {
     let mut all = Vec::new();
-    for entry in list {
+    let mut problems = Problems::default();
+    for (index, entry) in list.iter().enumerate() {
         if entry.path.is_empty() {
             all.push(entry.clone());
             continue;
         }
-        if entry.source.is_some()
-            || entry
-                .targets
-                .as_ref()
-                .is_some_and(|targets| !targets.is_empty())
-        {
-            return fail("cannot specify both path and inline replacement");
+        let loaded = load_file(context, loader, entry);
+        let loaded = loaded.map_err(|errors| errors.below_field(&format!("[{index}]")));
+        all.extend(problems.keep(loaded).into_iter().flatten());
+    }
+    problems.finish()?;
+    Ok(all)
+}
+
+/// The replacements in the file that an entry names.
+fn load_file(
+    context: &mut Context<'_>,
+    loader: &Loader,
+    entry: &Replacement,
+) -> Result<Vec<Replacement>> {
+    if entry.source.is_some()
+        || entry
+            .targets
+            .as_ref()
+            .is_some_and(|targets| !targets.is_empty())
+    {
+        return fail("cannot specify both path and inline replacement");
+    }
+    let (file, text) = loader
+        .load_text(context, &entry.path)
+        .map_err(|errors| errors.field("path"))?;
+    let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
+        return Err(
+            BuildError::new("a replacement, or a list of them, is expected")
+                .in_file(&file)
+                .into(),
+        );
+    };
+    let mut decoder = Decoder::new(&document.tree, Mode::Lenient);
+    let from_file: Vec<Replacement> = match document.tree.kind(document.root) {
+        Kind::Seq => {
+            let elements = decoder.elements(document.root, "");
+            elements
+                .into_iter()
+                .map(|(id, path)| replacement(&mut decoder, id, &path))
+                .collect()
         }
-        let (file, text) = loader
-            .load_text(context, &entry.path)
-            .map_err(|errors| errors.field("replacements"))?;
-        let Some(document) = parse(&text, &file, &context.yaml_limits())? else {
+        Kind::Map => vec![replacement(&mut decoder, document.root, "")],
+        _ => {
             return Err(
                 BuildError::new("a replacement, or a list of them, is expected")
                     .in_file(&file)
                     .into(),
             );
-        };
-        let mut decoder = Decoder::new(&document.tree, Mode::Lenient);
-        let from_file: Vec<Replacement> = match document.tree.kind(document.root) {
-            Kind::Seq => {
-                let elements = decoder.elements(document.root, "");
-                elements
-                    .into_iter()
-                    .map(|(id, path)| replacement(&mut decoder, id, &path))
-                    .collect()
-            }
-            Kind::Map => vec![replacement(&mut decoder, document.root, "")],
-            _ => {
-                return Err(
-                    BuildError::new("a replacement, or a list of them, is expected")
-                        .in_file(&file)
-                        .into(),
-                );
-            }
-        };
-        all.extend(
-            decoder
-                .finish(from_file)
-                .map_err(|errors| errors.in_file(&file))?,
-        );
-    }
-    Ok(all)
+        }
+    };
+    decoder
+        .finish(from_file)
+        .map_err(|errors| errors.in_file(&file))
 }
 
 /// Does the replacements, in order.
@@ -78,11 +89,15 @@ pub fn replace(
     resources: &mut Resources,
     list: &[Replacement],
 ) -> Result<()> {
+    let mut problems = Problems::default();
     for (index, entry) in list.iter().enumerate() {
-        replace_one(context, resources, entry)
-            .map_err(|errors| errors.field(&format!("replacements[{index}]")))?;
+        let done = replace_one(context, resources, entry);
+        problems.keep(done.map_err(|errors| errors.below_field(&format!("[{index}]"))));
+        if context.is_spent() {
+            break;
+        }
     }
-    Ok(())
+    problems.finish()
 }
 
 fn replace_one(
@@ -171,18 +186,17 @@ fn source_value(
         return fail("delimiter option can only be used with scalar nodes");
     }
     let text = tree.text(found);
-    let parts: Vec<&str> = text.split(&options.delimiter).collect();
     let part = usize::try_from(options.index)
         .ok()
-        .and_then(|index| parts.get(index));
-    let Some(part) = part.map(|part| (*part).to_owned()) else {
+        .and_then(|index| text.split(&options.delimiter).nth(index));
+    let Some(part) = part.map(str::to_owned) else {
         return fail(format!(
             "options.index {} is out of bounds for value {text}",
             options.index
         ));
     };
     let copy = tree.copy(found);
-    tree.node_mut(copy).text = part.into();
+    tree.set_made_text(copy, part);
     Ok(copy)
 }
 
@@ -251,8 +265,9 @@ fn put_all(
     }
     let limit = context.options.limits.depth;
     if context.tree.depth(resource.root) > limit + 1 {
-        return fail(format!(
-            "the replacement nests deeper than the limit of {limit} levels"
+        return fail(exceeded(
+            &format!("the replacement nests deeper than {limit} levels"),
+            "--max-depth",
         ));
     }
     Ok(())
@@ -271,7 +286,7 @@ fn put(
         .map(|_| context.tree.kind(value));
     let parts = split_field_path(path);
     node::check_path(&parts)?;
-    let most = context.options.limits.nodes;
+    let budget = context.budget();
     let limits = context.yaml_limits();
     let tree = &mut context.tree;
     let mut set_inside = |tree: &mut Tree, target: NodeId| set(tree, target, value, options);
@@ -299,11 +314,7 @@ fn put(
     }
     for target in targets {
         set(tree, target, value, options)?;
-        if tree.size() > most {
-            return fail(format!(
-                "more than the limit of {most} nodes of YAML were made"
-            ));
-        }
+        budget.check(tree)?;
     }
     Ok(())
 }
@@ -324,17 +335,29 @@ fn set(
         } else {
             tree.text(value)
         };
-        let mut parts: Vec<&str> = tree.text(target).split(&options.delimiter).collect();
-        match usize::try_from(options.index) {
-            Err(_) => parts.insert(0, text),
-            Ok(index) if index >= parts.len() => parts.push(text),
-            Ok(index) => parts[index] = text,
-        }
-        let joined = parts.join(&options.delimiter);
-        tree.node_mut(value).text = joined.into();
+        let joined = with_part(tree.text(target), options, text);
+        tree.set_made_text(value, joined);
     }
     overwrite(tree, target, value);
     Ok(())
+}
+
+/// The text with the part at the index replaced; in front where the index is negative, at the end where there is no such
+/// part.
+fn with_part(old: &str, options: &FieldOptions, part: &str) -> String {
+    let delimiter = options.delimiter.as_str();
+    let Ok(index) = usize::try_from(options.index) else {
+        return format!("{part}{delimiter}{old}");
+    };
+    let mut start = 0;
+    for (at, there) in old.split(delimiter).enumerate() {
+        let end = start + there.len();
+        if at == index {
+            return format!("{}{part}{}", &old[..start], &old[end..]);
+        }
+        start = end + delimiter.len();
+    }
+    format!("{old}{delimiter}{part}")
 }
 
 /// A scalar gets the text of the value, anything else becomes the value.

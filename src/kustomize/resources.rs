@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 
 use super::context::Context;
+use super::decode::suggestion;
 use super::error::{BuildError, Problems, Result, fail};
 use super::generate::{add_data, encode, put_data};
 use super::id::ResId;
@@ -193,7 +194,8 @@ impl Resources {
         match found[..] {
             [one] => Ok(one),
             [] => fail(format!(
-                "no matches for Id {id}; failed to find unique target for patch {id}"
+                "no resource matches the strategic merge patch for {id}{}",
+                self.close_to(context, id)
             )),
             _ => {
                 let places: Vec<String> = found
@@ -201,7 +203,7 @@ impl Resources {
                     .map(|at| self.list[*at].origin.to_string())
                     .collect();
                 fail(format!(
-                    "multiple matches for Id {id} ({}); failed to find unique target for patch {id}",
+                    "several resources match the strategic merge patch for {id}: {}",
                     places.join(", ")
                 ))
             }
@@ -222,6 +224,23 @@ impl Resources {
             !resource.is_gone(&context.tree) && ids.contains(&resource.id(context))
         });
         positions
+    }
+
+    /// A hint at the object that a patch may have meant.
+    fn close_to(&self, context: &Context<'_>, id: &ResId) -> String {
+        let tree = &context.tree;
+        let same_kind: Vec<&Resource> = self
+            .list
+            .iter()
+            .filter(|resource| node::kind(tree, resource.root) == id.gvk.kind)
+            .collect();
+        let name = |resource: &Resource| node::name(tree, resource.root).to_owned();
+        if let Some(same_name) = same_kind.iter().find(|one| name(one) == id.name) {
+            return format!("; there is {}", same_name.id(context));
+        }
+        let names: Vec<String> = same_kind.iter().map(|one| name(one)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        suggestion(&id.name, &names)
     }
 
     /// The positions of the objects that a selector selects.

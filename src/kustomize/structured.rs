@@ -52,7 +52,7 @@ pub fn put(
         } else {
             to_block(tree, root).trim().to_owned()
         };
-        tree.node_mut(holder).text = new.into();
+        tree.set_made_text(holder, new);
         return Ok(());
     }
     fail("no structured data found in path")

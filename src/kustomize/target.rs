@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::config::{self, Config};
 use super::context::Context;
-use super::error::{BuildError, Problems, Result, fail};
+use super::error::{BuildError, BuildErrors, Problems, Result, fail};
 use super::factory::resources_of;
 use super::hash::add_hashes;
-use super::kustomization::{COMPONENT, Kustomization, load};
+use super::kustomization::{COMPONENT, KUSTOMIZATION, Kustomization, load, locate};
 use super::loader::{Loader, display};
 use super::nameref::fix_references;
 use super::node;
@@ -27,6 +27,8 @@ pub struct Gathered {
     pub resources: Resources,
     pub config: Arc<Config>,
     pub vars: Vars,
+    /// Something is wrong below: what is left to do is only looked at, since it may need what is not there.
+    pub broken: bool,
 }
 
 /// A kustomization that is being built.
@@ -59,24 +61,29 @@ impl Target {
     pub fn top(context: &mut Context<'_>, directory: &str) -> Result<Self> {
         let loader = Loader::new(context, directory)?;
         let kustomization = load(context, &loader)?;
-        let file = kustomization.file.clone();
         let target = Self {
             origin: (!kustomization.build_metadata.is_empty()).then(String::new),
             build_metadata: kustomization.build_metadata.clone(),
             kustomization,
             loader,
         };
-        target
-            .choose_schema(context)
-            .map_err(|errors| errors.under(&file))?;
+        if let Err(errors) = target.choose_schema(context) {
+            let mut problems = Problems::default();
+            problems.keep::<()>(Err(target.placed(context, errors)));
+            let broken = Gathered {
+                broken: true,
+                ..Gathered::default()
+            };
+            problems.keep(target.gather(context, broken));
+            problems.finish()?;
+        }
         Ok(target)
     }
 
     /// Builds everything that the kustomization stands for.
     pub fn build(&self, context: &mut Context<'_>) -> Result<Resources> {
-        let file = &self.kustomization.file;
         let mut gathered = self.gather(context, Gathered::default())?;
-        Self::finish(context, &mut gathered).map_err(|errors| errors.under(file))?;
+        Self::finish(context, &mut gathered).map_err(|errors| self.placed(context, errors))?;
         Ok(gathered.resources)
     }
 
@@ -86,6 +93,7 @@ impl Target {
             resources,
             config,
             vars,
+            broken: _,
         } = gathered;
         add_hashes(context, resources)?;
         fix_references(context, resources, config)?;
@@ -134,28 +142,81 @@ impl Target {
     /// Gathers into what was gathered before.
     fn gather(&self, context: &mut Context<'_>, mut gathered: Gathered) -> Result<Gathered> {
         let steps = self.gather_steps(context, &mut gathered);
-        steps.map_err(|errors| errors.under(&self.kustomization.file))?;
+        steps.map_err(|errors| self.placed(context, errors))?;
         Ok(gathered)
     }
 
+    /// Says that the errors came up under this kustomization, and where in its file.
+    pub fn placed(&self, context: &Context<'_>, errors: BuildErrors) -> BuildErrors {
+        let file = &self.kustomization.file;
+        let ours = |error: &BuildError| error.file.is_none() && error.line == 0;
+        let document = errors
+            .0
+            .iter()
+            .any(|error| ours(error) && error.field.is_some())
+            .then(|| {
+                let bytes = context.files.read(file).ok()??;
+                let text = str::from_utf8(&bytes).ok()?;
+                parse(text, file, &context.yaml_limits()).ok()?
+            })
+            .flatten();
+        errors
+            .each(|error| match (&document, &error.field) {
+                (Some(document), Some(field)) if ours(&error) => {
+                    let place = locate(document, field);
+                    error.at(place)
+                }
+                _ => error,
+            })
+            .under(file)
+    }
+
     fn gather_steps(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
-        let kustomization = &self.kustomization;
-        self.accumulate(context, gathered, &kustomization.resources, "resources")?;
-        let config = config::load(context, &self.loader, &kustomization.configurations)?;
-        gathered.config = config::merged(&gathered.config, &config)?;
-        let crds = config::load_crds(context, &self.loader, &kustomization.crds)?;
-        gathered.config = config::merged(&gathered.config, &crds)?;
-        self.run_generators(context, gathered)?;
-        self.accumulate_components(context, gathered)?;
-        self.run_transformers(context, gathered)?;
-        self.run_validators(context, gathered)?;
-        merge_vars(
-            context,
-            &mut gathered.resources,
-            &mut gathered.vars,
-            &kustomization.vars,
-        )
-        .map_err(|errors| errors.field("vars"))
+        let mut problems = Problems::default();
+        let steps: [fn(&Self, &mut Context<'_>, &mut Gathered) -> Result<()>; 8] = [
+            |target, _, _| target.kustomization.problems(),
+            |target, context, gathered| {
+                let resources = &target.kustomization.resources;
+                target.accumulate(context, gathered, resources, "resources")
+            },
+            Self::configure,
+            Self::run_generators,
+            Self::accumulate_components,
+            Self::run_transformers,
+            Self::run_validators,
+            |target, context, gathered| {
+                if gathered.broken {
+                    return Ok(());
+                }
+                let vars = &target.kustomization.vars;
+                merge_vars(context, &mut gathered.resources, &mut gathered.vars, vars)
+                    .map_err(|errors| errors.field("vars"))
+            },
+        ];
+        for step in steps {
+            if problems.keep(step(self, context, gathered)).is_none() {
+                gathered.broken = true;
+            }
+            if context.is_spent() {
+                break;
+            }
+        }
+        problems.finish()
+    }
+
+    fn configure(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
+        let mut problems = Problems::default();
+        let (configurations, crds) = (&self.kustomization.configurations, &self.kustomization.crds);
+        for loaded in [
+            config::load(context, &self.loader, configurations),
+            config::load_crds(context, &self.loader, crds),
+        ] {
+            let merged = loaded.and_then(|config| config::merged(&gathered.config, &config));
+            if let Some(config) = problems.keep(merged) {
+                gathered.config = config;
+            }
+        }
+        problems.finish()
     }
 
     fn accumulate(
@@ -169,6 +230,9 @@ impl Target {
         for (index, path) in paths.iter().enumerate() {
             let done = self.accumulate_one(context, gathered, path);
             problems.keep(done.map_err(|errors| errors.field(&format!("{field}[{index}]"))));
+            if context.is_spent() {
+                break;
+            }
         }
         problems.finish()
     }
@@ -211,11 +275,18 @@ impl Target {
         context: &mut Context<'_>,
         gathered: &mut Gathered,
     ) -> Result<()> {
+        let mut problems = Problems::default();
         for (index, path) in self.kustomization.components.iter().enumerate() {
-            self.accumulate_directory(context, gathered, path, true)
-                .map_err(|errors| errors.field(&format!("components[{index}]")))?;
+            let done = self.accumulate_directory(context, gathered, path, true);
+            let done = done.map_err(|errors| errors.field(&format!("components[{index}]")));
+            if problems.keep(done).is_none() {
+                gathered.broken = true;
+            }
+            if context.is_spent() {
+                break;
+            }
         }
-        Ok(())
+        problems.finish()
     }
 
     fn accumulate_directory(
@@ -227,47 +298,58 @@ impl Target {
     ) -> Result<()> {
         let loader = self.loader.enter(context, path)?;
         let kustomization = load(context, &loader)?;
-        let root = display(loader.root()).to_owned();
         let target = Self {
             origin: self.origin.as_ref().map(|origin| join_origin(origin, path)),
             build_metadata: self.build_metadata.clone(),
             kustomization,
             loader,
         };
-        let file = target.kustomization.file.clone();
-        target
-            .choose_schema(context)
-            .map_err(|errors| errors.under(&file))?;
-        let is_component = target.kustomization.kind == COMPONENT;
-        if component && !is_component {
-            return fail(format!(
-                "expected kind '{COMPONENT}' for path '{root}' but got '{}'; list it under `resources`",
-                target.kustomization.kind
-            ));
-        }
-        if !component && is_component {
-            return fail(format!(
-                "expected kind != '{COMPONENT}' for path '{root}'; list it under `components`"
-            ));
-        }
+        target.demand_kind(component)?;
+        let mut problems = Problems::default();
+        let chosen = target.choose_schema(context);
+        problems.keep(chosen.map_err(|errors| target.placed(context, errors)));
         if component {
-            let before = std::mem::take(gathered);
-            let after = target.gather(context, before)?;
-            // A component's objects become those of a new set, so that two of one identity show.
-            gathered
-                .resources
-                .append_all(context, after.resources.into_list())?;
+            let mut before = std::mem::take(gathered);
+            before.broken |= !problems.is_empty();
+            let after = problems.keep(target.gather(context, before));
+            problems.finish()?;
+            let Some(after) = after else { return Ok(()) };
             gathered.config = after.config;
             gathered.vars = after.vars;
-            return Ok(());
+            // A component's objects become those of a new set, so that two of one identity show.
+            return gathered
+                .resources
+                .append_all(context, after.resources.into_list());
         }
-        let below = target.gather(context, Gathered::default())?;
+        let start = Gathered {
+            broken: !problems.is_empty(),
+            ..Gathered::default()
+        };
+        let below = problems.keep(target.gather(context, start));
+        problems.finish()?;
+        let Some(below) = below else { return Ok(()) };
         gathered
             .resources
             .append_all(context, below.resources.into_list())?;
         gathered.config = config::merged(&gathered.config, &below.config)?;
         add_vars(&mut gathered.vars, below.vars.into_values())
             .map_err(|errors| errors.field("vars"))
+    }
+
+    /// A component is listed under `components`, and nothing else is.
+    fn demand_kind(&self, component: bool) -> Result<()> {
+        let (kind, root) = (&self.kustomization.kind, display(self.loader.root()));
+        if component && kind == KUSTOMIZATION {
+            return fail(format!(
+                "expected kind '{COMPONENT}' for path '{root}' but got '{kind}'; list it under `resources`"
+            ));
+        }
+        if !component && kind == COMPONENT {
+            return fail(format!(
+                "expected kind != '{COMPONENT}' for path '{root}'; list it under `components`"
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -126,7 +126,7 @@ fn every_problem_is_reported_with_its_place_and_the_way_there() {
         refused(&list, "top"),
         "base/kustomization.yaml:1:1: unknown field `resource`; did you mean `resources`? (through top/kustomization.yaml → base/kustomization.yaml)\n\
          base/kustomization.yaml:2:13: namePrefix: text is expected, but it is the number `5`; quote it (through top/kustomization.yaml → base/kustomization.yaml)\n\
-         top/kustomization.yaml: resources[1]: `missing.yaml` does not exist"
+         top/kustomization.yaml:3:3: resources[1]: `missing.yaml` does not exist"
     );
     let list = [
         ("top/kustomization.yaml", "resources: [a.yaml, b.yaml]\n"),
@@ -143,6 +143,72 @@ fn every_problem_is_reported_with_its_place_and_the_way_there() {
         ),
         "{errors}"
     );
+}
+
+#[test]
+fn one_run_lists_the_problems_of_all_kustomizations_of_a_tree() {
+    let list = [
+        (
+            "top/kustomization.yaml",
+            "nmePrefix: x\nresources:\n- ../base\n- missing.yaml\n- other.yaml\n\
+             patches:\n- path: none.yaml\n- path: bad.yaml\n- target: {knd: Service}\n  patch: |\n    a: b: c\n\
+             configMapGenerator:\n- name: c\n  files: [one, k=two]\n  literals: [three]\n  behaviour: merge\n\
+             components: [../part]\ntransformers: [t.yaml]\n",
+        ),
+        ("top/bad.yaml", "kind: ConfigMap\nmetadata: {}\n"),
+        (
+            "top/t.yaml",
+            "apiVersion: builtin\nkind: LabelTransfomer\nmetadata: {name: t}\n",
+        ),
+        (
+            "base/kustomization.yaml",
+            "apiVersion: v1\nbase: [x]\nresources:\n- ../deeper\n",
+        ),
+        (
+            "deeper/kustomization.yaml",
+            "resources: []\nreplicas:\n- {nam: x}\n",
+        ),
+        (
+            "part/kustomization.yaml",
+            "kind: Componnt\nresources: [gone.yaml]\n",
+        ),
+    ];
+    insta::assert_snapshot!(refused(&list, "top"));
+    // What fails while it is applied does not hide the rest either.
+    let list = [
+        (
+            "kustomization.yaml",
+            "resources: [a.yaml]\nreplicas:\n- {name: x, count: 1}\npatches:\n- path: p.yaml\n\
+             - target: {kind: ConfigMap}\n  patch: '[{\"op\": \"remove\", \"path\": \"/data/none\"}]'\n\
+             replacements:\n- source: {kind: Secret}\n  targets: [{select: {kind: ConfigMap}, fieldPaths: [data.a]}]\n",
+        ),
+        (
+            "a.yaml",
+            "kind: ConfigMap\nmetadata: {name: settings}\ndata: {a: b}\n",
+        ),
+        (
+            "p.yaml",
+            "kind: ConfigMap\nmetadata: {name: settngs}\n---\nkind: ConfigMap\nmetadata: {name: other}\n",
+        ),
+    ];
+    insta::assert_snapshot!(refused(&list, ""));
+}
+
+#[test]
+fn what_two_ways_lead_to_is_said_once() {
+    let list = [
+        ("top/kustomization.yaml", "resources: [../a, ../b]\n"),
+        (
+            "a/kustomization.yaml",
+            "resources: [../base]\nnamePrefix: a-\n",
+        ),
+        (
+            "b/kustomization.yaml",
+            "resources: [../base]\nnamePrefix: b-\n",
+        ),
+        ("base/kustomization.yaml", "resource: []\n"),
+    ];
+    assert_eq!(refused(&list, "top").lines().count(), 1);
 }
 
 #[test]
@@ -252,7 +318,9 @@ fn a_diamond_that_doubles_meets_the_budget() {
         .expect_err("too much")
         .to_string();
     assert!(
-        errors.contains("more than the limit of 2000 files were read"),
+        errors.contains(
+            "more than 2000 files are read; if that is meant, raise the budget --max-files"
+        ),
         "{errors}"
     );
 }
@@ -295,6 +363,75 @@ fn paths_cannot_nest_without_measure() {
     ];
     let errors = refused(&list, "");
     assert!(errors.contains("a path of more than 128 parts"), "{errors}");
+}
+
+#[test]
+fn what_doubles_meets_a_budget() {
+    use std::fmt::Write;
+
+    const MAP: &str = "kind: ConfigMap\nmetadata: {name: a}\ndata: {a: x}\n";
+    let definitions: Vec<String> = (0..40)
+        .map(|level| {
+            let next = level + 1;
+            format!(
+                "\"x.D{level}\": {{\"Schema\": {{\"properties\": {{\"kind\": {{}}, \"apiVersion\": {{}}, \"metadata\": {{}}, \
+                 \"a\": {{\"$ref\": \"x.D{next}\"}}, \"b\": {{\"$ref\": \"x.D{next}\"}}}}}}}}"
+            )
+        })
+        .collect();
+    let crds = format!("{{{}}}", definitions.join(", "));
+    let replacement = "- source: {kind: ConfigMap, fieldPath: data.a}\n  targets:\n  - select: {kind: ConfigMap}\n    \
+                       fieldPaths: [data.a]\n    options: {delimiter: /, index: 9}\n";
+    let replacements = format!(
+        "resources: [a.yaml]\nreplacements:\n{}",
+        replacement.repeat(60)
+    );
+    let mut maps = MAP.to_owned();
+    for index in 0..1000 {
+        write!(
+            maps,
+            "---\n{}",
+            MAP.replace("name: a", &format!("name: b{index}"))
+        )
+        .expect("a string takes all");
+    }
+    let long = "x".repeat(1 << 20);
+    for (kustomization, expected) in [
+        ("resources: [a.yaml]\ncrds: [c.json]\n".to_owned(), "more than 200000 fields"),
+        (replacements, "raise the budget --max-bytes"),
+        (format!("resources: [maps.yaml]\nnamePrefix: {long}\n"), "raise the budget --max-bytes"),
+        (format!("resources: [maps.yaml]\ncommonLabels: {{a: {long}}}\n"), "raise the budget --max-bytes"),
+        (
+            "resources: [long.yaml, pod.yaml]\nvars:\n- name: V\n  objref: {kind: ConfigMap, name: a, apiVersion: v1}\n  \
+             fieldref: {fieldPath: data.a}\n"
+                .to_owned(),
+            "raise the budget --max-bytes",
+        ),
+    ] {
+        let files = [
+            ("kustomization.yaml", kustomization),
+            ("a.yaml", MAP.to_owned()),
+            ("maps.yaml", maps.clone()),
+            ("c.json", crds.clone()),
+            ("long.yaml", format!("apiVersion: v1\n{}", MAP.replace("{a: x}", &format!("{{a: {long}}}")))),
+            (
+                "pod.yaml",
+                format!(
+                    "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: c, args: [\"{}\"]}}]}}\n",
+                    "$(V)".repeat(10_000)
+                ),
+            ),
+        ];
+        let options = BuildOptions {
+            limits: Limits {
+                bytes: 32 << 20,
+                ..Limits::default()
+            },
+            ..BuildOptions::default()
+        };
+        let errors = build(&MemoryFiles::new(files), "", &options).expect_err("too much").to_string();
+        assert!(errors.contains(expected), "{}", &errors[..errors.len().min(500)]);
+    }
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub fn set_entries(
                 )
                 .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
             }
+            context.check_budget()?;
         }
     }
     Ok(())
@@ -91,6 +92,7 @@ pub fn affix_names(
             )
             .map_err(|errors| errors.each(|error| resource.origin.place(error)))?;
         }
+        context.check_budget()?;
     }
     Ok(())
 }
@@ -173,6 +175,7 @@ pub fn add_value(
             _ => value.to_owned(),
         };
         node::set_text(tree, field, &new, Tag::None)?;
+        context.check_budget()?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::config::Config;
-use super::context::Context;
+use super::context::{Budget, Context};
 use super::error::{BuildError, Result, fail};
 use super::fieldspec::{apply, split_field_path};
 use super::id::ResId;
@@ -90,6 +90,7 @@ pub fn resolve_vars(
             let mut replacer = Replacer {
                 values: &values,
                 used: &mut used,
+                budget: context.budget(),
             };
             apply(
                 &mut context.tree,
@@ -173,6 +174,7 @@ fn slice_indices(path: Vec<String>) -> Vec<String> {
 struct Replacer<'v> {
     values: &'v HashMap<String, Value>,
     used: &'v mut BTreeSet<String>,
+    budget: Budget,
 }
 
 impl Replacer<'_> {
@@ -183,7 +185,7 @@ impl Replacer<'_> {
         match tree.kind(id) {
             Kind::Scalar => {
                 if tree.node(id).is_string() {
-                    self.update(tree, id);
+                    self.update(tree, id)?;
                 }
                 Ok(())
             }
@@ -193,7 +195,7 @@ impl Replacer<'_> {
                         return fail(format!("the key `{}` is not a string", tree.text(key)));
                     }
                     if tree.node(value).is_string() {
-                        self.update(tree, value);
+                        self.update(tree, value)?;
                     }
                 }
                 Ok(())
@@ -205,7 +207,7 @@ impl Replacer<'_> {
                             .at(tree.node(element).place);
                         return Err(error.into());
                     }
-                    self.update(tree, element);
+                    self.update(tree, element)?;
                 }
                 Ok(())
             }
@@ -213,8 +215,8 @@ impl Replacer<'_> {
         }
     }
 
-    fn update(&mut self, tree: &mut Tree, id: NodeId) {
-        let new = self.replace(tree.text(id));
+    fn update(&mut self, tree: &mut Tree, id: NodeId) -> Result<()> {
+        let new = self.replace(tree.text(id), tree.text_size())?;
         let node = tree.node_mut(id);
         node.style = Style::Plain;
         node.tagged = false;
@@ -223,10 +225,11 @@ impl Replacer<'_> {
             Value::Float(value) => (decimal(value), Tag::Float),
             Value::Bool(value) => (value.to_string(), Tag::Bool),
             Value::Text(text) => (text, Tag::Str),
-            Value::Other => return,
+            Value::Other => return Ok(()),
         };
-        node.text = text.into();
-        node.tag = tag;
+        tree.node_mut(id).tag = tag;
+        tree.set_made_text(id, text);
+        Ok(())
     }
 
     /// The value of `$(name)`; as text if it has none.
@@ -240,10 +243,12 @@ impl Replacer<'_> {
         }
     }
 
-    fn replace(&mut self, input: &str) -> Value {
+    /// The text with its vars replaced, where so many bytes were made before.
+    fn replace(&mut self, input: &str, made: usize) -> Result<Value> {
         let mut result = String::new();
         let mut rest = input;
         while let Some(at) = rest.find('$') {
+            self.budget.check_text(made + result.len())?;
             if at + 1 >= rest.len() {
                 break;
             }
@@ -258,7 +263,7 @@ impl Replacer<'_> {
             {
                 let value = self.mapped(name);
                 if more.is_empty() && at == 0 && result.is_empty() && rest.len() == input.len() {
-                    return value;
+                    return Ok(value);
                 }
                 match value {
                     Value::Text(text) => result.push_str(&text),
@@ -276,7 +281,7 @@ impl Replacer<'_> {
             }
         }
         result.push_str(rest);
-        Value::Text(result)
+        Ok(Value::Text(result))
     }
 }
 
@@ -288,6 +293,8 @@ fn decimal(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kustomize::BuildOptions;
+    use crate::tree::MemoryFiles;
 
     #[test]
     fn replaces() {
@@ -299,6 +306,7 @@ mod tests {
         let mut replacer = Replacer {
             values: &values,
             used: &mut used,
+            budget: Context::new(&MemoryFiles::default(), &BuildOptions::default(), None).budget(),
         };
         for (input, expected) in [
             ("$(A)", "x"),
@@ -309,12 +317,12 @@ mod tests {
             ("$(A", "$(A"),
         ] {
             assert_eq!(
-                replacer.replace(input),
-                Value::Text(expected.to_owned()),
+                replacer.replace(input, 0),
+                Ok(Value::Text(expected.to_owned())),
                 "{input}"
             );
         }
-        assert_eq!(replacer.replace("$(N)"), Value::Int(5));
+        assert_eq!(replacer.replace("$(N)", 0), Ok(Value::Int(5)));
         assert_eq!(
             slice_indices(vec!["a[0]".to_owned(), "b".to_owned()]),
             ["a", "0", "b"]

@@ -223,8 +223,10 @@ async fn sources(
         .map_err(|error| Failure::Once(error.to_string()))?;
     let work = {
         let (mirror, commit, path) = (mirror.clone(), revision.commit.clone(), path.to_owned());
-        let (file_limit, parsed) = (pass.context.file_limit, pass.context.parsed.clone());
-        tokio::task::spawn_blocking(move || work(&mirror, commit, path, known, file_limit, &parsed))
+        let (file_limit, limits) = (pass.context.file_limit, pass.context.limits);
+        let parsed = pass.context.parsed.clone();
+        let work = move || work(&mirror, commit, path, known, file_limit, limits, &parsed);
+        tokio::task::spawn_blocking(work)
     };
     let (rendered, fresh) = work
         .await
@@ -245,6 +247,7 @@ fn work(
     path: String,
     known: Option<Rendered>,
     file_limit: usize,
+    limits: Limits,
     parsed: &ParsedFiles,
 ) -> Result<(Rendered, bool), Failure> {
     let files = mirror
@@ -253,11 +256,7 @@ fn work(
     // Overlays share bases across the directories of their repository: all of the commit may be read, nothing else can.
     let options = BuildOptions {
         load_restrictor: LoadRestrictor::None,
-        // A node takes some 100 bytes: aliases of aliases must not cost more memory than the agent has.
-        limits: Limits {
-            nodes: 2_000_000,
-            ..Limits::default()
-        },
+        limits,
         ..BuildOptions::default()
     };
     let how = How {

@@ -11,7 +11,7 @@ use crate::kustomize::{
 };
 use crate::object::{Id, Object};
 use crate::tree::{EntryKind, Files};
-use crate::yaml::{self, Place, to_value};
+use crate::yaml::{self, Place, exceeded, to_value};
 
 /// The objects in a directory, in the order of the files' paths.
 pub fn manifests(
@@ -77,9 +77,9 @@ impl Reader<'_> {
     fn directory(&mut self, path: &str, depth: usize) -> Result<(), BuildErrors> {
         let limits = self.options.limits;
         if depth > limits.layers {
-            let message = format!(
-                "more than the limit of {} directories below each other",
-                limits.layers
+            let message = exceeded(
+                &format!("more than {} directories below each other", limits.layers),
+                "--max-layers",
             );
             return Err(BuildError::new(message).in_file(path).into());
         }
@@ -117,13 +117,20 @@ impl Reader<'_> {
         self.count += 1;
         self.bytes += content.len();
         let problem = if self.count > limits.files {
-            format!("more than the limit of {} files", limits.files)
+            exceeded(
+                &format!("more than {} files are read", limits.files),
+                "--max-files",
+            )
         } else if self.bytes > limits.bytes {
-            format!("more than the limit of {} bytes in all files", limits.bytes)
+            exceeded(
+                &format!("more than {} bytes are read", limits.bytes),
+                "--max-bytes",
+            )
         } else {
             let yaml_limits = yaml::Limits {
                 bytes: limits.bytes,
-                nodes: limits.nodes.saturating_sub(self.nodes),
+                nodes: limits.nodes,
+                spent: self.nodes,
                 depth: limits.depth,
             };
             let documents = yaml::read(&content, path, &yaml_limits).map_err(BuildErrors::from);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::comments::{Raw, attach};
-use super::reader::{Document, Limits, Problem};
+use super::reader::{Document, Limits, Problem, exceeded};
 use super::resolve::resolve;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
@@ -91,8 +91,16 @@ impl<'l> Builder<'l> {
         Problem {
             file: String::new(),
             place: self.place(marker.line(), marker.col()),
-            message: error.info().clone(),
+            message: match error.info().as_str() {
+                "recursion limit exceeded" => self.too_deep(),
+                info => info.to_owned(),
+            },
         }
+    }
+
+    fn too_deep(&self) -> String {
+        let words = format!("nested deeper than {} levels", self.limits.depth);
+        exceeded(&words, "--max-depth")
     }
 
     fn place(&self, line: usize, column: usize) -> Place {
@@ -189,24 +197,21 @@ impl<'l> Builder<'l> {
         };
         let id = self.add(node)?;
         if self.open.len() >= self.limits.depth {
-            return Err(self.problem(
-                id,
-                format!(
-                    "nested deeper than the limit of {} levels",
-                    self.limits.depth
-                ),
-            ));
+            return Err(self.problem(id, self.too_deep()));
         }
         self.open.push((id, anchor));
         Ok(())
     }
 
     fn add(&mut self, node: Node) -> Result<NodeId, Problem> {
-        if self.tree.size() >= self.limits.nodes {
+        if self.limits.spent + self.tree.size() >= self.limits.nodes {
             return Err(Problem {
                 file: String::new(),
                 place: node.place,
-                message: format!("more than the limit of {} nodes", self.limits.nodes),
+                message: exceeded(
+                    &format!("more than {} nodes of YAML", self.limits.nodes),
+                    "--max-nodes",
+                ),
             });
         }
         Ok(self.tree.add(node))

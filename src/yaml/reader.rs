@@ -13,6 +13,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Nodes, after aliases are replaced by what they stand for.
     pub nodes: usize,
+    /// Nodes that were made before, and count.
+    pub spent: usize,
     /// Levels of nesting.
     pub depth: usize,
 }
@@ -22,9 +24,15 @@ impl Default for Limits {
         Self {
             bytes: 32 << 20,
             nodes: 4_000_000,
+            spent: 0,
             depth: 128,
         }
     }
+}
+
+/// The words for a budget that is used up: which, and how it is raised.
+pub fn exceeded(what: &str, flag: &str) -> String {
+    format!("{what}; if that is meant, raise the budget {flag}")
 }
 
 /// One document of a file.
@@ -94,15 +102,12 @@ pub fn read(text: &[u8], file: &str, limits: &Limits) -> Result<Vec<Document>, Y
     let mut problems: Vec<Problem> = problems.into_iter().map(|(_, problem)| problem).collect();
     let mut documents = Vec::new();
     let alone = parts.len() == 1;
-    let mut nodes_left = limits.nodes;
+    let mut spent = limits.spent;
     for (part, line) in parts {
-        let limits = Limits {
-            nodes: nodes_left,
-            ..*limits
-        };
+        let limits = Limits { spent, ..*limits };
         match Builder::build(part, line, &limits, true) {
             Ok(Some(document)) => {
-                nodes_left = nodes_left.saturating_sub(document.tree.size());
+                spent += document.tree.size();
                 documents.push(Document { alone, ..document });
             }
             Ok(None) => {}
@@ -146,10 +151,9 @@ pub fn parse_with_comments(text: &str, limits: &Limits) -> Result<Option<Documen
 /// UTF-8, or UTF-16 that says so by its byte-order mark.
 pub(super) fn decode<'t>(bytes: &'t [u8], limits: &Limits) -> Result<Cow<'t, str>, String> {
     if bytes.len() > limits.bytes {
-        return Err(format!(
-            "{} bytes of YAML, more than the limit of {} bytes",
-            bytes.len(),
-            limits.bytes
+        return Err(exceeded(
+            &format!("more than {} bytes of YAML", limits.bytes),
+            "--max-bytes",
         ));
     }
     let utf16 = |unit: fn([u8; 2]) -> u16| {

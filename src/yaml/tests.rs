@@ -49,6 +49,24 @@ fn merge_keys_and_aliases() {
 }
 
 #[test]
+fn depth_is_a_budget_that_is_named() {
+    for text in ["[".repeat(1000), "- ".repeat(1000), "{a: ".repeat(1000)] {
+        let error = read(text.as_bytes(), "x.yaml", &Limits::default()).expect_err("too deep");
+        assert!(
+            error.to_string().contains("raise the budget --max-depth"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_looks_like_a_merge_is_quoted() {
+    let text = to_yaml(&json!({"a": {"<<": {"b": "<<"}}}));
+    assert_eq!(text, "a:\n  \"<<\":\n    b: <<\n");
+    assert_eq!(values(&text), [json!({"a": {"<<": {"b": "<<"}}})]);
+}
+
+#[test]
 fn problems_have_places() {
     let error = read(
         b"a: 1\n---\nb: 1\nc:\n  d: 1\n  d: 2\n",
@@ -73,9 +91,9 @@ fn alias_bombs_meet_the_limit() {
     }
     let error = read(text.as_bytes(), "bomb.yaml", &Limits::default()).expect_err("a bomb");
     assert!(
-        error
-            .to_string()
-            .contains("more than the limit of 4000000 nodes"),
+        error.to_string().contains(
+            "more than 4000000 nodes of YAML; if that is meant, raise the budget --max-nodes"
+        ),
         "{error}"
     );
     let deep = "[".repeat(100_000);

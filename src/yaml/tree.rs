@@ -69,6 +69,15 @@ pub struct Place {
 #[derive(Clone, Default)]
 pub struct Text(Option<Arc<str>>);
 
+impl Text {
+    /// Whether no copy of it is about.
+    fn is_unshared(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|text| Arc::strong_count(text) == 1)
+    }
+}
+
 impl Deref for Text {
     type Target = str;
 
@@ -190,6 +199,8 @@ pub struct NodeId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// Bytes of text that were made for the nodes, not shared with others.
+    text: usize,
     /// Of the nodes that have some, in documents that were read with them.
     comments: HashMap<NodeId, Comments>,
 }
@@ -204,8 +215,23 @@ impl Tree {
         self.nodes.len()
     }
 
+    /// How many bytes of text were made, those that are no longer reachable included.
+    pub fn text_size(&self) -> usize {
+        self.text
+    }
+
+    /// Gives a node a text that was made for it.
+    pub fn set_made_text(&mut self, id: NodeId, text: impl Into<Text>) {
+        let text = text.into();
+        self.text += text.len();
+        self.node_mut(id).text = text;
+    }
+
     pub fn add(&mut self, node: Node) -> NodeId {
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        if node.text.is_unshared() {
+            self.text += node.text.len();
+        }
         self.nodes.push(node);
         NodeId(id)
     }

@@ -138,7 +138,12 @@ impl Writer {
                 }
                 continue;
             }
-            self.string(key, indent + 2, true);
+            if key == "<<" {
+                // A plain one would be a merge key to whoever reads it.
+                self.push_str("\"<<\"");
+            } else {
+                self.string(key, indent + 2, true);
+            }
             self.push(':');
             self.blank = false;
             self.line_start = false;

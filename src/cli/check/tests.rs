@@ -23,7 +23,7 @@ const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
     let files = MemoryFiles::new(files.iter().copied());
     let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-    check(&files, &paths)
+    check(&files, &paths, &BuildOptions::default())
 }
 
 fn problems(files: &[(&str, &str)]) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Generator, Transformer};
 use crate::kustomize::context::Context;
-use crate::kustomize::decode::{Decoder, Fields, Mode};
+use crate::kustomize::decode::{Decoder, Fields, Mode, suggestion};
 use crate::kustomize::error::{BuildErrors, Result, fail};
 use crate::kustomize::factory::from_json;
 use crate::kustomize::generate::Made;
@@ -151,7 +151,8 @@ pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Gene
             fail(format!("`{kind}` is a transformer, not a generator"))
         }
         kind => fail(format!(
-            "unable to load builtin `{kind}`: the generators are {}",
+            "unable to load builtin `{kind}`{}; the generators are {}",
+            suggestion(kind, GENERATORS),
             GENERATORS.join(", ")
         )),
     }
@@ -321,8 +322,9 @@ fn configure(
         "ValueAddTransformer" => value_add(context, loader, config),
         "HashTransformer" => Ok(Transformer::Hash),
         kind if GENERATORS.contains(&kind) => fail("it is a generator, not a transformer"),
-        _ => fail(format!(
-            "unable to load builtin: the transformers are {}",
+        kind => fail(format!(
+            "unable to load builtin `{kind}`{}; the transformers are {}",
+            suggestion(kind, TRANSFORMERS),
             TRANSFORMERS.join(", ")
         )),
     }

@@ -3,7 +3,7 @@
 use super::{Gathered, Target, join_origin};
 use crate::kustomize::config::Config;
 use crate::kustomize::context::Context;
-use crate::kustomize::error::{Problems, Result};
+use crate::kustomize::error::{BuildErrors, Problems, Result};
 use crate::kustomize::factory::resources_from;
 use crate::kustomize::fieldspec::{FieldSpec, merge_all, merge_one};
 use crate::kustomize::generate::Made;
@@ -26,8 +26,9 @@ impl Target {
         field: &str,
     ) -> Result<Resources> {
         let mut gathered = Gathered::default();
+        let mut problems = Problems::default();
         let mut paths = Vec::new();
-        for entry in list {
+        for (index, entry) in list.iter().enumerate() {
             match resources_from(context, entry.as_bytes(), "") {
                 Ok(inline) => {
                     if let Some(origin) = &self.origin {
@@ -44,11 +45,14 @@ impl Target {
                     }
                     gathered.resources.append_all(context, inline)?;
                 }
-                Err(errors) if entry.contains('\n') => return Err(errors.field(field)),
+                Err(errors) if entry.contains('\n') => {
+                    problems.keep::<()>(Err(errors.inline(&format!("{field}[{index}]"))));
+                }
                 Err(_) => paths.push(entry.clone()),
             }
         }
-        self.accumulate(context, &mut gathered, &paths, field)?;
+        problems.keep(self.accumulate(context, &mut gathered, &paths, field));
+        problems.finish()?;
         Ok(gathered.resources)
     }
 
@@ -116,34 +120,38 @@ impl Target {
                 ));
             }
         }
-        let configs = self.plugin_configs(context, &kustomization.generators, "generators")?;
-        for config in configs.list() {
-            let generator = generator_of(context, config).map_err(|errors| {
-                errors
-                    .field("generators")
-                    .each(|error| config.origin.place(error))
-            })?;
-            generators.push((
-                generator,
-                Self::provenance_of(context, config),
-                "generators".to_owned(),
-            ));
+        let mut problems = Problems::default();
+        let configs = self.plugin_configs(context, &kustomization.generators, "generators");
+        for config in problems.keep(configs).unwrap_or_default().list() {
+            let generator = generator_of(context, config)
+                .map_err(|errors| errors.each(|error| config.origin.place(error)))
+                .map_err(|errors| errors.field("generators"));
+            generators.extend(problems.keep(generator).map(|generator| {
+                let provenance = Self::provenance_of(context, config);
+                (generator, provenance, "generators".to_owned())
+            }));
         }
+        gathered.broken |= !problems.is_empty();
         for (generator, provenance, field) in generators {
-            let resource = generator
+            let made = generator
                 .generate(context, &self.loader)
-                .map_err(|errors| errors.field(&field))?;
+                .map_err(|errors| errors.below_field(&field));
+            let Some(resource) = problems.keep(made) else {
+                gathered.broken = true;
+                continue;
+            };
             if let Some(provenance) = provenance
                 && provenance::origin_of(&context.tree, resource.root).is_none()
             {
                 provenance::set_origin(&mut context.tree, resource.root, &provenance.text())?;
             }
-            gathered
-                .resources
-                .absorb(context, resource)
-                .map_err(|errors| errors.field(&field))?;
+            if !gathered.broken {
+                let absorbed = gathered.resources.absorb(context, resource);
+                problems.keep(absorbed.map_err(|errors| errors.field(&field)));
+            }
+            context.check_budget()?;
         }
-        context.check_budget()
+        problems.finish()
     }
 
     /// The transformers that the kustomization's own fields configure, in kustomize's order.
@@ -151,7 +159,10 @@ impl Target {
         &self,
         context: &mut Context<'_>,
         config: &Config,
-    ) -> Result<Vec<(Transformer, &'static str, String)>> {
+    ) -> (
+        Vec<(Transformer, &'static str, String)>,
+        Option<BuildErrors>,
+    ) {
         let kustomization = &self.kustomization;
         let mut list: Vec<(Transformer, &'static str, String)> = Vec::new();
         let mut problems = Problems::default();
@@ -163,7 +174,7 @@ impl Target {
                 &kustomization.patches_strategic_merge,
                 "",
             );
-            let patches = problems.keep(patches.map_err(|errors| errors.field(field)));
+            let patches = problems.keep(patches.map_err(|errors| errors.below_field(field)));
             list.extend(patches.map(|patches| {
                 (
                     Transformer::StrategicMerge(patches),
@@ -238,7 +249,7 @@ impl Target {
         for (index, patch) in kustomization.patches_json6902.iter().enumerate() {
             let field = format!("patchesJson6902[{index}]");
             let patch = json_patch(context, &self.loader, patch);
-            let patch = problems.keep(patch.map_err(|errors| errors.field(&field)));
+            let patch = problems.keep(patch.map_err(|errors| errors.below_field(&field)));
             list.extend(patch.map(|patch| (patch, "PatchJson6902Transformer", field)));
         }
         for (index, replica) in kustomization.replicas.iter().enumerate() {
@@ -265,7 +276,7 @@ impl Target {
         }
         if !kustomization.replacements.is_empty() {
             let loaded = replace::load(context, &self.loader, &kustomization.replacements);
-            let loaded = problems.keep(loaded.map_err(|errors| errors.field("replacements")));
+            let loaded = problems.keep(loaded.map_err(|errors| errors.below_field("replacements")));
             list.extend(loaded.map(|loaded| {
                 (
                     Transformer::Replacements(loaded),
@@ -274,8 +285,8 @@ impl Target {
                 )
             }));
         }
-        problems.finish()?;
-        Ok(list)
+        let problems = problems.finish().err();
+        (list, problems)
     }
 
     fn label_transformers(
@@ -323,9 +334,13 @@ impl Target {
         gathered: &mut Gathered,
     ) -> Result<()> {
         let config = gathered.config.clone();
-        let builtins = self.builtin_transformers(context, &config)?;
+        let mut problems = Problems::default();
+        let (builtins, wrong) = self.builtin_transformers(context, &config);
+        if let Some(wrong) = wrong {
+            problems.keep::<()>(Err(wrong));
+        }
         let configs =
-            self.plugin_configs(context, &self.kustomization.transformers, "transformers")?;
+            self.plugin_configs(context, &self.kustomization.transformers, "transformers");
         let mut all: Vec<(Transformer, Option<Provenance>, String)> = builtins
             .into_iter()
             .map(|(transformer, kind, field)| {
@@ -335,20 +350,22 @@ impl Target {
                 (transformer, provenance, field)
             })
             .collect();
-        for config in configs.list() {
+        for config in problems.keep(configs).unwrap_or_default().list() {
             let transformer = transformer_of(context, &self.loader, config)
-                .map_err(|errors| errors.field("transformers"))?;
-            all.push((
-                transformer,
-                Self::provenance_of(context, config),
-                "transformers".to_owned(),
-            ));
+                .map_err(|errors| errors.field("transformers"));
+            all.extend(problems.keep(transformer).map(|transformer| {
+                let provenance = Self::provenance_of(context, config);
+                (transformer, provenance, "transformers".to_owned())
+            }));
+        }
+        if gathered.broken {
+            return problems.finish();
         }
         let mut all = all.into_iter().peekable();
         while let Some((transformer, provenance, field)) = all.next() {
-            transformer
-                .transform(context, &mut gathered.resources)
-                .map_err(|errors| errors.field(&field))?;
+            let done = transformer.transform(context, &mut gathered.resources);
+            problems.keep(done.map_err(|errors| errors.below_field(&field)));
+            context.check_budget()?;
             if let Some(provenance) = provenance {
                 for resource in gathered.resources.list() {
                     if !resource.is_gone(&context.tree) {
@@ -357,6 +374,7 @@ impl Target {
                             resource.root,
                             &provenance,
                         )?;
+                        context.check_budget()?;
                     }
                 }
             }
@@ -365,6 +383,6 @@ impl Target {
                 gathered.resources.drop_gone(&context.tree);
             }
         }
-        context.check_budget()
+        problems.finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Gathered, Target};
 use crate::kustomize::context::Context;
-use crate::kustomize::error::{BuildError, Result};
+use crate::kustomize::error::{BuildError, Problems, Result};
 use crate::kustomize::plugins::transformer_of;
 use crate::kustomize::resources::Resources;
 use crate::yaml::{NodeId, Place, Tree};
@@ -18,9 +18,13 @@ impl Target {
             return Ok(());
         }
         let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
+        let mut problems = Problems::default();
         for config in configs.list() {
             let validator = transformer_of(context, &self.loader, config)
-                .map_err(|errors| errors.field("validators"))?;
+                .map_err(|errors| errors.field("validators"));
+            let Some(validator) = problems.keep(validator).filter(|_| !gathered.broken) else {
+                continue;
+            };
             let values =
                 |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
                     let list = resources.list().iter();
@@ -45,7 +49,7 @@ impl Target {
                     .into());
             }
         }
-        Ok(())
+        problems.finish()
     }
 }
 
