@@ -226,7 +226,8 @@ pub(super) async fn stage(
         .rollouts
         .pinned
         .iter()
-        .filter_map(|(workload, pinned)| pinned.then(|| workload.clone()))
+        .filter(|(_, pinned)| **pinned)
+        .map(|(workload, _)| workload.clone())
         .collect();
     let commit = wanted.revision.commit.clone();
     if policies.is_empty() {

@@ -8,8 +8,9 @@ use serde_json::Value;
 use crate::api::{
     CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec, TrafficSpec, WorkloadKind,
 };
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
+use crate::rollout::traffic;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,9 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
             Some(target) => problems.extend(
                 unsuitable(&target.object)
                     .into_iter()
-                    .map(|reason| (object.id.clone(), format!("{workload}: {reason}"))),
+                    .map(|reason| format!("{workload}: {reason}"))
+                    .chain(unroutable(&policy, desired))
+                    .map(|reason| (object.id.clone(), reason)),
             ),
         }
         if found.insert(workload.clone(), policy).is_some() {
@@ -152,7 +155,7 @@ fn steps(canary: &CanarySpec) -> Vec<Step> {
     let each = canary
         .interval
         .map_or(Duration::from_mins(1), |each| each.0);
-    let mut weights: Vec<u32> = (1..)
+    let mut weights: Vec<u32> = (1..=100)
         .map(|n| n * by)
         .take_while(|weight| *weight < most)
         .collect();
@@ -211,6 +214,87 @@ fn unsuitable(workload: &Object) -> Vec<String> {
     reasons
 }
 
+/// Why its traffic cannot be split.
+fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for DesiredObject { id, object, .. } in services(&policy.workload, desired) {
+        if object.at("/spec/clusterIP").and_then(Value::as_str) == Some("None") {
+            reasons.push(format!(
+                "{id} is headless: who asks it picks a pod, and no weight is kept"
+            ));
+        }
+        if policy.traffic.is_none()
+            && object.at("/spec/sessionAffinity").and_then(Value::as_str) == Some("ClientIP")
+        {
+            reasons.push(format!(
+                "{id} has session affinity: the number of pods does not split its traffic; name a route in spec.traffic"
+            ));
+        }
+    }
+    let Some(traffic) = &policy.traffic else {
+        return reasons;
+    };
+    let names: Vec<(String, String)> = services(&policy.workload, desired)
+        .map(|service| (service.id.name.clone(), service.id.name.clone()))
+        .collect();
+    if names.is_empty() {
+        reasons.push(format!(
+            "spec.traffic: no Service of this environment selects the pods of {}",
+            policy.workload
+        ));
+    }
+    let mut route = |group: &str, kind: &str, name: &str, check: Split| {
+        let id = Id {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: policy.workload.namespace.clone(),
+            name: name.to_owned(),
+        };
+        let problem = match desired.get(&id) {
+            None => Some(format!("Git has no {id} in this environment")),
+            Some(route) => check(&route.object, &names, 0).err(),
+        };
+        reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
+    };
+    if let Some(reference) = &traffic.http_route {
+        let group = "gateway.networking.k8s.io";
+        route(group, "HTTPRoute", &reference.name, traffic::split);
+    }
+    if let Some(reference) = &traffic.ingress_nginx {
+        let group = "networking.k8s.io";
+        route(group, "Ingress", &reference.name, traffic::canary_ingress);
+    }
+    reasons
+}
+
+type Split = fn(&Object, &[(String, String)], u32) -> Result<Object, String>;
+
+/// The Services whose selector matches the workload's pods.
+pub(super) fn services<'a>(
+    workload: &'a Id,
+    desired: &'a Desired,
+) -> impl Iterator<Item = &'a DesiredObject> {
+    let labels = desired
+        .get(workload)
+        .and_then(|object| object.object.at("/spec/template/metadata/labels"))
+        .and_then(Value::as_object);
+    desired.objects.iter().filter(move |object| {
+        let selector = object
+            .object
+            .at("/spec/selector")
+            .and_then(Value::as_object);
+        object.id.group.is_empty()
+            && object.id.kind == "Service"
+            && object.id.namespace == workload.namespace
+            && labels.zip(selector).is_some_and(|(labels, selector)| {
+                !selector.is_empty()
+                    && selector
+                        .iter()
+                        .all(|(key, value)| labels.get(key) == Some(value))
+            })
+    })
+}
+
 fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {
     object
         .at(pointer)
@@ -218,3 +302,6 @@ fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value
         .into_iter()
         .flatten()
 }
+
+#[cfg(test)]
+mod tests;

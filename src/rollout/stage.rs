@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::pin::{Pinned, pin};
-use super::policy::Policy;
+use super::policy::{Policy, services};
 use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::desired::{Desired, DesiredObject, digest};
@@ -146,7 +146,9 @@ impl Stage<'_> {
             self.pin_stable(workload);
             Some(self.base)
         };
-        let services = self.services(workload);
+        let services: Vec<Id> = services(workload, self.base)
+            .map(|service| service.id.clone())
+            .collect();
         if is_narrowed(policy, record) {
             self.narrow(&services, record);
         }
@@ -168,40 +170,6 @@ impl Stage<'_> {
             self.canary_service(service, record);
         }
         self.route(policy, &pairs, record);
-    }
-
-    /// The Services of the base whose selector matches the workload's pods.
-    fn services(&self, workload: &Id) -> Vec<Id> {
-        let labels = self
-            .base
-            .get(workload)
-            .and_then(|object| object.object.at("/spec/template/metadata/labels"))
-            .and_then(Value::as_object);
-        let Some(labels) = labels else {
-            return Vec::new();
-        };
-        self.base
-            .objects
-            .iter()
-            .filter(|object| {
-                object.id.group.is_empty()
-                    && object.id.kind == "Service"
-                    && object.id.namespace == workload.namespace
-            })
-            .filter(|object| {
-                object
-                    .object
-                    .at("/spec/selector")
-                    .and_then(Value::as_object)
-                    .is_some_and(|selector| {
-                        !selector.is_empty()
-                            && selector
-                                .iter()
-                                .all(|(key, value)| labels.get(key) == Some(value))
-                    })
-            })
-            .map(|object| object.id.clone())
-            .collect()
     }
 
     fn narrow(&mut self, services: &[Id], record: &RolloutStatus) {

@@ -235,6 +235,10 @@ fn whole_pods_stay_within_the_weight() {
 }
 
 /// What may happen between two looks.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations happen"
+)]
 #[derive(Clone, Debug)]
 struct Event {
     seconds: i64,

@@ -178,7 +178,7 @@ async fn split(name: &str, traffic: Value, route: Value) {
     for (weight, begin, end) in windows {
         let window = samples
             .iter()
-            .filter(|sample| sample.at >= begin && sample.at < end - Duration::from_millis(500));
+            .filter(|sample| sample.at >= begin && sample.at + Duration::from_millis(500) < end);
         let all = window.clone().count();
         let canary = window.filter(|sample| sample.is_of("2")).count();
         let share = 100.0 * f64::from(u32::try_from(canary).unwrap_or(0))

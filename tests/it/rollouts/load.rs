@@ -61,7 +61,7 @@ impl Load {
                     let mut connection = kept.take();
                     // The server may close a kept connection between two requests: then a new one is made, as every
                     // client does.
-                    if connection.as_ref().is_some_and(|it| it.is_closed()) {
+                    if connection.as_ref().is_some_and(SendRequest::is_closed) {
                         connection = None;
                     }
                     let new_connection = connection.is_none();

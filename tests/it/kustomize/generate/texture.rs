@@ -15,7 +15,10 @@ impl Maker {
         let Content::Yaml(documents, _) = &mut file.content else {
             return;
         };
-        if file.path.ends_with(".json") {
+        if std::path::Path::new(&file.path)
+            .extension()
+            .is_some_and(|it| it == "json")
+        {
             return;
         }
         for document in documents.iter_mut() {
