@@ -166,8 +166,25 @@ impl<'s> Walker<'_, 's> {
                 .find(|(_, field)| *field == value.id);
             let key_style = key.map_or(Style::Plain, |(key, _)| self.tree.node(key).style);
             node::set_field_styled(self.tree, dest.id, &name, key_style, value.id)?;
+            if let Some((key, _)) = key {
+                self.keep_comment(key, value.id, dest.id, &name);
+            }
         }
         Ok(Some(dest))
+    }
+
+    /// A comment behind a value on its line goes where the value goes.
+    fn keep_comment(&mut self, key: NodeId, value: NodeId, dest: NodeId, name: &str) {
+        let on_one_line =
+            self.tree.kind(value) == Kind::Scalar || self.tree.node(value).style == Style::Flow;
+        let line = self.tree.comments(key).and_then(|it| it.line.clone());
+        let key = {
+            let mut keys = self.tree.pairs(dest).map(|(key, _)| key);
+            keys.find(|key| self.tree.text(*key) == name)
+        };
+        if let (true, Some(line), Some(key)) = (on_one_line, line, key) {
+            self.tree.comments_mut(key).line = Some(line);
+        }
     }
 
     /// The schema of a field whose comment is a JSON object: kyaml takes any such for one.

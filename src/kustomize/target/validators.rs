@@ -1,5 +1,7 @@
 //! The validators of a kustomization: transformers that may look at the objects but not change them.
 
+use std::collections::HashSet;
+
 use super::{Gathered, Target};
 use crate::kustomize::context::Context;
 use crate::kustomize::error::{BuildError, Result};
@@ -35,6 +37,16 @@ impl Target {
             validator
                 .transform(context, &mut gathered.resources)
                 .map_err(|errors| errors.field("validators"))?;
+            let mut seen = HashSet::new();
+            for resource in gathered.resources.list() {
+                let id = resource.id(context);
+                let namespace = id.effective_namespace().to_owned();
+                if !seen.insert((id.gvk.clone(), id.name.clone(), namespace)) {
+                    let error =
+                        format!("there are two {id}: what validators did to them is not known");
+                    return Err(BuildError::new(error).field("validators").into());
+                }
+            }
             let mut after = values(context, &gathered.resources)?;
             for (value, made) in after.iter_mut().zip(&made) {
                 take_mark(value, *made);
