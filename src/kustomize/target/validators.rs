@@ -7,7 +7,9 @@ use crate::kustomize::context::Context;
 use crate::kustomize::error::{BuildError, Result};
 use crate::kustomize::plugins::transformer_of;
 use crate::kustomize::resources::Resources;
-use crate::yaml::{NodeId, Place, Tree};
+use crate::yaml::{NodeId, Place, Tree, ValueError, to_value};
+
+type Content = std::result::Result<serde_json::Value, ValueError>;
 
 impl Target {
     /// Validators are transformers that must not change anything.
@@ -23,13 +25,7 @@ impl Target {
         for config in configs.list() {
             let validator = transformer_of(context, &self.loader, config)
                 .map_err(|errors| errors.field("validators"))?;
-            let values =
-                |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
-                    let list = resources.list().iter();
-                    list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?))
-                        .collect()
-                };
-            let before = values(context, &gathered.resources)?;
+            let before = contents(context, &gathered.resources);
             let list = gathered.resources.list().iter();
             let made: Vec<bool> = list
                 .map(|it| labels_are_made(&context.tree, it.root))
@@ -47,9 +43,11 @@ impl Target {
                     return Err(BuildError::new(error).field("validators").into());
                 }
             }
-            let mut after = values(context, &gathered.resources)?;
+            let mut after = contents(context, &gathered.resources);
             for (value, made) in after.iter_mut().zip(&made) {
-                take_mark(value, *made);
+                if let Ok(value) = value {
+                    take_mark(value, *made);
+                }
             }
             if after != before {
                 return Err(BuildError::new("a validator must not change the objects")
@@ -59,6 +57,13 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// What the objects are. One that has no value yet may get one before the end.
+fn contents(context: &Context<'_>, resources: &Resources) -> Vec<Content> {
+    let list = resources.list().iter();
+    list.map(|resource| to_value(&context.tree, resource.root))
+        .collect()
 }
 
 /// Takes away the label that a validator may leave on what it looked at. kustomize writes the other labels anew for that,
