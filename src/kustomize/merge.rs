@@ -159,6 +159,9 @@ impl<'s> Walker<'_, 's> {
             let key = pairs[1].filter(|(_, field)| *field == value.id && !value.keep);
             let key_style = key.map_or(Style::Plain, |(key, _)| self.tree.node(key).style);
             self.tree.append_field(dest.id, &name, key_style, value.id);
+            if let Some((key, _)) = key {
+                self.keep_comment(key, value.id, dest.id, &name);
+            }
         }
         Ok(Some(dest))
     }
@@ -184,6 +187,23 @@ impl<'s> Walker<'_, 's> {
             }
         }
         fields
+    }
+
+    /// A comment behind a value on its line goes where the value goes.
+    fn keep_comment(&mut self, key: NodeId, value: NodeId, dest: NodeId, name: &str) {
+        let on_one_line =
+            self.tree.kind(value) == Kind::Scalar || self.tree.node(value).style == Style::Flow;
+        let line = self.tree.comments(key).and_then(|it| it.line.clone());
+        let Some(line) = line.filter(|_| on_one_line) else {
+            return;
+        };
+        let key = {
+            let mut keys = self.tree.pairs(dest).map(|(key, _)| key);
+            keys.find(|key| self.tree.text(*key) == name)
+        };
+        if let Some(key) = key {
+            self.tree.comments_mut(key).line = Some(line);
+        }
     }
 
     /// The schema of a field whose comment is a JSON object: kyaml takes any such for one.

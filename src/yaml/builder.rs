@@ -18,6 +18,8 @@ pub(super) struct Builder<'l> {
     limits: &'l Limits,
     line_offset: usize,
     refuse_duplicates: bool,
+    /// The last scalar, if it is a block.
+    last_block: Option<NodeId>,
     /// The comments, if they are wanted.
     pub(super) comments: Option<Vec<Raw>>,
     problems: Vec<Problem>,
@@ -42,6 +44,7 @@ impl<'l> Builder<'l> {
             limits,
             line_offset,
             refuse_duplicates,
+            last_block: None,
             comments: None,
             problems: Vec::new(),
         }
@@ -70,6 +73,7 @@ impl<'l> Builder<'l> {
         if !self.problems.is_empty() {
             return Err(self.problems);
         }
+        self.end_block(text);
         let Some(root) = self.root else {
             return Ok(None);
         };
@@ -84,6 +88,20 @@ impl<'l> Builder<'l> {
             root,
             alone: true,
         }))
+    }
+
+    /// A block that ends where the text ends, and that without a line break, has none either. The parser gives it one.
+    fn end_block(&mut self, text: &str) {
+        let line = text.rsplit('\n').next().unwrap_or_default().trim();
+        let Some(id) = self.last_block.filter(|_| !line.is_empty()) else {
+            return;
+        };
+        let block = &self.tree.node(id).text;
+        // What stands on the last line may be a comment.
+        if let Some(whole) = block.strip_suffix('\n').filter(|it| it.ends_with(line)) {
+            let whole = whole.into();
+            self.tree.node_mut(id).text = whole;
+        }
     }
 
     fn scan_problem(&self, error: &ScanError) -> Problem {
@@ -126,7 +144,9 @@ impl<'l> Builder<'l> {
                 let absent = style == ScalarStyle::Plain && &*text == "~" && span.is_empty();
                 let text = if absent { "" } else { &*text };
                 let node = scalar(text, style, tag.as_deref(), place);
+                let is_block = matches!(node.style, Style::Literal | Style::Folded);
                 let id = self.add(node)?;
+                self.last_block = is_block.then_some(id);
                 if anchor > 0 {
                     self.anchors.insert(anchor, id);
                 }

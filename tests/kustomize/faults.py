@@ -43,7 +43,7 @@ FAULTS = [
     ("literals keep their quotes", "src/kustomize/generate.rs", "if first == last =>", "if first == last && false =>"),
     ("generatorOptions.immutable is for nobody", "src/kustomize/types.rs",
      "merged.immutable |= global.immutable;", "merged.immutable |= false;"),
-    ("order without namespaces first", "src/kustomize/sort.rs", 'or(&id.namespace, "~X")', 'or(&id.namespace, "")'),
+    ("objects of a kind are not in order", "src/kustomize/sort.rs", "return self.name < other.name;", "return false;"),
     ("service accounts of all names change namespace", "src/kustomize/namespace.rs",
      '("name", "default")', '("kind", "ServiceAccount")'),
     ("definitions of kinds get the prefix", "src/kustomize/transform.rs",

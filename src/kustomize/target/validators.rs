@@ -1,11 +1,15 @@
 //! The validators of a kustomization: transformers that may look at the objects but not change them.
 
+use std::collections::HashSet;
+
 use super::{Gathered, Target};
 use crate::kustomize::context::Context;
 use crate::kustomize::error::{BuildError, Problems, Result};
 use crate::kustomize::plugins::transformer_of;
 use crate::kustomize::resources::Resources;
-use crate::yaml::{NodeId, Place, Tree};
+use crate::yaml::{NodeId, Place, Tree, ValueError, to_value};
+
+type Content = std::result::Result<serde_json::Value, ValueError>;
 
 impl Target {
     /// Validators are transformers that must not change anything.
@@ -25,13 +29,7 @@ impl Target {
             let Some(validator) = problems.keep(validator).filter(|_| !gathered.broken) else {
                 continue;
             };
-            let values =
-                |context: &Context<'_>, resources: &Resources| -> Result<Vec<serde_json::Value>> {
-                    let list = resources.list().iter();
-                    list.map(|resource| Ok(crate::yaml::to_value(&context.tree, resource.root)?))
-                        .collect()
-                };
-            let before = values(context, &gathered.resources)?;
+            let before = contents(context, &gathered.resources);
             let list = gathered.resources.list().iter();
             let made: Vec<bool> = list
                 .map(|it| labels_are_made(&context.tree, it.root))
@@ -39,9 +37,21 @@ impl Target {
             validator
                 .transform(context, &mut gathered.resources)
                 .map_err(|errors| errors.field("validators"))?;
-            let mut after = values(context, &gathered.resources)?;
+            let mut seen = HashSet::new();
+            for resource in gathered.resources.list() {
+                let id = resource.id(context);
+                let namespace = id.effective_namespace().to_owned();
+                if !seen.insert((id.gvk.clone(), id.name.clone(), namespace)) {
+                    let error =
+                        format!("there are two {id}: what validators did to them is not known");
+                    return Err(BuildError::new(error).field("validators").into());
+                }
+            }
+            let mut after = contents(context, &gathered.resources);
             for (value, made) in after.iter_mut().zip(&made) {
-                take_mark(value, *made);
+                if let Ok(value) = value {
+                    take_mark(value, *made);
+                }
             }
             if after != before {
                 return Err(BuildError::new("a validator must not change the objects")
@@ -51,6 +61,13 @@ impl Target {
         }
         problems.finish()
     }
+}
+
+/// What the objects are. One that has no value yet may get one before the end.
+fn contents(context: &Context<'_>, resources: &Resources) -> Vec<Content> {
+    let list = resources.list().iter();
+    list.map(|resource| to_value(&context.tree, resource.root))
+        .collect()
 }
 
 /// Takes away the label that a validator may leave on what it looked at. kustomize writes the other labels anew for that,

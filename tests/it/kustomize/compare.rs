@@ -110,7 +110,7 @@ pub fn write(tree: &Tree, root: &Path) {
     for file in &tree.files {
         let path = root.join(&file.path);
         fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder");
-        fs::write(path, file.text()).expect("a file can be written");
+        fs::write(path, file.bytes()).expect("a file can be written");
     }
 }
 
@@ -132,7 +132,7 @@ fn run(command: &mut Command, tree: &Tree, root: &Path) -> Outcome {
 
 /// What the engine makes of a tree.
 pub fn ours(tree: &Tree) -> Outcome {
-    let files = tree.files.iter().map(|file| (&file.path, file.text()));
+    let files = tree.files.iter().map(|file| (&file.path, file.bytes()));
     let has = |flag: &str| tree.flags.contains(&flag);
     let options = BuildOptions {
         load_restrictor: if has("--load-restrictor=LoadRestrictionsNone") {

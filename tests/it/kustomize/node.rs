@@ -56,6 +56,8 @@ pub enum Content {
     /// Documents; the number is how far lists stand behind their keys.
     Yaml(Vec<Node>, usize),
     Lines(Vec<String>),
+    /// What is no text.
+    Bytes(Vec<u8>),
 }
 
 impl From<Value> for Node {
@@ -235,10 +237,19 @@ fn block(lines: &mut &[(usize, String)], fill: &mut impl FnMut(&str) -> Node) ->
 }
 
 impl File {
+    pub fn bytes(&self) -> Vec<u8> {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::Lines(_) | Content::Yaml(..) => self.text().into_bytes(),
+        }
+    }
+
+    /// The content as text, to be shown.
     pub fn text(&self) -> String {
         match &self.content {
             Content::Lines(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
             Content::Yaml(documents, indent) => write(documents, *indent),
+            Content::Bytes(bytes) => format!("{}\n", String::from_utf8_lossy(bytes)),
         }
     }
 }

@@ -213,7 +213,7 @@ pub const KINDS: &[(u32, &str, &str, &str)] = &[
         "rules:\n- apiGroups: [\"\"]\n  resources: [configmaps]\n  verbs: [get, list]\n  ?resourceNames:\n  - $configmap\n?- apiGroups: [apps]\n  resources: ['*']\n  verbs: ['*']\n",
     ),
     (
-        3,
+        6,
         "rbac.authorization.k8s.io/v1",
         "RoleBinding",
         "roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: Role\n  name: $role\nsubjects:\n- kind: ServiceAccount\n  name: $serviceaccount\n  ?namespace: $namespace\n?- kind: ServiceAccount\n  name: default\n?- kind: User\n  name: jane\n  apiGroup: rbac.authorization.k8s.io\n",
@@ -274,7 +274,7 @@ pub const KINDS: &[(u32, &str, &str, &str)] = &[
         "spec:\n  ?minAvailable: 50%\n  ?maxUnavailable: 1\n  selector:\n    matchLabels:\n      app: $label\n    ?matchExpressions:\n    - {key: tier, operator: In, values: [a, b]}\n",
     ),
     (
-        2,
+        5,
         "apiextensions.k8s.io/v1",
         "CustomResourceDefinition",
         "spec:\n  group: example.com\n  names: {kind: Widget, plural: widgets}\n  scope: Namespaced\n  versions:\n  - name: v1\n    served: true\n    storage: true\n    ?schema:\n      openAPIV3Schema:\n        type: object\n        ?x-kubernetes-preserve-unknown-fields: true\n  ?conversion:\n    strategy: Webhook\n    webhook:\n      clientConfig:\n        service:\n          name: $service\n          namespace: $namespace\n",

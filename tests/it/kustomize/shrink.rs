@@ -94,6 +94,12 @@ fn reduce(tree: &mut Tree, number: usize) -> bool {
     }
     for file in &mut tree.files {
         match &mut file.content {
+            Content::Bytes(bytes) => {
+                if bytes.len() > 1 && is_it() {
+                    bytes.truncate(1);
+                    return true;
+                }
+            }
             Content::Lines(lines) => {
                 for index in 0..lines.len() {
                     if is_it() {

@@ -1,6 +1,6 @@
 //! The fields of a kustomization, but for patches, replacements and plugins.
 
-use super::super::node::{Node, list, map, raw, text, texts};
+use super::super::node::{Content, Node, list, map, raw, text, texts};
 use super::{Maker, Object, Step, is_identity, scalars};
 
 impl Maker {
@@ -48,6 +48,11 @@ impl Maker {
             let count = self.below(4);
             let lines = (0..count).map(|_| self.text().replace('\n', " ")).collect();
             let name = self.lines(directory, &format!("{stem}.txt"), lines);
+            if self.chance(15)
+                && let Some(file) = self.files.last_mut()
+            {
+                file.content = Content::Bytes(vec![0xff, 0xfe, 0, b'x', 0x80]);
+            }
             let entry = if self.chance(40) {
                 format!("renamed.{stem}={name}")
             } else {

@@ -139,9 +139,15 @@ impl Maker {
             self.selector(&object, true)
         };
         let mut target = map([("select", select)]);
-        if self.chance(20) {
+        if self.chance(30) {
             let other = self.one(objects)?;
-            let selector = self.selector(&other, true);
+            let selector = if self.chance(40) {
+                // Whatever is selected, this one is not.
+                target.set("select", map([("kind", raw(&object.kind))]));
+                map([("name", raw(&object.name))])
+            } else {
+                self.selector(&other, true)
+            };
             target.push("reject", selector);
         }
         let options = self.options(true);
