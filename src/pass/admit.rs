@@ -30,7 +30,7 @@ pub(super) async fn admit(
     prepared: Prepared,
 ) -> Option<Arc<Running>> {
     match prepared {
-        Prepared::Same => {}
+        Prepared::Same => rollout::nothing_is_held(memory),
         Prepared::Before(snapshot) => keep(pass, memory, snapshot).await,
         Prepared::Wanted(prepared) => {
             let (candidate, wanted) = *prepared;

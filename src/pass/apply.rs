@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::observe::Observed;
 use super::rollout::Rolling;
 use super::{Memory, Pass, Running, admit, health, prune, together};
-use crate::api::{HeldObject, ObjectFailure};
+use crate::api::{HeldObject, ObjectFailure, RolloutPhase, RolloutStatus};
 use crate::cluster::{ClusterError, DryRun};
 use crate::desired::Kinds;
 use crate::fields::fingerprint;
@@ -107,7 +107,8 @@ pub(super) async fn apply(
         memory.reapply = false;
         memory.reapplied_at = Instant::now();
     }
-    if done.healthy && pass.report.rollouts.is_empty() {
+    let rolling_out = |rollout: &RolloutStatus| rollout.phase != RolloutPhase::Failed;
+    if done.healthy && !pass.report.rollouts.iter().any(rolling_out) {
         memory.pods.clear();
     }
     pass.report.progress = match done {

@@ -148,6 +148,11 @@ fn number(object: &Object, pointer: &str) -> u32 {
         .unwrap_or_default()
 }
 
+/// What is wanted is what the stable sides run.
+pub(super) fn nothing_is_held(memory: &mut Memory) {
+    memory.rollouts.next = None;
+}
+
 /// Tells that the candidate waits, and keeps it for its canaries.
 pub(super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate: Running) {
     let records = &pass.report.rollouts;
@@ -324,7 +329,16 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             // Git has no such workload any more, and with it went all of this.
             continue;
         };
-        let observed = observe(pass, memory, rolling, policy, record, may_promote).await;
+        let observed = if record.phase == Phase::Failed {
+            // It waits for Git, or for a word: nothing of it is in the cluster.
+            Observed {
+                change: rolling.changes.get(&policy.workload).cloned(),
+                command: command(pass, record),
+                ..Observed::default()
+            }
+        } else {
+            observe(pass, memory, rolling, policy, record, may_promote).await
+        };
         let decision = machine::step(policy, record, &observed, pass.now);
         if let Some(due) = decision.due {
             pass.due_at(due);
@@ -438,7 +452,10 @@ async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Policy) -> Si
         Err(failure) => side.failure = Some(failure),
     }
     // In the middle of a restart the pods have two hashes.
-    if number(&object, "/status/updatedReplicas") == number(&object, "/status/replicas") {
+    side.restarting = number(&object, "/status/updatedReplicas")
+        != number(&object, "/status/replicas")
+        || object.at("/metadata/generation") != object.at("/status/observedGeneration");
+    if !side.restarting {
         side.hash = template_hash(pass, workload, &object).await;
     }
     side

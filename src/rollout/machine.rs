@@ -39,8 +39,10 @@ pub struct Side {
     pub failure: Option<String>,
     /// The number of its pods.
     pub replicas: u32,
-    /// The `pod-template-hash` of its pods, where they all have the same.
+    /// The `pod-template-hash` of its pods, where they all have the same and it is known.
     pub hash: Option<String>,
+    /// Pods of two templates are there.
+    pub restarting: bool,
 }
 
 /// What a check said.
@@ -148,6 +150,7 @@ impl Machine<'_> {
             self.record.last_command = Some(id.clone());
             *command
         });
+        self.follow_the_stable_side();
         let same = self.observed.change.as_ref() == Some(&self.record.change);
         match self.record.phase {
             Phase::Failed => self.failed(same, command),
@@ -177,13 +180,25 @@ impl Machine<'_> {
         }
     }
 
+    /// A stable side that restarts in the middle has other pods: the narrowing must never leave them out, and is
+    /// released rather than that.
+    fn follow_the_stable_side(&mut self) {
+        let stable = &self.observed.stable;
+        if stable.restarting {
+            self.record.stable_hash = None;
+        } else if stable.hash.is_some() {
+            self.record.stable_hash.clone_from(&stable.hash);
+        }
+    }
+
     fn share(&self, weight: u32) -> Share {
         share(self.policy, weight, self.record.stable_replicas)
     }
 
     fn narrowing(mut self) -> Decision {
-        if let Some(hash) = &self.observed.stable.hash {
-            self.record.stable_hash = Some(hash.clone());
+        if self.record.stable_hash.is_none() {
+            self.due = Some(after(self.now, Duration::from_secs(2)));
+            return self.wait("waits until the stable side's pods are of one template");
         }
         if !self.observed.written {
             return self.wait("the stable Services are being narrowed to the stable pods");

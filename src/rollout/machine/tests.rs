@@ -55,6 +55,7 @@ fn side() -> Side {
         failure: None,
         replicas: 4,
         hash: Some("aaaa".to_owned()),
+        restarting: false,
     }
 }
 
@@ -213,6 +214,40 @@ fn a_revert_goes_back_at_once_and_is_no_failure() {
     let after = after.record.unwrap();
     assert_eq!((after.phase, after.taken_back), (Phase::Aborting, false));
     assert_eq!(after.weight, 0);
+}
+
+#[test]
+fn the_narrowing_follows_a_stable_side_that_restarts() {
+    let policy = policy(steps(), true, 1);
+    let record = analysing(&policy);
+    let hash = |stable: Side, record: &RolloutStatus| {
+        let observed = Observed {
+            stable,
+            ..well("x", &[])
+        };
+        let after = step(&policy, record, &observed, at(101)).record.unwrap();
+        (after.stable_hash.clone(), after)
+    };
+    let restarting = Side {
+        restarting: true,
+        hash: None,
+        ..side()
+    };
+    let (released, record) = hash(restarting, &record);
+    assert_eq!(released, None, "no pod of either is left out");
+    let unknown = Side {
+        hash: None,
+        ..side()
+    };
+    assert_eq!(hash(unknown, &record).0, None);
+    let restarted = Side {
+        hash: Some("bbbb".to_owned()),
+        ..side()
+    };
+    let (narrowed, record) = hash(restarted, &record);
+    assert_eq!(narrowed.as_deref(), Some("bbbb"));
+    // What cannot be read changes nothing.
+    assert_eq!(hash(Side::default(), &record).0.as_deref(), Some("bbbb"));
 }
 
 #[test]
