@@ -34,7 +34,7 @@ pub fn reads_back(text: &[u8]) {
         let Ok(value) = to_value(&document.tree, document.root) else {
             continue;
         };
-        if has_old_breaks(&value) {
+        if is_lost_by_kustomize(&value) {
             continue;
         }
         let written = to_yaml(&value);
@@ -53,16 +53,20 @@ pub fn reads_back(text: &[u8]) {
     }
 }
 
-/// Whether there is text with one of the line breaks that YAML 1.2 took away. kustomize writes it as the line break that
-/// it is for its own reader, and so do we.
-fn has_old_breaks(value: &Value) -> bool {
-    let old = |text: &str| text.contains(['\u{85}', '\u{2028}', '\u{2029}']);
+/// Whether there is text that kustomize writes so that its own reader takes it for something else; we write the same bytes.
+/// Line breaks that YAML 1.2 took away are written as such; `0o-7` and `0o+7` are written plain, and read as numbers.
+fn is_lost_by_kustomize(value: &Value) -> bool {
+    let is_lost = |text: &str| {
+        text.contains(['\u{85}', '\u{2028}', '\u{2029}'])
+            || text.starts_with("0o-")
+            || text.starts_with("0o+")
+    };
     match value {
-        Value::String(text) => old(text),
-        Value::Array(list) => list.iter().any(has_old_breaks),
+        Value::String(text) => is_lost(text),
+        Value::Array(list) => list.iter().any(is_lost_by_kustomize),
         Value::Object(map) => map
             .iter()
-            .any(|(key, value)| old(key) || has_old_breaks(value)),
+            .any(|(key, value)| is_lost(key) || is_lost_by_kustomize(value)),
         _ => false,
     }
 }
@@ -94,7 +98,7 @@ pub fn builds(files: &MemoryFiles, directory: &str) -> Result<Build, BuildErrors
 /// A build's text reads back as the same objects.
 fn text_reads_back(built: &Build) {
     let mut objects = built.resources.iter().map(|resource| &resource.object.0);
-    if objects.any(|object| has_old_breaks(&Value::Object(object.clone()))) {
+    if objects.any(|object| is_lost_by_kustomize(&Value::Object(object.clone()))) {
         return;
     }
     let text = built.to_yaml();
