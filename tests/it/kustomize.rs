@@ -235,6 +235,7 @@ fn both_make_the_same_of_random_trees() {
         result.differences.len(),
         started.elapsed().as_secs_f64()
     );
+    #[expect(clippy::cast_precision_loss, reason = "a share to be read")]
     let share = |count: usize| 100.0 * count as f64 / ran.max(1) as f64;
     if let Some((name, trees, _)) = table.first() {
         report.push_str(&format!(

@@ -236,7 +236,9 @@ fn builtins(node: &Node, out: &mut BTreeSet<String>) {
     match &node.value {
         Value::Map(entries) => entries.iter().for_each(|(_, node)| builtins(node, out)),
         Value::List(items) | Value::Inline(items) => {
-            items.iter().for_each(|item| builtins(item, out));
+            for item in items {
+                builtins(item, out);
+            }
         }
         Value::Raw(_) | Value::Text(_) => {}
     }

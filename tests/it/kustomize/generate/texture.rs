@@ -15,7 +15,7 @@ impl Maker {
         let Content::Yaml(documents, _) = &mut file.content else {
             return;
         };
-        if file.path.ends_with(".json") {
+        if file.path.rsplit('.').next() == Some("json") {
             return;
         }
         for document in documents.iter_mut() {
