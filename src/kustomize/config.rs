@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::context::Context;
 use super::decode::{Decoder, Mode, decode};
-use super::error::{Problems, Result, fail};
+use super::error::{BuildError, Problems, Result, fail};
 use super::fieldspec::{FieldSpec, merge_all, merge_one};
 use super::id::{Gvk, default_kind_rank};
 use super::loader::Loader;
 use super::types::{back_references, field_specs};
-use crate::yaml::{NodeId, Tree, parse};
+use crate::yaml::{Kind, NodeId, Tree, parse};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -269,6 +269,11 @@ fn load_crd(context: &mut Context<'_>, loader: &Loader, path: &str) -> Result<Co
     let tree = &document.tree;
     let mut of_file = Config::default();
     for (name, definition) in tree.pairs(document.root) {
+        if tree.kind(definition) != Kind::Map && !tree.node(definition).is_null() {
+            let error = BuildError::new(format!("`{}` is not a definition", tree.text(name)));
+            let place = tree.node(definition).place;
+            return Err(error.at(place).in_file(&file).into());
+        }
         let Some(properties) = tree
             .at(definition, &["Schema", "properties"])
             .or_else(|| any_case(tree, definition))

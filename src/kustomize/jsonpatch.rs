@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::error::{BuildError, Result, fail};
 use super::hash::go_json;
 use crate::yaml::{
-    Kind, Limits, Node, NodeId, Place, Scalar, Style, Tag, Tree, float_text, parse, resolve,
-    resolve_1_1,
+    Kind, Limits, Node, NodeId, Place, Scalar, Style, Tag, Tree, float_text, parse,
+    plain_or_quoted, resolve, resolve_1_1,
 };
 
 /// A decoded patch.
@@ -394,7 +394,11 @@ fn string(tree: &mut Tree, text: &str) -> NodeId {
     } else if resolve(text) != Scalar::Str || resolve_1_1(text) != Scalar::Str {
         Style::Double
     } else {
-        Style::Plain
+        match plain_or_quoted(text) {
+            quoted if quoted == text => Style::Plain,
+            quoted if quoted.starts_with('"') => Style::Double,
+            _ => Style::Single,
+        }
     };
     tree.add(Node {
         style,

@@ -27,6 +27,19 @@ fn scalars_mean_what_go_yaml_v3_says() {
 }
 
 #[test]
+fn blocks_end_as_the_text_does() {
+    for (text, expected) in [
+        ("a: |\n  x", "x"),
+        ("a: >\n  x\n  y", "x y"),
+        ("a: |+\n  x", "x"),
+        ("a: |\n  x\n", "x\n"),
+        ("a: |\n  x\n# y", "x\n"),
+    ] {
+        assert_eq!(values(text), [json!({"a": expected})], "{text:?}");
+    }
+}
+
+#[test]
 fn documents_split_as_kustomize_splits_them() {
     assert_eq!(
         values("---\na: 1\n--- # comment\nb: 2\n---\n# nothing\n---\nnull\n---\nc: 3"),

@@ -98,7 +98,12 @@ impl Difference {
             self.tree.directory
         );
         for file in &self.tree.files {
-            out.push_str(&format!("==> {}\n{}", file.path, file.text()));
+            let cut = if file.cut {
+                " (no line break at the end)"
+            } else {
+                ""
+            };
+            out.push_str(&format!("==> {}{cut}\n{}", file.path, file.text()));
         }
         out.push_str(&format!("==> kustomize\n{}", shown(&self.theirs)));
         out.push_str(&format!("==> driftless\n{}", shown(&self.ours)));

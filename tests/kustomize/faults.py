@@ -25,8 +25,6 @@ FAULTS = [
      'part.replace("~1", "/").replace("~0", "~")', 'part.replace("~0", "~")'),
     ("numbers become texts in JSON patches", "src/kustomize/jsonpatch.rs",
      "_ => resolve_1_1(&node.text)", "_ => match resolve_1_1(&node.text) { Scalar::Float(_) => Scalar::Str, other => other }"),
-    ("a role's reference is that of any kind", "src/kustomize/nameref.rs",
-     '.ends_with("roleRef/name")', '.ends_with("roleRef/names")'),
     ("a hash forgets binaryData", "src/kustomize/hash.rs",
      '"ConfigMap" => "binaryData"', '"ConfigMap" => "stringData"'),
     ("a hash keeps the digit 1", "src/kustomize/hash.rs", "'1' => 'h'", "'1' => '1'"),

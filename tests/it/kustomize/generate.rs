@@ -230,17 +230,21 @@ impl Maker {
 
     fn yaml(&mut self, directory: &str, name: &str, documents: Vec<Node>) -> String {
         let indent = self.pick(&[0, 0, 2]);
+        let cut = self.chance(10);
         self.files.push(File {
             path: format!("{directory}/{name}"),
             content: Content::Yaml(documents, indent),
+            cut,
         });
         name.to_owned()
     }
 
     fn lines(&mut self, directory: &str, name: &str, lines: Vec<String>) -> String {
+        let cut = self.chance(10);
         self.files.push(File {
             path: format!("{directory}/{name}"),
             content: Content::Lines(lines),
+            cut,
         });
         name.to_owned()
     }
@@ -518,7 +522,7 @@ impl Maker {
     fn spoil(&mut self) {
         let index = self.below(self.files.len());
         let what = self.below(9);
-        let File { path, content } = &mut self.files[index];
+        let File { path, content, .. } = &mut self.files[index];
         let Content::Yaml(documents, _) = content else {
             return;
         };

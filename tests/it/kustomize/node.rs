@@ -49,6 +49,8 @@ pub struct Node {
 pub struct File {
     pub path: String,
     pub content: Content,
+    /// Without a line break at the end.
+    pub cut: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -240,7 +242,13 @@ impl File {
     pub fn bytes(&self) -> Vec<u8> {
         match &self.content {
             Content::Bytes(bytes) => bytes.clone(),
-            Content::Lines(_) | Content::Yaml(..) => self.text().into_bytes(),
+            Content::Lines(_) | Content::Yaml(..) => {
+                let mut text = self.text();
+                if self.cut {
+                    text.truncate(text.trim_end_matches('\n').len());
+                }
+                text.into_bytes()
+            }
         }
     }
 

@@ -93,6 +93,10 @@ fn reduce(tree: &mut Tree, number: usize) -> bool {
         }
     }
     for file in &mut tree.files {
+        if file.cut && is_it() {
+            file.cut = false;
+            return true;
+        }
         match &mut file.content {
             Content::Bytes(bytes) => {
                 if bytes.len() > 1 && is_it() {

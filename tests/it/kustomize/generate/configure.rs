@@ -425,8 +425,18 @@ impl Maker {
                 Some(steps?.join(".").replace(".[", "["))
             })
             .collect();
-        match self.one(&paths) {
-            Some(path) if self.chance(60) => path,
+        let numbers: Vec<String> = paths
+            .iter()
+            .filter(|path| {
+                ["replicas", "port", "Seconds", "size"]
+                    .iter()
+                    .any(|end| path.ends_with(end))
+            })
+            .cloned()
+            .collect();
+        let number = self.one(&numbers).filter(|_| self.chance(60));
+        match number.or_else(|| self.one(&paths)) {
+            Some(path) if self.chance(70) => path,
             _ => "metadata.name".to_owned(),
         }
     }
@@ -495,7 +505,7 @@ impl Maker {
         if self.chance(18) {
             self.replacements(kustomization, directory, &seen);
         }
-        if !self.has_vars && self.chance(7) && !seen.is_empty() {
+        if !self.has_vars && self.chance(12) && !seen.is_empty() {
             self.has_vars = true;
             self.vars(kustomization, &seen);
         }
