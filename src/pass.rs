@@ -297,7 +297,13 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     let Some(running) = running else {
         return report::write(pass, memory).await;
     };
-    let rolling = rollout::stage(&mut pass, memory, running).await; // what rollouts ask for
+    let rolling = match rollout::stage(&mut pass, memory, running).await {
+        Ok(rolling) => rolling, // what rollouts ask for
+        Err(message) => {
+            pass.stop("RolloutUnknown", message);
+            return report::write(pass, memory).await;
+        }
+    };
     let running = rolling.running.clone();
     let live = observe::observe(&pass, memory, &running).await; // observe
     let plan = pass.plan(memory, &running, &live); // plan
@@ -307,7 +313,7 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     }
     observe::settle(memory, &plan);
     let applied = apply::apply(&mut pass, memory, &rolling, &live, &plan).await; // apply, and health, wave by wave
-    prune::prune(&mut pass, memory, &running, plan, applied).await; // prune
+    prune::prune(&mut pass, memory, &rolling, plan, applied).await; // prune
     rollout::advance(&mut pass, memory, &rolling).await; // the next state of the rollouts
     report::write(pass, memory).await // status
 }

@@ -58,10 +58,10 @@ fn read(body: &[u8]) -> Result<f64, String> {
     let answer: Value = serde_json::from_slice(body)
         .map_err(|_| "the answer is not that of a Prometheus server".to_owned())?;
     if answer["status"] != "success" {
-        return Err(answer["error"]
+        let words = answer["error"]
             .as_str()
-            .unwrap_or("the answer is not that of a Prometheus server")
-            .to_owned());
+            .unwrap_or("the answer is not that of a Prometheus server");
+        return Err(words.chars().take(256).collect());
     }
     let data = &answer["data"];
     let sample = match (data["resultType"].as_str(), &data["result"]) {

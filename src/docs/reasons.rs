@@ -120,6 +120,11 @@ const REVISIONS: &[Word] = &[
         STATUS,
     ),
     word(
+        "RolloutUnknown",
+        "A workload with a RolloutPolicy could not be read; nothing is written before it can.",
+        STATUS,
+    ),
+    word(
         "RolloutFailed",
         "The rollout of a workload was taken back; the message says which check failed, with its value. The state before serves.",
         "driftless status NAME -n NAMESPACE",
@@ -228,7 +233,42 @@ const OBJECTS: &[Word] = &[
         "An object that left Git could not be deleted; the next pass tries again.",
         STATUS,
     ),
-    word("Pruned", "An object that left Git was deleted.", STATUS),
+    word(
+        "Pruned",
+        "An object that left Git, or was made for a rollout that is over, was deleted.",
+        STATUS,
+    ),
+    word(
+        "RolloutStarted",
+        "The canary starts beside the stable side.",
+        STATUS,
+    ),
+    word(
+        "RolloutStepped",
+        "The canary's share of the traffic goes to the next step.",
+        STATUS,
+    ),
+    word(
+        "RolloutPaused",
+        "The rollout waits for `driftless promote`.",
+        "driftless promote NAME -n NAMESPACE",
+    ),
+    word("RolloutProved", "Every step was passed.", STATUS),
+    word(
+        "RolloutPromoting",
+        "The stable side takes the change.",
+        STATUS,
+    ),
+    word(
+        "RolloutPromoted",
+        "The stable side runs the change; the canary drains.",
+        STATUS,
+    ),
+    word(
+        "RolloutAborted",
+        "All traffic goes back to the stable side; the message says why.",
+        STATUS,
+    ),
     word(
         "Approved",
         "An Approval was used.",
@@ -335,6 +375,7 @@ fn the_list_is_closed() {
         r#"(?x)
         \b(?:stop|unknown|push)\(\s*\(?\s*(?:true|false)?,?\s*"([A-Z][A-Za-z]+)" # pass.stop("Reason", ..)
         | \breason:\s*"([A-Z][A-Za-z]+)"
+        | \benter\(\s*Phase::[A-Za-z]+,\s*"([A-Z][A-Za-z]+)"
         | \bfailed\(\s*action,\s*"([A-Z][A-Za-z]+)"
         | \bcondition\(\s*"[A-Za-z]+",\s*(?:"[A-Za-z]+"|status),\s*"([A-Z][A-Za-z]+)"
         | Progress::[A-Za-z]+\ =>\ \(\s*"[A-Za-z]+",\s*"([A-Z][A-Za-z]+)"
@@ -372,7 +413,14 @@ fn sources() -> String {
     let mut folders: Vec<_> = ["pass", "sources", "status"]
         .map(|name| root.join(name))
         .into();
-    let files = ["pass.rs", "status.rs", "plan.rs", "sources.rs", "agent.rs"];
+    let files = [
+        "pass.rs",
+        "status.rs",
+        "plan.rs",
+        "sources.rs",
+        "agent.rs",
+        "rollout/machine.rs",
+    ];
     let mut paths: Vec<_> = files.map(|name| root.join(name)).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -48,6 +48,7 @@ pub(super) async fn admit(
             }
         }
     }
+    rollout::take_proved(pass, memory);
     let running = memory.running.clone()?;
     pass.report.revision = Some(running.revision.clone());
     pass.report.hash = Some(running.desired.hash.clone());

@@ -89,10 +89,9 @@ pub(super) async fn apply(
             blocked |= !tried(pass, memory, running, &kinds, observed, wave, &mut done).await;
         }
         // What drifted is put back whatever else is not well; what is new waits for the wave before.
-        let actions = wave
-            .actions
-            .iter()
-            .filter(|action| !blocked || action.reason.is_upkeep());
+        let actions = wave.actions.iter().filter(|action| {
+            !blocked || action.reason.is_upkeep() || rolling.is_traffic(&action.id)
+        });
         let ended = run(pass, &kinds, observed, actions).await;
         blocked |= record(pass, memory, running, ended, &mut done);
         let settled = health::wave(pass, memory, rolling, observed, wave).await;

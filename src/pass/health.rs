@@ -152,6 +152,8 @@ pub(super) async fn side(
     object: &Object,
 ) -> Result<bool, String> {
     let health = health::assess(object, &memory.checks);
+    // Its time begins now, however long the environment has not been healthy.
+    memory.unhealthy_since.entry(id.clone()).or_insert(pass.now);
     match judge(pass, memory, id, object, health, &mut BTreeMap::new()).await {
         Settled::Healthy => {
             memory.unhealthy_since.remove(id);

@@ -11,7 +11,8 @@ use kube::api::{Api, PostParams};
 use kube::{Client, ResourceExt};
 
 use super::apply::Done;
-use super::{Memory, Pass, Running, rollout};
+use super::rollout::Rolling;
+use super::{Memory, Pass, rollout};
 use crate::api::{Approval, ApprovalSpec, ApprovalStatus, HeldObject};
 use crate::desired::{Desired, Kinds};
 use crate::object::Id;
@@ -24,10 +25,11 @@ const POLICY: &str = "driftless-approvals";
 pub(super) async fn prune(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
-    running: &Running,
+    rolling: &Rolling,
     plan: Plan,
     done: Done,
 ) {
+    let running = &*rolling.running;
     if done.healthy && done.applied {
         memory.inventory_trusted = true;
     }
@@ -38,8 +40,8 @@ pub(super) async fn prune(
     memory.steady.retain(wanted);
     // What was made for a rollout that is over goes without ceremony: Git never had it.
     let settled = done.healthy && done.applied;
-    let (parts, departed_ones) = rollout::sort_out(&pass.report.rollouts, plan.departed, settled);
-    delete_all(pass, memory, &parts).await;
+    let (parts, departed_ones) = rollout::sort_out(rolling, plan.departed, settled);
+    delete_all(pass, memory, &parts, "its rollout is over").await;
     if departed_ones.is_empty() {
         return;
     }
@@ -125,7 +127,7 @@ pub(super) async fn departed(
             inventory.entries.remove(id);
         }
     }
-    delete_all(pass, memory, &delete).await;
+    delete_all(pass, memory, &delete, "Git no longer has it").await;
     memory.inventory.as_ref().is_none_or(|inventory| {
         departed
             .iter()
@@ -133,7 +135,7 @@ pub(super) async fn departed(
     })
 }
 
-async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed]) {
+async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed], why: &str) {
     let kinds = pass.context.cluster.kinds().await;
     for one in delete {
         if !pass.context.leadership.is_valid() {
@@ -172,13 +174,13 @@ async fn delete_all(pass: &mut Pass<'_>, memory: &mut Memory, delete: &[Departed
             pass.stop("PruneFailed", error.to_string());
             return;
         }
-        tracing::info!(environment = memory.owner.name, object = %one.id, "deleted: Git no longer has it");
+        tracing::info!(environment = memory.owner.name, object = %one.id, why, "deleted");
         pass.context.metrics.deleted(&memory.owner.name);
         pass.events.push((
             false,
             "Pruned",
             "Delete",
-            format!("{} was deleted: Git no longer has it", one.id),
+            format!("{} was deleted: {why}", one.id),
         ));
         match pass
             .context

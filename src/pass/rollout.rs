@@ -27,6 +27,8 @@ pub(super) struct Rollouts {
     next: Option<Arc<Running>>,
     /// Workloads, and whether their live template refers to copies.
     pinned: BTreeMap<Id, bool>,
+    /// What Git wants was compared with what the stable sides run, since the agent started.
+    looked: bool,
 }
 
 /// A revision as it is to be applied now, with what its rollouts ask for.
@@ -38,12 +40,21 @@ pub(super) struct Rolling {
     changes: BTreeMap<Id, String>,
     /// The commit that brings them.
     commit: String,
+    /// The records as they are acted on.
+    records: Vec<RolloutStatus>,
+    /// What exists for rollouts is left, though nobody asks for it now.
+    keeps_parts: bool,
 }
 
 impl Rolling {
     /// Whether an object exists only for a rollout.
     pub fn is_part(&self, id: &Id) -> bool {
         self.staged.parts.contains(id)
+    }
+
+    /// Whether an object decides who gets the traffic: it is written whatever else is not well.
+    pub fn is_traffic(&self, id: &Id) -> bool {
+        self.staged.traffic.contains(id)
     }
 }
 
@@ -65,9 +76,15 @@ pub(super) async fn holds(
     candidate: &Running,
 ) -> Result<bool, Vec<ObjectFailure>> {
     memory.rollouts.next = None;
+    memory.rollouts.looked = true;
     let policies = policies(&candidate.desired).map_err(told)?;
     let Some(running) = running else {
-        if pass.report.hash.is_none() || policies.is_empty() {
+        let same = pass
+            .report
+            .revision
+            .as_ref()
+            .is_some_and(|known| known.commit == candidate.revision.commit);
+        if pass.report.hash.is_none() || policies.is_empty() || same {
             return Ok(false);
         }
         // What the stable sides run is not known: nothing is held back from what cannot be compared.
@@ -79,7 +96,19 @@ pub(super) async fn holds(
         return Err(told(workloads.map(|id| (id, message.clone())).collect()));
     };
     let changed = changes(&policies, &running.desired, &candidate.desired);
-    let mut held = false;
+    // A rollout whose policy is gone ends before what Git wants now is applied.
+    let mut held = pass.report.rollouts.iter().any(|record| {
+        stage::is_before_promotion(record.phase)
+            && record.phase != Phase::Failed
+            && !policies
+                .keys()
+                .any(|workload| workload.to_string() == record.workload)
+            && running
+                .desired
+                .objects
+                .iter()
+                .any(|object| object.id.to_string() == record.workload)
+    });
     for (workload, change) in &changed {
         let record = pass
             .report
@@ -126,18 +155,22 @@ fn changes(
 /// Whether a stable side serves: where there is none, or not a ready pod of it, nothing is lost by applying at once, and
 /// what would repair it must not wait.
 async fn has_pods(pass: &Pass<'_>, workload: &Id) -> bool {
-    let Some(object) = live(pass, workload, "v1").await else {
-        return false;
-    };
-    number(&object, "/status/readyReplicas") > 0
+    match live(pass, workload, "v1").await {
+        Ok(Some(object)) => number(&object, "/status/readyReplicas") > 0,
+        Ok(None) => false,
+        // What cannot be read is not absent.
+        Err(_) => true,
+    }
 }
 
-async fn live(pass: &Pass<'_>, id: &Id, version: &str) -> Option<Object> {
+async fn live(pass: &Pass<'_>, id: &Id, version: &str) -> Result<Option<Object>, String> {
     let cluster = &pass.context.cluster;
     let kinds = cluster.kinds().await;
     match cluster.observe(&kinds, id, version, true).await {
-        LiveState::Present(object) => Some(object),
-        _ => None,
+        LiveState::Present(object) => Ok(Some(object)),
+        LiveState::Absent => Ok(None),
+        LiveState::AsApplied => Err(format!("{id} was not read")),
+        LiveState::Unknown(message) => Err(message),
     }
 }
 
@@ -151,6 +184,27 @@ fn number(object: &Object, pointer: &str) -> u32 {
 /// What is wanted is what the stable sides run.
 pub(super) fn nothing_is_held(memory: &mut Memory) {
     memory.rollouts.next = None;
+    memory.rollouts.looked = true;
+}
+
+/// Takes what is held, where its promotion is recorded: also when Git wants something by now that cannot be had.
+pub(super) fn take_proved(pass: &Pass<'_>, memory: &mut Memory) {
+    let (Some(next), Some(running)) = (&memory.rollouts.next, &memory.running) else {
+        return;
+    };
+    let policies = policies(&next.desired).unwrap_or_default();
+    let changes = changes(&policies, &running.desired, &next.desired);
+    let is_promoted = |(workload, change): (&Id, &String)| {
+        pass.report.rollouts.iter().any(|record| {
+            record.workload == workload.to_string()
+                && record.change == *change
+                && !stage::is_before_promotion(record.phase)
+        })
+    };
+    if !changes.is_empty() && changes.iter().all(is_promoted) {
+        memory.running = memory.rollouts.next.take();
+        memory.generation = pass.environment.metadata.generation;
+    }
 }
 
 /// Tells that the candidate waits, and keeps it for its canaries.
@@ -186,7 +240,7 @@ pub(super) async fn stage(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
     running: Arc<Running>,
-) -> Rolling {
+) -> Result<Rolling, String> {
     let next = memory.rollouts.next.clone();
     let wanted = next.as_ref().unwrap_or(&running);
     // A policy that cannot be followed was refused before; what it held back goes back to stable.
@@ -194,7 +248,34 @@ pub(super) async fn stage(
     let changes = next.as_ref().map_or_else(BTreeMap::new, |next| {
         changes(&policies, &running.desired, &next.desired)
     });
-    let records = pass.report.rollouts.clone();
+    let known_policies = self::policies(&running.desired).unwrap_or_default();
+    let mut records = pass.report.rollouts.clone();
+    if memory.rollouts.looked {
+        for record in &mut records {
+            let stable = running
+                .desired
+                .objects
+                .iter()
+                .find(|object| object.id.to_string() == record.workload)
+                .and_then(|object| stage::change(&object.id, &running.desired));
+            let wanted = changes
+                .iter()
+                .find(|(id, _)| id.to_string() == record.workload)
+                .map(|(_, change)| change);
+            let outdated = match record.phase {
+                Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {
+                    wanted != Some(&record.change)
+                }
+                Phase::Promoting | Phase::Finishing => stable.as_ref() != Some(&record.change),
+                _ => false,
+            };
+            if outdated {
+                // Lowering is written at once; raising waits for its record.
+                let what = machine::abandon(record, pass.now);
+                pass.events.push((true, "RolloutAborted", "Rollout", what));
+            }
+        }
+    }
     for record in &records {
         let Some(workload) = running
             .desired
@@ -205,9 +286,10 @@ pub(super) async fn stage(
         else {
             continue;
         };
-        policies
-            .entry(workload.clone())
-            .or_insert_with(|| Policy::gone(workload));
+        policies.entry(workload.clone()).or_insert_with(|| {
+            let known = known_policies.get(workload);
+            known.cloned().unwrap_or_else(|| Policy::gone(workload))
+        });
     }
     for workload in policies.keys() {
         let promoted = records.iter().any(|record| {
@@ -218,7 +300,7 @@ pub(super) async fn stage(
             memory.rollouts.pinned.insert(workload.clone(), true);
         } else if !memory.rollouts.pinned.contains_key(workload) {
             let pinned = live(pass, workload, "v1")
-                .await
+                .await?
                 .is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true"));
             memory.rollouts.pinned.insert(workload.clone(), pinned);
         }
@@ -235,14 +317,19 @@ pub(super) async fn stage(
         .map(|(workload, _)| workload.clone())
         .collect();
     let commit = wanted.revision.commit.clone();
+    // Before what Git wants is known again, nothing of a rollout goes.
+    let keeps_parts =
+        stage::keeps_parts(&records) || !(records.is_empty() || memory.rollouts.looked);
     if policies.is_empty() {
-        return Rolling {
+        return Ok(Rolling {
             staged: Staged::plain(Desired::default()),
             running,
             policies,
             changes,
             commit,
-        };
+            records,
+            keeps_parts,
+        });
     }
     let rollouts: Vec<Rollout> = records
         .iter()
@@ -263,18 +350,20 @@ pub(super) async fn stage(
         revision: running.revision.clone(),
         desired: staged.desired.clone(),
     });
-    Rolling {
+    Ok(Rolling {
         running,
         staged,
         policies,
         changes,
         commit,
-    }
+        records,
+        keeps_parts,
+    })
 }
 
 /// What of `departed` may go at once, and what is nobody's concern but the rollouts': the rest.
 pub(super) fn sort_out(
-    records: &[RolloutStatus],
+    rolling: &Rolling,
     departed: Vec<Departed>,
     settled: bool,
 ) -> (Vec<Departed>, Vec<Departed>) {
@@ -287,7 +376,7 @@ pub(super) fn sort_out(
         _ => false,
     };
     let (parts, rest): (Vec<_>, Vec<_>) = departed.into_iter().partition(is_part);
-    if stage::keeps_parts(records) {
+    if rolling.keeps_parts {
         return (Vec::new(), rest);
     }
     // Configuration may still be in use by pods of the state before, until all is well.
@@ -304,10 +393,11 @@ fn is_configuration(id: &Id) -> bool {
 
 /// Observes every rollout, and records what follows; begins those that are due.
 pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &Rolling) {
-    let records = std::mem::take(&mut pass.report.rollouts);
-    if records.is_empty() && rolling.changes.is_empty() {
+    if pass.report.rollouts.is_empty() && rolling.changes.is_empty() || !memory.rollouts.looked {
         return;
     }
+    let recorded = std::mem::take(&mut pass.report.rollouts);
+    let records = rolling.records.clone();
     let proved = |record: &RolloutStatus| {
         matches!(
             record.phase,
@@ -371,7 +461,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             .cloned();
         after.push(record);
     }
-    if after != records {
+    if after != recorded {
         // What is recorded now is acted on by the next pass.
         pass.due(Instant::now());
     }
@@ -392,7 +482,7 @@ async fn observe(
     let written = rolling.running.desired.objects.iter().all(|object| {
         let concerns = object.object.label(ROLLOUT_LABEL).is_some()
             || object.id == *workload
-            || object.id.kind == "Service";
+            || rolling.is_traffic(&object.id);
         !concerns
             || memory
                 .applied
@@ -412,8 +502,9 @@ async fn observe(
             .get(route)
             .map_or("v1", |object| object.object.version());
         let accepted = match live(pass, route, version).await {
-            Some(route) => traffic::accepted(&route),
-            None => Err("the route cannot be read".to_owned()),
+            Ok(Some(route)) => traffic::accepted(&route),
+            Ok(None) => Err("the route is gone".to_owned()),
+            Err(message) => Err(message),
         };
         if let Err(waits) = accepted {
             router_waits.get_or_insert(waits);
@@ -440,7 +531,7 @@ async fn observe(
 /// The stable side.
 async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Policy) -> Side {
     let workload = &policy.workload;
-    let Some(object) = live(pass, workload, "v1").await else {
+    let Ok(Some(object)) = live(pass, workload, "v1").await else {
         return Side::default();
     };
     let mut side = Side {
@@ -555,11 +646,12 @@ fn evidence(
     record: &RolloutStatus,
     pods: &[Object],
 ) -> Vec<machine::Verdict> {
-    let Some(since) = record
-        .in_effect_since
-        .as_ref()
-        .filter(|_| record.phase == Phase::Analysing)
-    else {
+    let Some(since) = record.in_effect_since.as_ref().filter(|_| {
+        matches!(
+            record.phase,
+            Phase::Analysing | Phase::Paused | Phase::Proved
+        )
+    }) else {
         return Vec::new();
     };
     let workload = &policy.workload;

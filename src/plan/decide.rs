@@ -11,6 +11,7 @@ use crate::fields::{
     Additions, additions, fingerprint, human, is_rewritten, missing, own_fields, take_over, who,
 };
 use crate::object::{ENVIRONMENT_LABEL, Object};
+use crate::rollout::TRACK_LABEL;
 
 /// What is damped where an object is deleted again and again.
 const ITSELF: &str = "the object";
@@ -131,6 +132,14 @@ fn present(
         // Without the label it is ours still if it is the very object that we applied.
         None => known.is_some() || (recorded.is_some() && recorded == live.uid()),
     };
+    if !ours && desired.object.label(TRACK_LABEL) == Some("canary") {
+        plan.refusals.push(Refusal::new(
+            id,
+            RefusalReason::ForeignOwner,
+            "it is not ours, and stands where a part of a rollout is to be; rename it, or delete it",
+        ));
+        return None;
+    }
     if !ours {
         return match adoption::adopt(desired, live, input.hand_tools) {
             Adoption::Refused(message) => {

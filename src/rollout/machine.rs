@@ -68,9 +68,9 @@ pub enum Outcome {
 impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Pass => "Pass",
-            Self::Fail => "Fail",
-            Self::NoData => "NoData",
+            Outcome::Pass => "Pass",
+            Outcome::Fail => "Fail",
+            Outcome::NoData => "NoData",
         }
     }
 }
@@ -117,6 +117,18 @@ pub fn begin(
         since: Some(Time(now)),
         ..RolloutStatus::default()
     }
+}
+
+/// Gives a rollout up whose change nobody wants any more, before it is promoted; what is told of it.
+pub fn abandon(record: &mut RolloutStatus, now: Timestamp) -> String {
+    record.phase = Phase::Aborting;
+    record.weight = 0;
+    record.taken_back = false;
+    record.since = Some(Time(now));
+    record.in_effect_since = None;
+    record.written_at = None;
+    "Git no longer wants this change".clone_into(&mut record.message);
+    format!("{}: {}", record.workload, record.message)
 }
 
 /// One step of the machine.
@@ -281,7 +293,10 @@ impl Machine<'_> {
                     self.record.in_effect_since = Some(Time(self.now));
                     self.now
                 }
-                Err(waits) => return self.wait(&waits),
+                Err(waits) => {
+                    let since = self.since();
+                    return self.hold(since, &waits);
+                }
             },
         };
         self.take_verdicts(in_effect);
@@ -299,12 +314,23 @@ impl Machine<'_> {
             return self.wait("collects evidence");
         }
         let missing = missing.unwrap_or_else(|| "the canary's pods are not all ready".to_owned());
-        let deadline = after(until, self.policy.max_hold);
+        self.hold(until, &format!("holds: {missing}"))
+    }
+
+    /// Waits for as long as the policy says, from `since` on.
+    fn hold(mut self, since: Timestamp, waits: &str) -> Decision {
+        let deadline = after(since, self.policy.max_hold);
         if self.now >= deadline && self.policy.hold_end == HoldEnd::Abort {
-            return self.abort(true, format!("held for longer than maxHold: {missing}"));
+            return self.abort(true, format!("longer than maxHold: {waits}"));
         }
-        self.due = Some(deadline).filter(|at| *at > self.now);
-        self.wait(&format!("holds: {missing}"))
+        let due = self.due.unwrap_or(deadline).min(deadline);
+        self.due = Some(due).filter(|at| *at > self.now);
+        self.wait(waits)
+    }
+
+    /// When this phase and step were entered.
+    fn since(&self) -> Timestamp {
+        self.record.since.as_ref().map_or(self.now, |since| since.0)
     }
 
     /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.
@@ -398,6 +424,9 @@ impl Machine<'_> {
     }
 
     fn paused(mut self, command: Option<Command>) -> Decision {
+        if let Some(failed) = self.still_fails() {
+            return self.abort(true, failed);
+        }
         if command != Some(Command::Promote) {
             let message = self.record.message.clone();
             return self.wait(&message);
@@ -406,7 +435,17 @@ impl Machine<'_> {
         self.at_step()
     }
 
-    fn proved(self) -> Decision {
+    /// Whether the weight that the canary keeps has turned out to be too much.
+    fn still_fails(&mut self) -> Option<String> {
+        let in_effect = self.record.in_effect_since.as_ref()?.0;
+        self.take_verdicts(in_effect);
+        self.over_the_limit()
+    }
+
+    fn proved(mut self) -> Decision {
+        if let Some(failed) = self.still_fails() {
+            return self.abort(true, failed);
+        }
         if !self.observed.may_promote {
             return self.wait("proved; waits for the other workloads of the revision");
         }
@@ -418,7 +457,9 @@ impl Machine<'_> {
     }
 
     fn promoting(mut self) -> Decision {
-        if !self.observed.written || !self.observed.stable.ready {
+        let outdated = self.observed.change.as_ref() != Some(&self.record.change);
+        let gives_up = outdated && self.observed.stable.failure.is_some();
+        if !gives_up && (!self.observed.written || !self.observed.stable.ready) {
             let failure = self.observed.stable.failure.clone();
             return self.wait(&failure.map_or_else(
                 || "the stable side takes the change".to_owned(),
@@ -508,7 +549,9 @@ impl Machine<'_> {
     fn enter(mut self, phase: Phase, reason: &'static str, what: String) -> Decision {
         self.record.phase = phase;
         self.record.since = Some(Time(self.now));
-        self.record.in_effect_since = None;
+        // A pause keeps the weight, and goes on collecting evidence.
+        let keeps = matches!(phase, Phase::Paused | Phase::Proved);
+        self.record.in_effect_since = keeps.then_some(Time(self.now));
         self.record.written_at = None;
         self.record.message.clone_from(&what);
         let told = format!("{}: {what}", self.record.workload);

@@ -72,6 +72,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                 unsuitable(&target.object)
                     .into_iter()
                     .map(|reason| format!("{workload}: {reason}"))
+                    .chain(collisions(&policy, desired))
                     .chain(unroutable(&policy, desired))
                     .map(|reason| (object.id.clone(), reason)),
             ),
@@ -212,6 +213,26 @@ fn unsuitable(workload: &Object) -> Vec<String> {
         }
     }
     reasons
+}
+
+/// What of Git's own stands where the rollout's parts would.
+fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
+    let namespace = policy.workload.namespace.as_deref();
+    let mut parts = vec![policy.workload.clone()];
+    if let Some(traffic) = &policy.traffic {
+        parts.extend(services(&policy.workload, desired).map(|service| service.id.clone()));
+        let ingress = traffic.ingress_nginx.as_ref();
+        parts.extend(ingress.map(|route| super::stage::ingress(namespace, &route.name)));
+    }
+    parts
+        .into_iter()
+        .map(|id| Id {
+            name: super::stage::canary_name(&id.name),
+            ..id
+        })
+        .filter(|id| desired.contains(id))
+        .map(|id| format!("Git has {id}, which is the name of a part of the rollout"))
+        .collect()
 }
 
 /// Why its traffic cannot be split.

@@ -10,7 +10,7 @@ use super::policy::{Policy, services};
 use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::desired::{Desired, DesiredObject, digest};
-use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
+use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 
 /// The desired objects with what their rollouts ask for.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Staged {
     pub parts: BTreeSet<Id>,
     /// The routes that carry weights.
     pub routes: BTreeSet<Id>,
+    /// Everything that decides who gets the traffic: Services, routes, and the canaries of both.
+    pub traffic: BTreeSet<Id>,
     /// Why a rollout cannot be staged, by workload.
     pub problems: Vec<(Id, String)>,
 }
@@ -31,6 +33,7 @@ impl Staged {
             desired,
             parts: BTreeSet::new(),
             routes: BTreeSet::new(),
+            traffic: BTreeSet::new(),
             problems: Vec::new(),
         }
     }
@@ -86,6 +89,7 @@ pub fn stage(
         base,
         parts: BTreeSet::new(),
         routes: BTreeSet::new(),
+        traffic: BTreeSet::new(),
         problems: Vec::new(),
     };
     for workload in pinned_already {
@@ -107,6 +111,7 @@ pub fn stage(
         desired: Desired::new(objects, base.hash.clone()),
         parts: stage.parts,
         routes: stage.routes,
+        traffic: stage.traffic,
         problems: stage.problems,
     }
 }
@@ -116,6 +121,7 @@ struct Stage<'a> {
     objects: BTreeMap<Id, DesiredObject>,
     parts: BTreeSet<Id>,
     routes: BTreeSet<Id>,
+    traffic: BTreeSet<Id>,
     problems: Vec<(Id, String)>,
 }
 
@@ -149,6 +155,8 @@ impl Stage<'_> {
         let services: Vec<Id> = services(workload, self.base)
             .map(|service| service.id.clone())
             .collect();
+        self.traffic.extend(services.iter().cloned());
+        self.traffic.extend(routes(policy));
         if is_narrowed(policy, record) {
             self.narrow(&services, record);
         }
@@ -193,6 +201,10 @@ impl Stage<'_> {
         let name = canary_name(&workload.name);
         object.0["metadata"]["name"] = json!(name);
         object.set_metadata_entry("labels", TRACK_LABEL, "canary");
+        // Its size is the rollout's to decide, whoever decides the stable side's.
+        if let Some(annotations) = object.0["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(IGNORE_ANNOTATION);
+        }
         mark(&mut object, record);
         let spec = &mut object.0["spec"];
         spec["replicas"] = json!(record.canary_replicas);
@@ -248,15 +260,9 @@ impl Stage<'_> {
         let Some(traffic) = &policy.traffic else {
             return;
         };
-        let namespace = policy.workload.namespace.clone();
-        let id = |group: &str, kind: &str, name: &str| Id {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.clone(),
-            name: name.to_owned(),
-        };
+        let namespace = policy.workload.namespace.as_deref();
         if let Some(reference) = &traffic.http_route {
-            let id = id("gateway.networking.k8s.io", "HTTPRoute", &reference.name);
+            let id = http_route(namespace, &reference.name);
             let split = self
                 .base
                 .get(&id)
@@ -274,7 +280,7 @@ impl Stage<'_> {
             }
         }
         if let Some(reference) = &traffic.ingress_nginx {
-            let id = id("networking.k8s.io", "Ingress", &reference.name);
+            let id = ingress(namespace, &reference.name);
             let base = self.base;
             let canary = base
                 .get(&id)
@@ -315,6 +321,40 @@ impl Stage<'_> {
             },
         );
     }
+}
+
+pub(super) fn http_route(namespace: Option<&str>, name: &str) -> Id {
+    Id {
+        group: "gateway.networking.k8s.io".to_owned(),
+        kind: "HTTPRoute".to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    }
+}
+
+pub(super) fn ingress(namespace: Option<&str>, name: &str) -> Id {
+    Id {
+        group: "networking.k8s.io".to_owned(),
+        kind: "Ingress".to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    }
+}
+
+/// The routes of a policy, and what stands beside them.
+fn routes(policy: &Policy) -> impl Iterator<Item = Id> {
+    let namespace = policy.workload.namespace.as_deref();
+    let traffic = policy.traffic.as_ref();
+    let route = traffic
+        .and_then(|traffic| traffic.http_route.as_ref())
+        .map(|route| http_route(namespace, &route.name));
+    let ingresses = traffic
+        .and_then(|traffic| traffic.ingress_nginx.as_ref())
+        .into_iter()
+        .flat_map(move |route| {
+            [route.name.clone(), canary_name(&route.name)].map(|name| ingress(namespace, &name))
+        });
+    route.into_iter().chain(ingresses)
 }
 
 /// Whether the stable Services select the stable pods only.
