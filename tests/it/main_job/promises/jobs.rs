@@ -45,7 +45,7 @@ async fn a_job_runs_once_for_each_content() {
     let sight = Sight::of(&stage.cluster, &["Job"]).await;
     let objects = |note: &str| {
         [
-            job(&image, "passing", note, Some(1)),
+            job(&image, "passing", note, Some(5)),
             job(&image, "kept", note, None),
         ]
     };
