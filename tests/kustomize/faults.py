@@ -29,7 +29,7 @@ FAULTS = [
      '"ConfigMap" => "binaryData"', '"ConfigMap" => "stringData"'),
     ("a hash keeps the digit 1", "src/kustomize/hash.rs", "'1' => 'h'", "'1' => '1'"),
     ("a replacement with a negative index replaces", "src/kustomize/replace.rs",
-     "parts.insert(0, text)", "parts[0] = text"),
+     'return format!("{part}{delimiter}{old}");', "return part.to_owned();"),
     ("reject by current name only", "src/kustomize/replace.rs",
      "ids.iter().any(|id| matcher.id(id))", "ids.first().is_some_and(|id| matcher.id(id))"),
     ("labels leave volume claim templates out", "src/kustomize/target/steps.rs",
