@@ -79,6 +79,24 @@ struct Renders {
     count: CommitRenders,
 }
 
+impl Renders {
+    /// Counts an environment. One that comes late, of a change before, is no news.
+    fn add(&mut self, serial: u64, commit: &str, rendered: bool) {
+        if serial < self.serial {
+            return;
+        }
+        if serial > self.serial {
+            *self = Self {
+                serial,
+                count: CommitRenders::default(),
+            };
+        }
+        commit.clone_into(&mut self.count.commit);
+        self.count.environments += 1;
+        self.count.rendered += i64::from(rendered);
+    }
+}
+
 impl Sources {
     pub fn new(
         cluster: Arc<Cluster>,
@@ -137,16 +155,7 @@ impl Sources {
         let Some(source) = state.get_mut(reference) else {
             return;
         };
-        let renders = &mut source.renders;
-        if renders.serial != serial {
-            *renders = Renders {
-                serial,
-                count: CommitRenders::default(),
-            };
-        }
-        commit.clone_into(&mut renders.count.commit);
-        renders.count.environments += 1;
-        renders.count.rendered += i64::from(rendered);
+        source.renders.add(serial, commit, rendered);
         source.signals.counted.notify_one();
     }
 
@@ -207,5 +216,28 @@ impl Source {
                 waker.notify_one();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_late_does_not_undo_the_count_of_the_next_change() {
+        let mut renders = Renders::default();
+        renders.add(1, "a", true);
+        renders.add(2, "b", true);
+        renders.add(1, "a", true);
+        renders.add(2, "b", false);
+        assert_eq!(renders.serial, 2);
+        assert_eq!(
+            renders.count,
+            CommitRenders {
+                commit: "b".to_owned(),
+                environments: 2,
+                rendered: 1,
+            }
+        );
     }
 }
