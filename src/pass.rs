@@ -21,7 +21,6 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
-use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::analysis::Analysis;
@@ -36,7 +35,7 @@ use crate::inventory::{Inventory, owner_id};
 use crate::kustomize::{self, ParsedFiles};
 use crate::metrics::Metrics;
 use crate::object::{Id, Object};
-use crate::plan::Applied;
+use crate::plan::{Applied, has_finished};
 use crate::sources::Sources;
 use crate::status::{Problem, Progress, Report, sync_requested};
 
@@ -222,7 +221,7 @@ impl Memory {
 
     /// Records that a Job has run: it does not run again under the same content.
     fn finish_job(&mut self, id: &Id, object: &Object) {
-        if id.kind != "Job" || id.group != "batch" || !is_finished_job(object) {
+        if id.kind != "Job" || id.group != "batch" || !has_finished(object) {
             return;
         }
         let digest = self.applied.get(id).map(|applied| applied.digest.clone());
@@ -234,14 +233,6 @@ impl Memory {
             entry.finished = digest;
         }
     }
-}
-
-fn is_finished_job(job: &Object) -> bool {
-    let conditions = job.at("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
-            && condition["status"] == "True"
-    })
 }
 
 /// What a pass is about, and what it found so far.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-pub use answer::{DryRunOutcome, Verdict, after_dry_run, classify};
+pub use answer::{DryRunOutcome, Verdict, after_dry_run, classify, has_finished};
 
 use crate::api::Drift;
 use crate::desired::{Desired, Owner, Wave};

@@ -4,6 +4,7 @@
 pub mod machine;
 mod pin;
 pub mod policy;
+mod share;
 pub mod stage;
 pub mod traffic;
 

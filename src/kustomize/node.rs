@@ -176,6 +176,11 @@ fn element(
     if found.is_some() || create.is_none() {
         return Ok(found);
     }
+    Ok(Some(add_element(tree, list, name, value)))
+}
+
+/// Adds an element to a list: a map whose field `name` has this value, or the value itself where there is no name.
+pub fn add_element(tree: &mut Tree, list: NodeId, name: &str, value: &str) -> NodeId {
     let scalar = tree.scalar(value, Tag::None);
     let made = if name.is_empty() {
         scalar
@@ -185,7 +190,7 @@ fn element(
         map
     };
     tree.node_mut(list).items.push(made);
-    Ok(Some(made))
+    made
 }
 
 /// The value of a field; of null nothing, of what is no map an error.

@@ -5,7 +5,7 @@ use regex::Regex;
 use super::error::{Result, fail};
 use super::node;
 use super::structured::text_of;
-use crate::yaml::{Kind, Limits, NodeId, Style, Tag, Tree, parse};
+use crate::yaml::{Kind, Limits, NodeId, Style, Tree, parse};
 
 /// All nodes that a path leads to: fields, list indices, `*`, and `[field=regular expression]`.
 pub fn find(
@@ -103,15 +103,7 @@ fn find_elements(
         if !found.is_empty() || create.is_none() || attempt == 1 {
             return Ok(found);
         }
-        let scalar = tree.scalar(pattern, Tag::None);
-        let made = if name.is_empty() {
-            scalar
-        } else {
-            let map = tree.empty(Kind::Map);
-            tree.append_field(map, name, Style::Plain, scalar);
-            map
-        };
-        tree.node_mut(list).items.push(made);
+        node::add_element(tree, list, name, pattern);
     }
     Ok(Vec::new())
 }

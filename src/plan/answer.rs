@@ -174,7 +174,7 @@ fn immutable(action: &Action, message: &str, live: &LiveState) -> Verdict {
     if action.id.group == "batch" && action.id.kind == "Job" {
         // A Job runs once for each content: one that has finished makes room for the next.
         return match live {
-            LiveState::Present(job) if is_finished(job) || replace => Verdict::Replace,
+            LiveState::Present(job) if has_finished(job) || replace => Verdict::Replace,
             _ => Verdict::WaitForJob,
         };
     }
@@ -191,7 +191,8 @@ fn immutable(action: &Action, message: &str, live: &LiveState) -> Verdict {
     ))
 }
 
-fn is_finished(job: &Object) -> bool {
+/// Whether a Job has run to its end, well or not.
+pub fn has_finished(job: &Object) -> bool {
     let conditions = job.at("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|condition| {
         matches!(condition["type"].as_str(), Some("Complete" | "Failed"))

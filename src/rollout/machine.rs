@@ -1,13 +1,16 @@
 //! The rollout of one workload as a pure state machine: what is recorded, and what was observed, give what is recorded
 //! next. What the record means for the cluster's objects, [`super::stage`] says.
 
+mod evidence;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::policy::{Policy, Step};
-use crate::api::{CheckStatus, HoldEnd, RolloutPhase as Phase, RolloutStatus};
+use super::share::{Share, share};
+use crate::api::{HoldEnd, RolloutPhase as Phase, RolloutStatus};
 
 /// What was seen since the record was written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,8 +122,24 @@ pub fn begin(
     }
 }
 
-/// Gives a rollout up whose change nobody wants any more, before it is promoted; what is told of it.
-pub fn abandon(record: &mut RolloutStatus, now: Timestamp) -> String {
+/// Gives a rollout up whose change is not wanted any more, or whose promotion never reached the stable side; what is
+/// told of it. `wanted` is the change that Git wants of the workload, `stable` what its stable side is to run.
+pub fn give_up(
+    record: &mut RolloutStatus,
+    wanted: Option<&String>,
+    stable: Option<&String>,
+    now: Timestamp,
+) -> Option<String> {
+    let outdated = match record.phase {
+        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {
+            wanted != Some(&record.change)
+        }
+        Phase::Promoting | Phase::Finishing => stable != Some(&record.change),
+        Phase::Narrowing | Phase::Aborting | Phase::Removing | Phase::Failed => false,
+    };
+    if !outdated {
+        return None;
+    }
     record.phase = Phase::Aborting;
     record.weight = 0;
     record.taken_back = false;
@@ -128,7 +147,7 @@ pub fn abandon(record: &mut RolloutStatus, now: Timestamp) -> String {
     record.in_effect_since = None;
     record.written_at = None;
     "Git no longer wants this change".clone_into(&mut record.message);
-    format!("{}: {}", record.workload, record.message)
+    Some(format!("{}: {}", record.workload, record.message))
 }
 
 /// One step of the machine.
@@ -350,79 +369,6 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn take_verdicts(&mut self, in_effect: Timestamp) {
-        for check in &self.policy.checks {
-            if !self
-                .record
-                .checks
-                .iter()
-                .any(|known| known.name == check.spec.name)
-            {
-                self.record.checks.push(CheckStatus {
-                    name: check.spec.name.clone(),
-                    ..CheckStatus::default()
-                });
-            }
-        }
-        for verdict in &self.observed.verdicts {
-            // What began before the weight was in effect says nothing of it.
-            if verdict.at < in_effect {
-                continue;
-            }
-            let known = self
-                .record
-                .checks
-                .iter_mut()
-                .find(|known| known.name == verdict.check);
-            let Some(known) = known else {
-                continue;
-            };
-            verdict.outcome.as_str().clone_into(&mut known.verdict);
-            known.value.clone_from(&verdict.value);
-            known.at = Some(Time(verdict.at));
-            match verdict.outcome {
-                Outcome::Pass => known.passed += 1,
-                Outcome::Fail => known.failed += 1,
-                Outcome::NoData => {}
-            }
-        }
-    }
-
-    fn over_the_limit(&self) -> Option<String> {
-        self.policy.checks.iter().find_map(|check| {
-            let known = self.status_of(&check.spec.name)?;
-            (known.failed >= check.failure_limit).then(|| {
-                format!(
-                    "check {} failed {} times at {} %: {}",
-                    known.name, known.failed, self.record.weight, known.value
-                )
-            })
-        })
-    }
-
-    /// Which evidence for the next step is not there.
-    fn missing_evidence(&self) -> Option<String> {
-        self.policy.checks.iter().find_map(|check| {
-            let name = &check.spec.name;
-            let Some(known) = self.status_of(name) else {
-                return Some(format!("check {name} was not made yet"));
-            };
-            match known.verdict.as_str() {
-                "Pass" if known.passed >= check.count => None,
-                "Pass" => Some(format!(
-                    "check {name} passed {} of {} times",
-                    known.passed, check.count
-                )),
-                "" => Some(format!("check {name} was not made yet")),
-                verdict => Some(format!("check {name}: {verdict}: {}", known.value)),
-            }
-        })
-    }
-
-    fn status_of(&self, name: &str) -> Option<&CheckStatus> {
-        self.record.checks.iter().find(|known| known.name == name)
-    }
-
     fn paused(mut self, command: Option<Command>) -> Decision {
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
@@ -577,36 +523,6 @@ impl Machine<'_> {
             due: None,
             told: None,
         }
-    }
-}
-
-/// What a weight comes to in pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    pub pods: u32,
-    /// The share in percent that these pods get where their number splits the traffic.
-    pub achieved: Option<u32>,
-}
-
-/// Beside a router the canary has its weight's share of the stable side's pods. Without one it has as many as stay within
-/// the weight; one that would be too many gets no traffic at all.
-pub fn share(policy: &Policy, weight: u32, stable: u32) -> Share {
-    let weight = weight.min(100);
-    if policy.traffic.is_some() {
-        return Share {
-            pods: (weight * stable).div_ceil(100).max(1),
-            achieved: None,
-        };
-    }
-    let pods = if weight == 100 {
-        stable
-    } else {
-        weight * stable / (100 - weight)
-    };
-    let achieved = 100 * pods / (pods + stable).max(1);
-    Share {
-        pods: pods.max(1),
-        achieved: Some(achieved),
     }
 }
 

@@ -251,6 +251,34 @@ fn the_narrowing_follows_a_stable_side_that_restarts() {
 }
 
 #[test]
+fn what_nobody_wants_loses_its_weight_before_anything_else() {
+    let policy = policy(steps(), true, 1);
+    let (this, other) = ("x".to_owned(), "y".to_owned());
+    for (phase, wanted, stable, given_up) in [
+        (Phase::Analysing, Some(&this), Some(&other), false),
+        (Phase::Analysing, Some(&other), None, true),
+        (Phase::Paused, None, Some(&other), true),
+        (Phase::Promoting, None, Some(&this), false),
+        (Phase::Promoting, Some(&this), Some(&other), true),
+        (Phase::Failed, None, None, false),
+        (Phase::Removing, None, None, false),
+    ] {
+        let mut record = RolloutStatus {
+            phase,
+            ..analysing(&policy)
+        };
+        let told = give_up(&mut record, wanted, stable, at(101));
+        assert_eq!(told.is_some(), given_up, "{phase:?}");
+        let expected = if given_up {
+            (Phase::Aborting, 0)
+        } else {
+            (phase, 10)
+        };
+        assert_eq!((record.phase, record.weight), expected);
+    }
+}
+
+#[test]
 fn whole_pods_stay_within_the_weight() {
     let by_pods = policy(steps(), false, 0);
     for (weight, stable, pods, achieved) in [
