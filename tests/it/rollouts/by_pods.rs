@@ -5,38 +5,22 @@ use std::time::Duration;
 use driftless::api::RolloutPhase as Phase;
 use serde_json::json;
 
-use super::load::{self, Load};
-use super::shop::{self, SHOP};
+use super::load;
+use super::shop::{self, SHOP, Shop};
 use crate::main_job::stage::{Stage, condition, is_ready};
 use crate::need_node;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     let Some(node) = need_node!() else { return };
-    let stage = Stage::new(node).await;
-    let image = shop::image();
     let steps = json!([{"weight": 25, "for": "3s"}, {"weight": 50, "for": "3s"}]);
-    let policy = shop::policy(steps, json!({}));
-    let revision = |version: &str, env: &[(&str, &str)]| {
-        [
-            shop::api(&image, 3, version, env),
-            shop::service(),
-            policy.clone(),
-        ]
-    };
-    let first = stage.push_objects(SHOP, &revision("1", &[])).await;
-    stage.environment(SHOP, SHOP, json!({})).await;
-    stage.ready(SHOP, &first).await;
-    let address =
-        stage
-            .namespace
-            .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
-    let address = format!("{address}:80");
-    load::answers(&address).await;
-    let load = Load::start(&address, "api", 200);
+    let shop = Shop::open(Stage::new(node).await, steps).await;
+    let stage = &shop.stage;
+    let first = stage.status(SHOP).await.revision.expect("it is applied");
+    let first = first.commit;
 
     // A good version.
-    let second = stage.push_objects(SHOP, &revision("2", &[])).await;
+    let second = shop.push("2", &[]).await;
     let held = stage
         .until(SHOP, "half of the traffic goes to the canary", |status| {
             status.rollouts.first().is_some_and(|rollout| {
@@ -57,7 +41,7 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     assert!(is_ready(&ended, &second) && promoted.next.is_none());
     stage
         .until(SHOP, "nothing of it is left", |_| {
-            shop::leftovers(&stage).is_empty()
+            shop::leftovers(stage).is_empty()
         })
         .await;
     let selector =
@@ -67,10 +51,8 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     assert_eq!(selector, r#"{"app":"api"}"#);
 
     // A bad one.
-    let stable = shop::stable_pods(&stage);
-    stage
-        .push_objects(SHOP, &revision("3", &[("FAIL_RATE", "1")]))
-        .await;
+    let stable = shop::stable_pods(stage);
+    shop.push("3", &[("FAIL_RATE", "1")]).await;
     let failed = stage
         .until(SHOP, "it is taken back", |status| {
             shop::phase(status) == Some(Phase::Failed)
@@ -84,13 +66,13 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
         "{message}"
     );
     assert_eq!(
-        shop::stable_pods(&stage),
+        shop::stable_pods(stage),
         stable,
         "no stable pod was restarted"
     );
     stage
         .until(SHOP, "nothing of it is left", |_| {
-            shop::leftovers(&stage).is_empty()
+            shop::leftovers(stage).is_empty()
         })
         .await;
     let settled = std::time::Instant::now();
@@ -98,7 +80,7 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     let reverted = stage.revert().await;
     stage.ready(SHOP, &reverted).await;
 
-    let samples = load.end().await;
+    let samples = shop.load.end().await;
     let of_bad = |sample: &&load::Sample| sample.is_of("3");
     let failures: Vec<_> = samples
         .iter()

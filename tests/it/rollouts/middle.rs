@@ -1,108 +1,12 @@
 //! What happens in the middle of a rollout: a person's word, a revert, another change, a kill, a change of configuration.
 
 use driftless::api::RolloutPhase as Phase;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::load::{self, Load};
-use super::shop::{self, SHOP};
+use super::load;
+use super::shop::{self, SHOP, Shop};
 use crate::main_job::stage::{PATIENCE, Stage, condition, is_ready};
 use crate::need_node;
-
-struct Shop {
-    stage: Stage,
-    image: String,
-    policy: Value,
-    load: Load,
-}
-
-impl Shop {
-    /// Version 1, ready, under load.
-    async fn open(stage: Stage, steps: Value) -> Self {
-        let image = shop::image();
-        let policy = shop::policy(steps, json!({}));
-        let first = stage
-            .push_objects(
-                SHOP,
-                &[
-                    shop::api(&image, 3, "1", &[]),
-                    shop::service(),
-                    policy.clone(),
-                ],
-            )
-            .await;
-        stage.environment(SHOP, SHOP, json!({})).await;
-        stage.ready(SHOP, &first).await;
-        let address =
-            stage
-                .namespace
-                .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
-        let address = format!("{address}:80");
-        load::answers(&address).await;
-        let load = Load::start(&address, "api", 200);
-        Self {
-            stage,
-            image,
-            policy,
-            load,
-        }
-    }
-
-    async fn push(&self, version: &str, env: &[(&str, &str)]) -> String {
-        let objects = [
-            shop::api(&self.image, 3, version, env),
-            shop::service(),
-            self.policy.clone(),
-        ];
-        self.stage.push_objects(SHOP, &objects).await
-    }
-
-    async fn at(&self, phase: Phase) {
-        self.stage
-            .until(SHOP, &format!("it is {phase:?}"), |status| {
-                shop::phase(status) == Some(phase)
-            })
-            .await;
-    }
-
-    async fn over(&self, commit: &str) {
-        self.stage
-            .until(SHOP, "the rollout is over", |status| {
-                status.rollouts.is_empty() && is_ready(status, commit)
-            })
-            .await;
-        self.stage
-            .until(SHOP, "nothing of it is left", |_| {
-                shop::leftovers(&self.stage).is_empty()
-            })
-            .await;
-    }
-
-    async fn say(&self, word: &str) {
-        let text = format!("{} {word}", jiff::Timestamp::now());
-        self.stage
-            .cluster
-            .merge(
-                "kubectl",
-                "Environment",
-                SHOP,
-                json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}}),
-            )
-            .await;
-    }
-
-    /// Ends the load; no request may have failed.
-    async fn close(self) {
-        let samples = self.load.end().await;
-        let failed: Vec<_> = samples.iter().filter(|sample| sample.failed()).collect();
-        assert!(
-            failed.is_empty(),
-            "{} of {}: {:?}",
-            failed.len(),
-            samples.len(),
-            &failed[..failed.len().min(5)]
-        );
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_and_commits_decide_in_the_middle() {

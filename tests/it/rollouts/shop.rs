@@ -5,7 +5,11 @@ use std::path::Path;
 use driftless::api::{EnvironmentStatus, RolloutPhase};
 use serde_json::{Value, json};
 
-use crate::{main_job::stage::Stage, support::node::push_image};
+use super::load::{self, Load};
+use crate::{
+    main_job::stage::{Stage, is_ready},
+    support::node::push_image,
+};
 
 /// The name of the Environment, and of its path.
 pub const SHOP: &str = "shop";
@@ -104,4 +108,94 @@ pub fn stable_pods(stage: &Stage) -> Vec<String> {
         .collect();
     pods.sort();
     pods
+}
+
+/// The application under load, in an Environment with a policy.
+pub struct Shop {
+    pub stage: Stage,
+    pub image: String,
+    policy: Value,
+    pub load: Load,
+}
+
+impl Shop {
+    /// Version 1, ready, under load.
+    pub async fn open(stage: Stage, steps: Value) -> Self {
+        let image = image();
+        let policy = policy(steps, json!({}));
+        let first = stage
+            .push_objects(SHOP, &[api(&image, 3, "1", &[]), service(), policy.clone()])
+            .await;
+        stage.environment(SHOP, SHOP, json!({})).await;
+        stage.ready(SHOP, &first).await;
+        let address =
+            stage
+                .namespace
+                .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
+        let address = format!("{address}:80");
+        load::answers(&address).await;
+        let load = Load::start(&address, "api", 200);
+        Self {
+            stage,
+            image,
+            policy,
+            load,
+        }
+    }
+
+    pub async fn push(&self, version: &str, env: &[(&str, &str)]) -> String {
+        let objects = [
+            api(&self.image, 3, version, env),
+            service(),
+            self.policy.clone(),
+        ];
+        self.stage.push_objects(SHOP, &objects).await
+    }
+
+    pub async fn at(&self, wanted: RolloutPhase) {
+        self.stage
+            .until(SHOP, &format!("it is {wanted:?}"), |status| {
+                phase(status) == Some(wanted)
+            })
+            .await;
+    }
+
+    pub async fn over(&self, commit: &str) {
+        self.stage
+            .until(SHOP, "the rollout is over", |status| {
+                status.rollouts.is_empty() && is_ready(status, commit)
+            })
+            .await;
+        self.stage
+            .until(SHOP, "nothing of it is left", |_| {
+                leftovers(&self.stage).is_empty()
+            })
+            .await;
+    }
+
+    pub async fn say(&self, word: &str) {
+        let text = format!("{} {word}", jiff::Timestamp::now());
+        self.stage
+            .cluster
+            .merge(
+                "kubectl",
+                "Environment",
+                SHOP,
+                json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}}),
+            )
+            .await;
+    }
+
+    /// Ends the load; no request may have failed.
+    pub async fn close(self) {
+        let samples = self.load.end().await;
+        let failed: Vec<_> = samples.iter().filter(|sample| sample.failed()).collect();
+        assert!(
+            failed.is_empty(),
+            "{} of {}: {:?}",
+            failed.len(),
+            samples.len(),
+            &failed[..failed.len().min(5)]
+        );
+    }
 }
