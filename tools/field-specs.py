@@ -2,6 +2,7 @@
 """Write src/kustomize/fieldspecs.txt: which fields of which kinds kustomize's transformers look at by default.
 
     field-specs.py api/internal/konfig/builtinpluginconsts > src/kustomize/fieldspecs.txt
+    UPDATE_DOCS=1 cargo test --lib kustomize::config    # sorts it
 
 The input are the constants of the module sigs.k8s.io/kustomize/api. The lines of the output:
 

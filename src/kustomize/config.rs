@@ -126,81 +126,50 @@ pub fn merged(a: &Arc<Config>, b: &Arc<Config>) -> Result<Arc<Config>> {
 /// The configuration that is built in.
 pub fn defaults() -> Arc<Config> {
     static DEFAULTS: OnceLock<Arc<Config>> = OnceLock::new();
-    DEFAULTS
-        .get_or_init(|| {
-            let table = parse_table(include_str!("fieldspecs.txt"));
-            let mut merged = Config::default();
-            // The table is our own; it has no contradictions.
-            let result = merged.merge(&table);
-            debug_assert!(result.is_ok(), "the table of fields contradicts itself");
-            Arc::new(merged)
-        })
-        .clone()
+    DEFAULTS.get_or_init(|| Arc::new(built_in())).clone()
 }
 
-/// Reads the table that `tools/field-specs.py` writes.
-fn parse_table(text: &str) -> Config {
-    let mut config = Config::default();
-    let mut section = "";
-    let part = |word: &str| {
-        if word == "-" {
-            String::new()
-        } else {
-            word.to_owned()
-        }
+/// Group, version, kind and path of a field, and whether it is created.
+type Row = (&'static str, &'static str, &'static str, &'static str, bool);
+/// Group, version and kind of objects, and the fields that refer to them by name.
+type Referred = (&'static str, &'static str, &'static str, &'static [Row]);
+
+// A slice for each section of fieldspecs.txt, which `tools/field-specs.py` writes; sorted, and free of what says the same
+// twice, as `Config::merge` leaves it.
+include!(concat!(env!("OUT_DIR"), "/fieldspecs.rs"));
+
+fn built_in() -> Config {
+    let gvk = |group: &'static str, version: &'static str, kind: &'static str| Gvk {
+        group: group.into(),
+        version: version.into(),
+        kind: kind.into(),
     };
-    for line in text.lines() {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
-            section = name;
-            continue;
-        }
-        let (create, rest) = match line.strip_prefix('+') {
-            Some(rest) => (true, rest),
-            None => (false, line),
-        };
-        let rest = rest.strip_prefix("= ");
-        let words: Vec<&str> = rest
-            .unwrap_or(line.trim_start_matches('+'))
-            .splitn(4, ' ')
-            .collect();
-        let [group, version, kind] =
-            [0, 1, 2].map(|index| words.get(index).map_or_else(String::new, |word| part(word)));
-        let gvk = Gvk {
-            group,
-            version,
-            kind,
-        };
-        if rest.is_some() {
-            config.name_reference.push((gvk, Vec::new()));
-            continue;
-        }
-        let spec = FieldSpec {
-            gvk,
-            path: words.get(3).copied().unwrap_or_default().to_owned(),
+    let specs = |rows: &'static [Row]| -> Vec<FieldSpec> {
+        let rows = rows.iter();
+        rows.map(|&(group, version, kind, path, create)| FieldSpec {
+            gvk: gvk(group, version, kind),
+            path: path.into(),
             create,
-        };
-        match section {
-            "namePrefix" => config.name_prefix.push(spec),
-            "nameSuffix" => config.name_suffix.push(spec),
-            "namespace" => config.namespace.push(spec),
-            "commonLabels" => config.common_labels.push(spec),
-            "templateLabels" => config.template_labels.push(spec),
-            "volumeClaimTemplateLabels" => config.volume_claim_template_labels.push(spec),
-            "commonAnnotations" => config.common_annotations.push(spec),
-            "varReference" => config.var_reference.push(spec),
-            "images" => config.images.push(spec),
-            "replicas" => config.replicas.push(spec),
-            _ => {
-                if let Some((_, referrers)) = config.name_reference.last_mut() {
-                    referrers.push(spec);
-                }
-            }
-        }
+        })
+        .collect()
+    };
+    Config {
+        name_prefix: specs(NAME_PREFIX),
+        name_suffix: specs(NAME_SUFFIX),
+        namespace: specs(NAMESPACE),
+        common_labels: specs(COMMON_LABELS),
+        labels: Vec::new(),
+        template_labels: specs(TEMPLATE_LABELS),
+        volume_claim_template_labels: specs(VOLUME_CLAIM_TEMPLATE_LABELS),
+        common_annotations: specs(COMMON_ANNOTATIONS),
+        name_reference: NAME_REFERENCE
+            .iter()
+            .map(|&(group, version, kind, rows)| (gvk(group, version, kind), specs(rows)))
+            .collect(),
+        var_reference: specs(VAR_REFERENCE),
+        images: specs(IMAGES),
+        replicas: specs(REPLICAS),
     }
-    config
 }
 
 fn read(decoder: &mut Decoder<'_>, id: NodeId) -> Config {
@@ -288,7 +257,12 @@ fn load_crd(context: &mut Context<'_>, loader: &Loader, path: &str) -> Result<Co
         }
         let name = tree.text(name);
         let gvk = Gvk {
-            kind: name.rsplit('.').next().unwrap_or_default().to_owned(),
+            kind: name
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+                .into(),
             ..Gvk::default()
         };
         let mut crd = Crd {
@@ -331,7 +305,7 @@ impl Crd<'_> {
         parts.push(last.to_owned());
         FieldSpec {
             gvk: self.gvk.clone(),
-            path: parts.join("/"),
+            path: parts.join("/").into(),
             create: false,
         }
     }
@@ -366,9 +340,9 @@ impl Crd<'_> {
             ) {
                 let key = extension("x-kubernetes-object-ref-name-key").unwrap_or("name");
                 let gvk = Gvk {
-                    group: String::new(),
-                    version: version.to_owned(),
-                    kind: kind.to_owned(),
+                    version: version.to_owned().into(),
+                    kind: kind.to_owned().into(),
+                    ..Gvk::default()
                 };
                 path.push(name.to_owned());
                 let spec = self.spec(path, key);
@@ -387,5 +361,61 @@ impl Crd<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::kustomize::id::Word;
+
+    /// The table of a configuration, in the form of `tools/field-specs.py`.
+    fn table(config: &Config) -> String {
+        let gvk = |gvk: &Gvk| {
+            let part = |part: &Word| if part.is_empty() { "-" } else { &**part }.to_owned();
+            [&gvk.group, &gvk.version, &gvk.kind].map(part).join(" ")
+        };
+        let mut text = String::new();
+        let lines = |text: &mut String, specs: &[FieldSpec]| {
+            for spec in specs {
+                let create = if spec.create { "+" } else { "" };
+                let _ = writeln!(text, "{create}{} {}", gvk(&spec.gvk), spec.path);
+            }
+        };
+        let names = FIELDS.iter().filter(|name| **name != "nameReference");
+        let mut lists: Vec<_> = names.zip(config.lists()).collect();
+        lists.sort_by_key(|(name, _)| **name);
+        for (name, list) in lists {
+            if name > &"nameReference" && !text.contains("[nameReference]") {
+                text.push_str("[nameReference]\n");
+                for (referred, referrers) in &config.name_reference {
+                    let _ = writeln!(text, "= {}", gvk(referred));
+                    lines(&mut text, referrers);
+                }
+            }
+            if !list.is_empty() {
+                let _ = writeln!(text, "[{name}]");
+                lines(&mut text, list);
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_table_is_as_merging_leaves_it() {
+        let mut merged = Config::default();
+        let result = merged.merge(&built_in());
+        assert!(result.is_ok(), "the table contradicts itself: {result:?}");
+        let wanted = table(&merged);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/kustomize/fieldspecs.txt");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &wanted).expect("the table can be written");
+        }
+        assert!(
+            wanted == std::fs::read_to_string(path).expect("the table is there"),
+            "{path} is not sorted; UPDATE_DOCS=1 cargo test --lib kustomize::config writes it"
+        );
     }
 }

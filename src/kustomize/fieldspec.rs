@@ -1,7 +1,7 @@
 //! Fields of objects that a transformer looks at, and the walk to them.
 
 use super::error::{BuildError, Result, fail};
-use super::id::{Gvk, split_api_version};
+use super::id::{Gvk, Word, split_api_version};
 use super::node;
 use crate::yaml::{Kind, NodeId, Tag, Tree};
 
@@ -9,16 +9,16 @@ use crate::yaml::{Kind, NodeId, Tag, Tree};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSpec {
     pub gvk: Gvk,
-    pub path: String,
+    pub path: Word,
     /// Make the field where it is missing.
     pub create: bool,
 }
 
 impl FieldSpec {
-    pub fn of(path: &str, create: bool) -> Self {
+    pub fn of(path: &'static str, create: bool) -> Self {
         Self {
             gvk: Gvk::default(),
-            path: path.to_owned(),
+            path: path.into(),
             create,
         }
     }

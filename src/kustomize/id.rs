@@ -1,14 +1,18 @@
 //! How kustomize identifies objects: group, version, kind, namespace and name.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Group, version and kind. Empty parts are unknown, in selectors they stand for any.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Gvk {
-    pub group: String,
-    pub version: String,
-    pub kind: String,
+    pub group: Word,
+    pub version: Word,
+    pub kind: Word,
 }
+
+/// A text of the built-in tables, or one that was read.
+pub type Word = Cow<'static, str>;
 
 /// Group and version of an `apiVersion`.
 pub fn split_api_version(api_version: &str) -> (&str, &str) {
@@ -19,9 +23,9 @@ impl Gvk {
     pub fn new(api_version: &str, kind: &str) -> Self {
         let (group, version) = split_api_version(api_version);
         Self {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            kind: kind.to_owned(),
+            group: group.to_owned().into(),
+            version: version.to_owned().into(),
+            kind: kind.to_owned().into(),
         }
     }
 

@@ -255,7 +255,7 @@ impl<'s> Walker<'_, 's> {
                 };
                 let directive = self.parse_directive(value)?;
                 let text = self.tree.text(value).to_owned();
-                self.set_element(patch, None, &[DIRECTIVE.to_owned()], &[text])?;
+                self.set_element(patch, None, &[DIRECTIVE.into()], &[text])?;
                 Ok(directive)
             }
             _ => Err(

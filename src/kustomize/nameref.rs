@@ -92,7 +92,7 @@ pub fn fix_references(
     }
     for (at, resource) in resources.list_mut().iter_mut().enumerate() {
         let original = resource.original_id(context);
-        let mut filters: Vec<(usize, &Gvk, &FieldSpec)> = ["", original.gvk.kind.as_str()]
+        let mut filters: Vec<(usize, &Gvk, &FieldSpec)> = ["", &*original.gvk.kind]
             .into_iter()
             .collect::<HashSet<_>>()
             .into_iter()
@@ -192,9 +192,9 @@ fn role_ref(tree: &Tree, object: NodeId) -> Option<Gvk> {
             .map(|id| tree.text(id).to_owned())
     };
     Some(Gvk {
-        group: text("apiGroup")?,
-        version: String::new(),
-        kind: text("kind")?,
+        group: text("apiGroup")?.into(),
+        kind: text("kind")?.into(),
+        ..Gvk::default()
     })
 }
 

@@ -112,7 +112,7 @@ impl NamespaceTransformer {
         }
         let create = text(Kind::Scalar, Tag::Str);
         for spec in &self.specs {
-            let of_binding = matches!(spec.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
+            let of_binding = matches!(&*spec.gvk.kind, "RoleBinding" | "ClusterRoleBinding");
             if spec.path == NAMESPACE
                 || (!core && spec.path == NAME)
                 || (is_binding && of_binding && spec.path == "subjects/namespace")

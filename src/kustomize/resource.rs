@@ -216,7 +216,7 @@ impl Resource {
         let gvk = self.gvk(tree);
         let ids = self.previous.iter().map(|previous| ResId {
             gvk: Gvk {
-                kind: previous.kind.clone(),
+                kind: previous.kind.clone().into(),
                 ..gvk.clone()
             },
             name: previous.name.clone(),
@@ -238,7 +238,7 @@ impl Resource {
             .filter(move |previous| previous.name == name);
         named.map(move |previous| ResId {
             gvk: Gvk {
-                kind: previous.kind.clone(),
+                kind: previous.kind.clone().into(),
                 ..self.gvk(tree)
             },
             name: previous.name.clone(),
@@ -251,7 +251,7 @@ impl Resource {
         match self.previous.first() {
             Some(first) => ResId {
                 gvk: Gvk {
-                    kind: first.kind.clone(),
+                    kind: first.kind.clone().into(),
                     ..self.gvk(&context.tree)
                 },
                 name: first.name.clone(),
@@ -280,7 +280,7 @@ impl Resource {
         self.previous.push(Previous {
             namespace: id.effective_namespace().to_owned(),
             name: id.name,
-            kind: id.gvk.kind,
+            kind: id.gvk.kind.into_owned(),
         });
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Which lists merge by which keys: of the built-in kinds, and of an `OpenAPI` document that a kustomization brings.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
-use super::id::{is_cluster_scoped, is_namespaced};
+use super::id::{Word, is_cluster_scoped, is_namespaced};
 use crate::yaml::{Kind, NodeId, Tree};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +13,7 @@ enum Shape {
     Anything,
     Type(usize),
     /// A type of the built-in schema.
-    Builtin(usize),
+    Builtin(u16),
 }
 
 #[derive(Debug, Default)]
@@ -22,74 +21,71 @@ struct Type {
     fields: HashMap<String, Shape>,
     other: Option<Shape>,
     elements: Option<Shape>,
-    merge: Option<Vec<String>>,
+    merge: Option<Vec<Word>>,
 }
 
-/// The types of a set of kinds.
+/// The types of a set of kinds, as an `OpenAPI` document has them.
 #[derive(Debug, Default)]
 pub struct Schema {
     types: Vec<Type>,
     kinds: HashMap<(String, String), Shape>,
-    definitions: HashMap<String, Shape>,
     /// Whether a kind lives in namespaces, as far as a document's paths tell.
     namespaced: HashMap<(String, String), bool>,
-    /// Fields that are not listed are known all the same.
-    pruned: bool,
 }
 
 /// The schema of one node.
 #[derive(Clone, Copy, Debug)]
 pub struct SchemaAt<'s> {
-    schema: &'s Schema,
+    /// Of the types that are not built in.
+    custom: Option<&'s Schema>,
     shape: Shape,
 }
 
 impl<'s> SchemaAt<'s> {
     fn at(self, shape: Shape) -> Self {
-        match shape {
-            Shape::Builtin(number) => Self {
-                schema: builtin(),
-                shape: Shape::Type(number),
-            },
-            shape => Self { shape, ..self },
-        }
+        Self { shape, ..self }
     }
 
-    fn type_(self) -> Option<&'s Type> {
+    fn type_(self) -> Option<Either<'s>> {
         match self.shape {
-            Shape::Type(number) => self.schema.types.get(number),
-            _ => None,
+            Shape::Type(number) => self.custom?.types.get(number).map(Either::Custom),
+            Shape::Builtin(number) => TYPES.get(usize::from(number)).map(Either::Builtin),
+            Shape::Known | Shape::Anything => None,
         }
     }
 
     pub fn field(self, name: &str) -> Option<Self> {
-        match self.shape {
-            Shape::Known => Some(self),
-            Shape::Anything => None,
-            Shape::Type(_) | Shape::Builtin(_) => {
-                let type_ = self.type_()?;
-                let listed = type_.fields.get(name).copied().or(type_.other);
-                listed
-                    .or(self.schema.pruned.then_some(Shape::Known))
-                    .map(|shape| self.at(shape))
-            }
-        }
+        let shape = match (self.shape, self.type_()) {
+            (Shape::Known, _) => Some(Shape::Known),
+            (_, Some(Either::Custom(type_))) => type_.fields.get(name).copied().or(type_.other),
+            (_, Some(Either::Builtin(type_))) => Some(type_.field(name)),
+            (_, None) => None,
+        };
+        shape.map(|shape| self.at(shape))
     }
 
     pub fn elements(self) -> Option<Self> {
-        match self.shape {
-            Shape::Known => Some(self),
-            Shape::Anything => None,
-            Shape::Type(_) | Shape::Builtin(_) => {
-                self.type_()?.elements.map(|shape| self.at(shape))
-            }
-        }
+        let shape = match (self.shape, self.type_()) {
+            (Shape::Known, _) => Some(Shape::Known),
+            (_, Some(Either::Custom(type_))) => type_.elements,
+            (_, Some(Either::Builtin(type_))) => type_.elements,
+            (_, None) => None,
+        };
+        shape.map(|shape| self.at(shape))
     }
 
     /// The keys that the elements of this list merge by; none for scalars. `None` if the list is replaced.
-    pub fn merge_keys(self) -> Option<&'s [String]> {
-        self.type_()?.merge.as_deref()
+    pub fn merge_keys(self) -> Option<&'s [Word]> {
+        match self.type_()? {
+            Either::Custom(type_) => type_.merge.as_deref(),
+            Either::Builtin(type_) => type_.merge,
+        }
     }
+}
+
+enum Either<'s> {
+    Custom(&'s Type),
+    Builtin(&'static BuiltinType),
 }
 
 /// The schemas of one build.
@@ -128,43 +124,34 @@ impl Schemas {
     }
 
     pub fn of_kind(&self, api_version: &str, kind: &str) -> Option<SchemaAt<'_>> {
-        let key = (api_version.to_owned(), kind.to_owned());
-        let find = |schema: &'_ Schema| schema.kinds.get(&key).copied();
         if let Some(custom) = &self.custom {
-            if let Some(shape) = find(custom) {
-                return Some(SchemaAt {
-                    schema: custom,
-                    shape,
-                });
+            let key = (api_version.to_owned(), kind.to_owned());
+            if let Some(shape) = custom.kinds.get(&key).copied() {
+                return Some(self.at(shape));
             }
             if !self.builtin_too {
                 return None;
             }
         }
         self.in_use.set(true);
-        let schema = builtin();
-        find(schema).map(|shape| SchemaAt { schema, shape })
+        find(&KINDS, &(api_version, kind)).map(|shape| self.at(shape))
     }
 
     /// The schema that a reference in a comment names, or one of which nothing is known.
     pub fn of_reference(&self, reference: Option<&str>) -> SchemaAt<'_> {
-        let name = reference.and_then(|reference| reference.strip_prefix("#/definitions/"));
-        let find = |schema: &Schema| schema.definitions.get(name?).copied();
         let builtin_counts = self.custom.is_none() || self.builtin_too;
-        let custom = self.custom.as_ref();
-        custom
-            .and_then(|schema| Some((schema, find(schema)?)))
-            .or_else(|| {
-                let schema = builtin();
-                Some((schema, find(schema).filter(|_| builtin_counts)?))
-            })
-            .map_or(
-                SchemaAt {
-                    schema: builtin(),
-                    shape: Shape::Anything,
-                },
-                |(schema, shape)| SchemaAt { schema, shape },
-            )
+        let shape = reference
+            .and_then(|reference| reference.strip_prefix("#/definitions/"))
+            .filter(|_| builtin_counts)
+            .and_then(|name| find(&DEFINITIONS, &name));
+        self.at(shape.unwrap_or(Shape::Anything))
+    }
+
+    fn at(&self, shape: Shape) -> SchemaAt<'_> {
+        SchemaAt {
+            custom: self.custom.as_ref(),
+            shape,
+        }
     }
 
     pub fn is_cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
@@ -184,55 +171,30 @@ impl Schemas {
     }
 }
 
-fn builtin() -> &'static Schema {
-    static BUILTIN: OnceLock<Schema> = OnceLock::new();
-    BUILTIN.get_or_init(|| parse_table(include_str!("schema.txt")))
+/// A type of the built-in schema.
+struct BuiltinType {
+    /// Sorted by name. Fields that are not listed are known all the same.
+    fields: &'static [(&'static str, Shape)],
+    other: Option<Shape>,
+    elements: Option<Shape>,
+    merge: Option<&'static [Word]>,
 }
 
-fn shape(text: &str) -> Shape {
-    match text {
-        "x" => Shape::Anything,
-        number => number.parse().map_or(Shape::Known, Shape::Type),
+// `TYPES`, `KINDS` and `DEFINITIONS`, the latter two sorted: what schema.txt says, which `tools/merge-schema.py` writes.
+include!(concat!(env!("OUT_DIR"), "/schema.rs"));
+
+impl BuiltinType {
+    fn field(&self, name: &str) -> Shape {
+        find(self.fields, &name)
+            .or(self.other)
+            .unwrap_or(Shape::Known)
     }
 }
 
-/// Reads the table that `tools/merge-schema.py` writes.
-fn parse_table(text: &str) -> Schema {
-    let mut schema = Schema {
-        pruned: true,
-        ..Schema::default()
-    };
-    for line in text.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        if words[0] == "T" {
-            schema.types.push(Type::default());
-            continue;
-        }
-        if let ["k", api_version, kind, type_] = words[..] {
-            schema
-                .kinds
-                .insert((api_version.to_owned(), kind.to_owned()), shape(type_));
-            continue;
-        }
-        if let ["d", name, type_] = words[..] {
-            schema.definitions.insert(name.to_owned(), shape(type_));
-            continue;
-        }
-        let Some(last) = schema.types.last_mut() else {
-            continue;
-        };
-        match words[..] {
-            ["f", name, type_] => {
-                last.fields.insert(name.to_owned(), shape(type_));
-            }
-            ["e", type_] => last.elements = Some(shape(type_)),
-            ["a", type_] => last.other = Some(shape(type_)),
-            ["m"] => last.merge = Some(Vec::new()),
-            ["m", keys] => last.merge = Some(keys.split(',').map(str::to_owned).collect()),
-            _ => {}
-        }
-    }
-    schema
+/// The shape that a sorted table has for a key.
+fn find<K: Ord + Copy>(table: &[(K, Shape)], key: &K) -> Option<Shape> {
+    let index = table.binary_search_by(|(there, _)| there.cmp(key)).ok()?;
+    Some(table[index].1)
 }
 
 impl Schema {
@@ -318,10 +280,7 @@ impl OpenApi<'_> {
                 .definitions
                 .get(name)
                 .map(|(number, _)| Shape::Type(*number));
-            return own.or_else(|| match builtin().definitions.get(name) {
-                Some(Shape::Type(number)) if self.with_builtin => Some(Shape::Builtin(*number)),
-                _ => None,
-            });
+            return own.or_else(|| find(&DEFINITIONS, &name).filter(|_| self.with_builtin));
         }
         let type_ = self.type_(schema);
         self.schema.types.push(type_);
@@ -367,10 +326,10 @@ impl OpenApi<'_> {
         {
             let listed = tree.get(schema, "x-kubernetes-list-map-keys").map(|keys| {
                 let keys = tree.elements(keys).iter();
-                keys.map(|key| tree.text(*key).to_owned())
-                    .collect::<Vec<_>>()
+                keys.map(|key| tree.text(*key).to_owned().into())
+                    .collect::<Vec<Word>>()
             });
-            let key = text("x-kubernetes-patch-merge-key").map(|key| vec![key]);
+            let key = text("x-kubernetes-patch-merge-key").map(|key| vec![key.into()]);
             type_.merge = Some(listed.or(key).unwrap_or_default());
         }
         type_
@@ -408,11 +367,11 @@ mod tests {
             })
         };
         let containers = at(&["spec", "template", "spec", "containers"]).expect("known");
-        assert_eq!(containers.merge_keys(), Some(&["name".to_owned()][..]));
+        assert_eq!(containers.merge_keys(), Some(&["name".into()][..]));
         let ports = at(&["spec", "template", "spec", "containers", "[]", "ports"]).expect("known");
         assert_eq!(
             ports.merge_keys(),
-            Some(&["containerPort".to_owned(), "protocol".to_owned()][..])
+            Some(&["containerPort".into(), "protocol".into()][..])
         );
         let args = at(&["spec", "template", "spec", "containers", "[]", "args"]).expect("known");
         assert_eq!(args.merge_keys(), None);

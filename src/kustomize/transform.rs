@@ -52,7 +52,7 @@ pub fn set_entries(
 
 /// Kinds whose names stay.
 fn keeps_name(gvk: &Gvk) -> bool {
-    matches!(gvk.kind.as_str(), "CustomResourceDefinition" | "Namespace")
+    matches!(&*gvk.kind, "CustomResourceDefinition" | "Namespace")
         || (gvk.kind == "APIService" && gvk.group == "apiregistration.k8s.io")
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Directive, Merged, Sources, Walker};
 use crate::kustomize::error::Result;
+use crate::kustomize::id::Word;
 use crate::kustomize::node;
 use crate::kustomize::schema::SchemaAt;
 use crate::yaml::{Kind, NodeId, Tag, Text};
@@ -13,7 +14,7 @@ impl<'s> Walker<'_, 's> {
         &mut self,
         sources: Sources,
         schema: Option<SchemaAt<'s>>,
-        keys: &[String],
+        keys: &[Word],
     ) -> Result<Option<Merged>> {
         let [dest, origin] = sources;
         let dest = if self.is_missing(dest) {
@@ -31,7 +32,7 @@ impl<'s> Walker<'_, 's> {
         let sources = [Some(dest), origin];
         let key = match keys {
             [] => Some(""),
-            [key] => Some(key.as_str()),
+            [key] => Some(&**key),
             _ => None,
         };
         if let Some(key) = key
@@ -40,7 +41,7 @@ impl<'s> Walker<'_, 's> {
             self.merge_keyed(&elements, key, dest, schema)
         } else if keys.is_empty() {
             let values = self.scalar_values(sources);
-            self.merge_elements(values, &[String::new()], sources, dest, schema)
+            self.merge_elements(values, &[Word::default()], sources, dest, schema)
         } else {
             let values = self.key_values(sources, keys);
             self.merge_elements(values, keys, sources, dest, schema)
@@ -111,7 +112,7 @@ impl<'s> Walker<'_, 's> {
     }
 
     /// The values of the keys of all elements, those of the patch first, each once.
-    fn key_values(&self, [dest, origin]: Sources, keys: &[String]) -> Vec<Vec<String>> {
+    fn key_values(&self, [dest, origin]: Sources, keys: &[Word]) -> Vec<Vec<String>> {
         let mut seen = HashSet::new();
         let mut values = Vec::new();
         for source in [origin, dest].into_iter().flatten() {
@@ -150,7 +151,7 @@ impl<'s> Walker<'_, 's> {
     fn merge_elements(
         &mut self,
         mut values: Vec<Vec<String>>,
-        keys: &[String],
+        keys: &[Word],
         sources: Sources,
         dest: NodeId,
         schema: Option<SchemaAt<'s>>,
@@ -161,7 +162,7 @@ impl<'s> Walker<'_, 's> {
             complete_values(&mut values);
         }
         let used = used_keys(&values, keys);
-        let mut valid_keys: Vec<String> = Vec::new();
+        let mut valid_keys: Vec<Word> = Vec::new();
         for of_element in &values {
             let valid_values;
             (valid_keys, valid_values) = valid(&used, of_element, keys);
@@ -200,9 +201,9 @@ impl<'s> Walker<'_, 's> {
         node.is_null() || (node.kind == Kind::Map && node.items.is_empty())
     }
 
-    fn find_element(&self, list: NodeId, keys: &[String], values: &[String]) -> Option<NodeId> {
+    fn find_element(&self, list: NodeId, keys: &[Word], values: &[String]) -> Option<NodeId> {
         let elements = self.tree.elements(list).iter().copied();
-        if keys.first().is_none_or(String::is_empty) {
+        if keys.first().is_none_or(|key| key.is_empty()) {
             let value = values.first().map_or("", String::as_str);
             return elements
                 .into_iter()
@@ -219,11 +220,11 @@ impl<'s> Walker<'_, 's> {
     }
 
     /// Puts the elements of `from` into `into`: where the keys are the same, instead of the one that is there.
-    fn append_elements(&mut self, into: NodeId, from: NodeId, keys: &[String]) -> Result<()> {
+    fn append_elements(&mut self, into: NodeId, from: NodeId, keys: &[Word]) -> Result<()> {
         for element in self.tree.elements(from).to_vec() {
-            if keys.first().is_none_or(String::is_empty) {
+            if keys.first().is_none_or(|key| key.is_empty()) {
                 let text = self.tree.text(element).to_owned();
-                self.set_element(into, Some(element), &[String::new()], &[text])?;
+                self.set_element(into, Some(element), &[Word::default()], &[text])?;
                 continue;
             }
             let mut values = Vec::new();
@@ -246,7 +247,7 @@ impl<'s> Walker<'_, 's> {
         &mut self,
         list: NodeId,
         element: Option<NodeId>,
-        keys: &[String],
+        keys: &[Word],
         values: &[String],
     ) -> Result<()> {
         let by_key = keys.first().is_some_and(|key| !key.is_empty())
@@ -280,7 +281,7 @@ impl<'s> Walker<'_, 's> {
         Ok(())
     }
 
-    fn has_values(&mut self, element: NodeId, keys: &[String], values: &[String]) -> Result<bool> {
+    fn has_values(&mut self, element: NodeId, keys: &[Word], values: &[String]) -> Result<bool> {
         if values.is_empty() {
             return Ok(false);
         }
@@ -337,7 +338,7 @@ fn complete(a: &[String], b: &[String]) -> Option<Vec<String>> {
 }
 
 /// Which of the keys any element has.
-fn used_keys(values: &[Vec<String>], keys: &[String]) -> Vec<bool> {
+fn used_keys(values: &[Vec<String>], keys: &[Word]) -> Vec<bool> {
     let mut used = vec![false; keys.len()];
     for of_element in values {
         for (used, value) in used.iter_mut().zip(of_element) {
@@ -348,15 +349,16 @@ fn used_keys(values: &[Vec<String>], keys: &[String]) -> Vec<bool> {
 }
 
 /// The keys that are used, with their values; all keys if none is.
-fn valid(used: &[bool], values: &[String], keys: &[String]) -> (Vec<String>, Vec<String>) {
+fn valid(used: &[bool], values: &[String], keys: &[Word]) -> (Vec<Word>, Vec<String>) {
     if !used.contains(&true) {
         return (keys.to_vec(), values.to_vec());
     }
-    let pick = |list: &[String]| {
-        let picked = list.iter().zip(used).filter(|(_, used)| **used);
-        picked.map(|(item, _)| item.clone()).collect()
-    };
-    (pick(keys), pick(values))
+    (pick(keys, used), pick(values, used))
+}
+
+fn pick<T: Clone>(list: &[T], used: &[bool]) -> Vec<T> {
+    let picked = list.iter().zip(used).filter(|(_, used)| **used);
+    picked.map(|(item, _)| item.clone()).collect()
 }
 
 #[cfg(test)]
@@ -407,9 +409,9 @@ mod tests {
             walker.merge_keyed(&elements, key, dest, None)
         } else if key.is_empty() {
             let values = walker.scalar_values(sources);
-            walker.merge_elements(values, &[String::new()], sources, dest, None)
+            walker.merge_elements(values, &[Word::default()], sources, dest, None)
         } else {
-            let keys = [key.to_owned()];
+            let keys = [Word::from(key.to_owned())];
             let values = walker.key_values(sources, &keys);
             walker.merge_elements(values, &keys, sources, dest, None)
         };

@@ -12,9 +12,9 @@ use crate::yaml::NodeId;
 
 fn gvk<'t>(decoder: &mut Decoder<'t>, fields: &Fields<'t>) -> Gvk {
     Gvk {
-        group: decoder.text(fields, "group"),
-        version: decoder.text(fields, "version"),
-        kind: decoder.text(fields, "kind"),
+        group: decoder.text(fields, "group").into(),
+        version: decoder.text(fields, "version").into(),
+        kind: decoder.text(fields, "kind").into(),
     }
 }
 
@@ -34,7 +34,7 @@ fn field_spec(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> FieldSpec {
     };
     FieldSpec {
         gvk: gvk(decoder, &fields),
-        path: decoder.text(&fields, "path"),
+        path: decoder.text(&fields, "path").into(),
         create: decoder.flag(&fields, "create"),
     }
 }
@@ -336,10 +336,10 @@ pub fn var(decoder: &mut Decoder<'_>, id: NodeId, path: &str) -> Var {
         let api_version = decoder.text(&fields, "apiVersion");
         match api_version.split('/').collect::<Vec<_>>()[..] {
             [""] => {}
-            [version] => version.clone_into(&mut result.target.gvk.version),
+            [version] => result.target.gvk.version = version.to_owned().into(),
             [group, version] => {
-                group.clone_into(&mut result.target.gvk.group);
-                version.clone_into(&mut result.target.gvk.version);
+                result.target.gvk.group = group.to_owned().into();
+                result.target.gvk.version = version.to_owned().into();
             }
             _ => {}
         }
