@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
-use crate::rollout::traffic;
+use crate::rollout::traffic::{Router, Split};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,22 +217,32 @@ fn unsuitable(workload: &Object) -> Vec<String> {
 
 /// What of Git's own stands where the rollout's parts would.
 fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
-    let namespace = policy.workload.namespace.as_deref();
-    let mut parts = vec![policy.workload.clone()];
-    if let Some(traffic) = &policy.traffic {
-        parts.extend(services(&policy.workload, desired).map(|service| service.id.clone()));
-        let ingress = traffic.ingress_nginx.as_ref();
-        parts.extend(ingress.map(|route| super::stage::ingress(namespace, &route.name)));
-    }
-    parts
+    parts(policy, desired)
         .into_iter()
-        .map(|id| Id {
-            name: super::stage::canary_name(&id.name),
-            ..id
-        })
         .filter(|id| desired.contains(id))
         .map(|id| format!("Git has {id}, which is the name of a part of the rollout"))
         .collect()
+}
+
+/// What the rollout makes beside what Git has, configuration apart.
+pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
+    let beside = |id: &Id| Id {
+        name: super::stage::canary_name(&id.name),
+        ..id.clone()
+    };
+    let mut parts = vec![beside(&policy.workload)];
+    if let Some(traffic) = &policy.traffic {
+        parts.extend(services(&policy.workload, desired).map(|service| beside(&service.id)));
+        let namespace = policy.workload.namespace.as_deref();
+        parts.extend(Router::of(traffic).and_then(|router| router.beside(namespace)));
+    }
+    parts
+}
+
+/// The route that splits the traffic; `None` where the number of pods does.
+pub fn route(policy: &Policy) -> Option<Id> {
+    let router = Router::of(policy.traffic.as_ref()?)?;
+    Some(router.route(policy.workload.namespace.as_deref()))
 }
 
 /// Why its traffic cannot be split.
@@ -264,31 +274,21 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
             policy.workload
         ));
     }
-    let mut route = |group: &str, kind: &str, name: &str, check: Split| {
-        let id = Id {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: policy.workload.namespace.clone(),
-            name: name.to_owned(),
-        };
-        let problem = match desired.get(&id) {
-            None => Some(format!("Git has no {id} in this environment")),
-            Some(route) => check(&route.object, &names, 0).err(),
-        };
-        reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
+    let (Some(router), Some(id)) = (Router::of(traffic), route(policy)) else {
+        return reasons;
     };
-    if let Some(reference) = &traffic.http_route {
-        let group = "gateway.networking.k8s.io";
-        route(group, "HTTPRoute", &reference.name, traffic::split);
-    }
-    if let Some(reference) = &traffic.ingress_nginx {
-        let group = "networking.k8s.io";
-        route(group, "Ingress", &reference.name, traffic::canary_ingress);
-    }
+    let split = Split {
+        services: &names,
+        weight: 0,
+        testers: traffic.match_.as_ref(),
+    };
+    let problem = match desired.get(&id) {
+        None => Some(format!("Git has no {id} in this environment")),
+        Some(route) => router.split(&route.object, &split).err(),
+    };
+    reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
     reasons
 }
-
-type Split = fn(&Object, &[(String, String)], u32) -> Result<Object, String>;
 
 /// The Services whose selector matches the workload's pods.
 pub(super) fn services<'a>(

@@ -283,3 +283,78 @@ fn ingress_nginx_gets_a_second_ingress() {
     let canary = get(&staged, "Ingress", "api-canary").unwrap();
     insta::assert_json_snapshot!(canary.0);
 }
+
+#[test]
+fn testers_reach_a_canary_that_is_ready_and_no_other() {
+    let rules = |phase: Phase| {
+        let route =
+            json!({"httpRoute": {"name": "api"}, "match": {"header": {"name": "x-canary"}}});
+        let staged = staged(Some(route), &record(phase, 0));
+        assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+        at(&staged, "HTTPRoute", "api", "/spec/rules")
+    };
+    for phase in [Phase::Analysing, Phase::Paused, Phase::Proved] {
+        assert_eq!(
+            rules(phase)[0],
+            json!({
+                "matches": [{"headers": [{"type": "Exact", "name": "x-canary", "value": "always"}]}],
+                "backendRefs": [{"name": "api-canary", "port": 80}],
+            }),
+            "{phase:?}"
+        );
+    }
+    for phase in [
+        Phase::Narrowing,
+        Phase::Starting,
+        Phase::Finishing,
+        Phase::Aborting,
+        Phase::Removing,
+        Phase::Failed,
+    ] {
+        assert_eq!(rules(phase)[0]["matches"], Value::Null, "{phase:?}");
+    }
+}
+
+#[test]
+fn a_load_balancer_outside_the_cluster_reaches_the_canary_as_it_does_the_stable_side() {
+    let mut base = shop("1", "blue");
+    for object in &mut base.objects {
+        if object.id.kind == "Service" {
+            object.object.0["spec"]["type"] = json!("NodePort");
+        }
+    }
+    base.objects.extend(
+        desired(vec![json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "api", "annotations": {
+                "alb.ingress.kubernetes.io/actions.split":
+                    r#"{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "api", "servicePort": 80}]}}"#,
+            }},
+            "spec": {"defaultBackend": {"service": {"name": "split", "port": {"name": "use-annotation"}}}},
+        })])
+        .objects,
+    );
+    let base = Desired::new(base.objects, "hash".to_owned());
+    let policy = policy(Some(json!({"alb": {"name": "api"}})));
+    let record = record(Phase::Analysing, 25);
+    let rollout = Rollout {
+        policy: &policy,
+        record: &record,
+    };
+    let next = shop("2", "blue");
+    let staged = stage(&base, Some(&next), &[rollout], &BTreeSet::new());
+    assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+    assert_eq!(
+        at(&staged, "Service", "api-canary", "/spec"),
+        json!({"type": "NodePort", "selector": {"app": "api", TRACK_LABEL: "canary"}, "ports": [{"port": 80}]})
+    );
+    assert!(staged.routes.is_empty(), "it reports nothing");
+    assert_eq!(
+        at(
+            &staged,
+            "Ingress",
+            "api",
+            "/metadata/labels/driftless.dev~1rollout"
+        ),
+        "0123456789"
+    );
+}
