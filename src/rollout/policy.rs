@@ -233,8 +233,7 @@ pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
     let mut parts = vec![beside(&policy.workload)];
     if let Some(traffic) = &policy.traffic {
         parts.extend(services(&policy.workload, desired).map(|service| beside(&service.id)));
-        let namespace = policy.workload.namespace.as_deref();
-        parts.extend(Router::of(traffic).and_then(|router| router.beside(namespace)));
+        parts.extend(Router::of(traffic).and_then(|router| router.beside(&policy.workload)));
     }
     parts
 }
@@ -252,6 +251,16 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
         if object.at("/spec/clusterIP").and_then(Value::as_str) == Some("None") {
             reasons.push(format!(
                 "{id} is headless: who asks it picks a pod, and no weight is kept"
+            ));
+        }
+        let shared = desired
+            .objects
+            .iter()
+            .find(|other| other.id != policy.workload && selects(object, &policy.workload, other));
+        if let Some(other) = shared {
+            reasons.push(format!(
+                "{id} selects the pods of {} too: narrowed to the stable pods of {}, it would leave them out; give each a Service of its own",
+                other.id, policy.workload
             ));
         }
         if policy.traffic.is_none()
@@ -278,6 +287,7 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
         return reasons;
     };
     let split = Split {
+        workload: &policy.workload.name,
         services: &names,
         weight: 0,
         testers: traffic.match_.as_ref(),
@@ -295,25 +305,31 @@ pub(super) fn services<'a>(
     workload: &'a Id,
     desired: &'a Desired,
 ) -> impl Iterator<Item = &'a DesiredObject> {
-    let labels = desired
-        .get(workload)
-        .and_then(|object| object.object.at("/spec/template/metadata/labels"))
-        .and_then(Value::as_object);
+    let target = desired.get(workload);
     desired.objects.iter().filter(move |object| {
-        let selector = object
-            .object
-            .at("/spec/selector")
-            .and_then(Value::as_object);
         object.id.group.is_empty()
             && object.id.kind == "Service"
-            && object.id.namespace == workload.namespace
-            && labels.zip(selector).is_some_and(|(labels, selector)| {
-                !selector.is_empty()
-                    && selector
-                        .iter()
-                        .all(|(key, value)| labels.get(key) == Some(value))
-            })
+            && target.is_some_and(|target| selects(&object.object, workload, target))
     })
+}
+
+/// Whether a Service in the workload's namespace selects the pods that `other`, which lies there too, makes.
+fn selects(service: &Object, workload: &Id, other: &DesiredObject) -> bool {
+    let labels = other
+        .object
+        .at("/spec/template/metadata/labels")
+        .and_then(Value::as_object);
+    let selector = service.at("/spec/selector").and_then(Value::as_object);
+    let namespace = workload.namespace.as_deref();
+    other.id.group == "apps"
+        && other.id.namespace.as_deref() == namespace
+        && service.namespace() == namespace
+        && labels.zip(selector).is_some_and(|(labels, selector)| {
+            !selector.is_empty()
+                && selector
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+        })
 }
 
 fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {

@@ -168,9 +168,10 @@ impl Stage<'_> {
         if canary_is_wanted && let Some(source) = source {
             self.canary(workload, source, record);
         }
-        if policy.traffic.is_none() || matches!(record.phase, Phase::Narrowing | Phase::Removing) {
+        if policy.traffic.is_none() || record.phase == Phase::Removing {
             return;
         }
+        // It is there before a route leads to it, and for as long: a router may give up a whole route that leads nowhere.
         for service in &services {
             self.canary_service(service, policy, record);
         }
@@ -264,27 +265,35 @@ impl Stage<'_> {
         let Some(router) = router(policy) else {
             return;
         };
+        // What stands beside a route carries weight 0 until it is gone; the route itself is Git's by then.
+        let drains = matches!(record.phase, Phase::Finishing | Phase::Aborting)
+            && router.beside(&policy.workload).is_some();
+        if !leads_to_canary(record.phase) && !drains {
+            return;
+        }
         let services: Vec<(String, String)> = services
             .iter()
             .map(|id| (id.name.clone(), canary_name(&id.name)))
             .collect();
         let testers = policy.traffic.as_ref().and_then(|it| it.match_.as_ref());
         let split = Split {
+            workload: &policy.workload.name,
             services: &services,
             weight: record.weight,
-            testers: testers.filter(|_| serves_testers(record.phase)),
+            testers: testers.filter(|_| !drains),
         };
         let id = router.route(policy.workload.namespace.as_deref());
-        let base = self.base;
-        let result = base
+        // With the weights of other workloads behind the same route.
+        let result = self
+            .objects
             .get(&id)
             .ok_or_else(|| format!("Git has no {id} in this environment"))
-            .and_then(|route| Ok((route, router.split(&route.object, &split)?)));
+            .and_then(|route| Ok((route.clone(), router.split(&route.object, &split)?)));
         match result {
             Ok((origin, mut object)) if object.id() != id => {
                 object.set_metadata_entry("labels", TRACK_LABEL, "canary");
                 mark(&mut object, record);
-                self.part(object, origin);
+                self.part(object, &origin);
             }
             Ok((_, mut object)) => {
                 mark(&mut object, record);
@@ -331,12 +340,17 @@ fn routes(policy: &Policy) -> impl Iterator<Item = Id> {
     let namespace = policy.workload.namespace.as_deref();
     router(policy)
         .into_iter()
-        .flat_map(move |router| [Some(router.route(namespace)), router.beside(namespace)])
+        .flat_map(move |router| {
+            [
+                Some(router.route(namespace)),
+                router.beside(&policy.workload),
+            ]
+        })
         .flatten()
 }
 
-/// Whether requests of testers go to the canary: its pods were ready, and nothing speaks against them.
-fn serves_testers(phase: Phase) -> bool {
+/// Whether routes lead to the canary: its pods were ready, and nothing speaks against them.
+fn leads_to_canary(phase: Phase) -> bool {
     matches!(
         phase,
         Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Promoting

@@ -17,6 +17,8 @@ use crate::object::{Id, Object};
 /// How the traffic of a workload is to be split.
 #[derive(Clone, Copy, Debug)]
 pub struct Split<'a> {
+    /// The name of the workload.
+    pub workload: &'a str,
     /// Each Service of the workload, with that of its canary.
     pub services: &'a [(String, String)],
     /// The share of the canary, in percent.
@@ -88,11 +90,12 @@ impl<'a> Router<'a> {
         }
     }
 
-    /// What the rollout puts beside the route; `None` where it changes the route itself.
-    pub fn beside(&self, namespace: Option<&str>) -> Option<Id> {
-        let route = self.route(namespace);
+    /// What the rollout of this workload puts beside the route; `None` where it changes the route itself. It has the
+    /// workload's name: others may be behind the same route.
+    pub fn beside(&self, workload: &Id) -> Option<Id> {
+        let route = self.route(workload.namespace.as_deref());
         matches!(self, Router::IngressNginx(_)).then(|| Id {
-            name: super::stage::canary_name(&route.name),
+            name: super::stage::canary_name(&workload.name),
             ..route
         })
     }

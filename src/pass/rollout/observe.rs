@@ -12,7 +12,7 @@ use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
-use crate::rollout::policy::Policy;
+use crate::rollout::policy::{Policy, route};
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
 
@@ -43,7 +43,9 @@ pub(super) async fn observe(
         .iter()
         .find(|(id, _)| id == workload)
         .map(|(_, problem)| problem.clone());
-    for route in &rolling.staged.routes {
+    // The route of another workload's rollout is that one's concern.
+    let route = route(policy).filter(|route| rolling.staged.routes.contains(route));
+    if let Some(route) = &route {
         let version = rolling
             .running
             .desired

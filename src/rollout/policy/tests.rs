@@ -156,6 +156,21 @@ fn a_route_of_each_kind_is_checked_where_it_lies() {
 }
 
 #[test]
+fn a_service_that_two_workloads_share_cannot_be_narrowed_to_one() {
+    let mut other = deployment(json!({}));
+    other["metadata"]["name"] = json!("worker");
+    let reasons = refused(
+        spec(),
+        vec![deployment(json!({})), other, service(json!({}))],
+    );
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(
+        reasons[0].contains("Service api selects the pods of Deployment.apps worker too"),
+        "{reasons:?}"
+    );
+}
+
+#[test]
 fn what_git_has_in_place_of_a_part_is_refused() {
     let mut policy = spec();
     policy["traffic"] = json!({"ingressNginx": {"name": "api"}});

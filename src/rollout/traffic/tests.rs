@@ -19,7 +19,14 @@ fn object(api_version: &str, kind: &str, spec: Value) -> Value {
 /// The route under `traffic`, at 25 %; with `match` in it, also for testers.
 fn at_25(traffic: &TrafficSpec, route: Value) -> Result<Value, String> {
     let services = services();
+    let workload = Id {
+        group: "apps".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: "orders".to_owned(),
+    };
     let split = Split {
+        workload: &workload.name,
         services: &services,
         weight: 25,
         testers: traffic.match_.as_ref(),
@@ -29,7 +36,7 @@ fn at_25(traffic: &TrafficSpec, route: Value) -> Result<Value, String> {
     assert_eq!(router.route(Some("shop")), route.id());
     let after = router.split(&route, &split)?;
     let id = after.id();
-    assert!(id == route.id() || Some(id) == router.beside(Some("shop")));
+    assert!(id == route.id() || Some(id) == router.beside(&workload));
     Ok(after.into_value())
 }
 
