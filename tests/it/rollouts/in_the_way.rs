@@ -1,7 +1,7 @@
 //! What stands in the way of a rollout that is to begin: it is refused by name, and nothing of it is written.
 
 use driftless::api::EnvironmentStatus;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::shop::{self, SHOP};
 use crate::main_job::stage::{Stage, condition};
@@ -51,16 +51,14 @@ async fn a_rollout_does_not_begin_where_somebody_else_stands() {
         "jsonpath={.metadata.uid}",
     ]);
     let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": uid, "controller": true});
-    let owned =
-        |owners: serde_json::Value| json!({"metadata": {"ownerReferences": owners}}).to_string();
-    kubectl(&[
-        "patch",
-        "ingress",
-        "api",
-        "--type=merge",
-        "-p",
-        &owned(json!([owner])),
-    ]);
+    let owned_by = async |owners: Value| {
+        let patch = json!({"metadata": {"ownerReferences": owners}});
+        let cluster = &stage.cluster;
+        cluster
+            .merge("another-controller", "Ingress", "api", patch)
+            .await;
+    };
+    owned_by(json!([owner])).await;
 
     stage.push_objects(SHOP, &objects("2")).await;
     let refused = stage
@@ -83,14 +81,7 @@ async fn a_rollout_does_not_begin_where_somebody_else_stands() {
     let version = "jsonpath={.spec.template.spec.containers[0].env[0].value}";
     assert_eq!(kubectl(&["get", "deployment", "api", "-o", version]), "1");
 
-    kubectl(&[
-        "patch",
-        "ingress",
-        "api",
-        "--type=merge",
-        "-p",
-        &owned(json!(null)),
-    ]);
+    owned_by(json!(null)).await;
     stage
         .until(SHOP, "a Service stands in the way", |status| {
             is_refused(status, "it stands where a part of the rollout of")
