@@ -57,6 +57,11 @@ pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
     records.iter().any(|record| record.phase == Phase::Aborting)
 }
 
+/// What marks the objects of a rollout.
+pub fn id(record: &RolloutStatus) -> &str {
+    record.change.get(..10).unwrap_or(&record.change)
+}
+
 /// The name of the canary of a workload or a Service.
 pub fn canary_name(name: &str) -> String {
     format!("{name}-canary")
@@ -351,9 +356,14 @@ fn routes(policy: &Policy) -> impl Iterator<Item = Id> {
 
 /// Whether routes lead to the canary: its pods were ready, and nothing speaks against them.
 fn leads_to_canary(phase: Phase) -> bool {
-    matches!(
+    !matches!(
         phase,
-        Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Promoting
+        Phase::Narrowing
+            | Phase::Starting
+            | Phase::Finishing
+            | Phase::Aborting
+            | Phase::Removing
+            | Phase::Failed
     )
 }
 
@@ -373,8 +383,7 @@ fn shares_nothing(record: &RolloutStatus) -> bool {
 
 /// What a rollout made or changed says which one.
 fn mark(object: &mut Object, record: &RolloutStatus) {
-    let id = record.change.get(..10).unwrap_or(&record.change);
-    object.set_metadata_entry("labels", ROLLOUT_LABEL, id);
+    object.set_metadata_entry("labels", ROLLOUT_LABEL, id(record));
 }
 
 #[cfg(test)]

@@ -28,9 +28,14 @@ pub(super) async fn observe(
     let stable = stable(pass, memory, policy).await;
     let (canary, pods) = canary(pass, memory, policy).await;
     let written = rolling.running.desired.objects.iter().all(|object| {
-        let concerns = object.object.label(ROLLOUT_LABEL).is_some()
-            || object.id == *workload
-            || rolling.is_traffic(&object.id);
+        let concerns = match object.object.label(ROLLOUT_LABEL) {
+            // What another rollout cannot write does not keep this one.
+            Some(id) if is_of_another(rolling, record, id) => {
+                route(policy).as_ref() == Some(&object.id)
+            }
+            Some(_) => true,
+            None => object.id == *workload || rolling.is_traffic(&object.id),
+        };
         !concerns
             || memory
                 .applied
@@ -76,6 +81,15 @@ pub(super) async fn observe(
         command: command(pass, record),
         may_promote,
     }
+}
+
+/// Whether what is marked with this was made or changed for the rollout of another workload.
+fn is_of_another(rolling: &Rolling, record: &RolloutStatus, id: &str) -> bool {
+    id != stage::id(record)
+        && rolling
+            .records
+            .iter()
+            .any(|other| other.workload != record.workload && stage::id(other) == id)
 }
 
 /// The stable side.

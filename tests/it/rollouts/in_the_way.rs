@@ -1,6 +1,6 @@
 //! What stands in the way of a rollout that is to begin: it is refused by name, and nothing of it is written.
 
-use driftless::api::EnvironmentStatus;
+use driftless::api::{EnvironmentStatus, RolloutPhase as Phase};
 use serde_json::{Value, json};
 
 use super::shop::{self, SHOP};
@@ -104,4 +104,54 @@ async fn a_rollout_does_not_begin_where_somebody_else_stands() {
             shop::phase(status).is_some()
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_rollout_cannot_write_does_not_keep_another() {
+    let Some(node) = need_node!() else { return };
+    let stage = Stage::new(node).await;
+    let image = shop::image();
+    let named = |name: &str, object: Value| {
+        let text = object
+            .to_string()
+            .replace("\"api\"", &format!("\"{name}\""));
+        serde_json::from_str::<Value>(&text).expect("JSON")
+    };
+    let names = ["ann", "bob"];
+    let objects = |version: &str| {
+        let policy = shop::policy(json!([{"pause": true}]), json!({"checks": []}));
+        let all = [shop::api(&image, 1, version, &[]), shop::service(), policy];
+        names
+            .map(|name| all.clone().map(|object| named(name, object)))
+            .concat()
+    };
+    let first = stage.push_objects(SHOP, &objects("1")).await;
+    stage.environment(SHOP, SHOP, json!({})).await;
+    stage.ready(SHOP, &first).await;
+
+    // There is room for one canary.
+    stage
+        .namespace
+        .kubectl(&["create", "quota", "few", "--hard=count/deployments.apps=3"]);
+    stage.push_objects(SHOP, &objects("2")).await;
+    let phases = |status: &EnvironmentStatus| -> Vec<Phase> {
+        status
+            .rollouts
+            .iter()
+            .map(|rollout| rollout.phase)
+            .collect()
+    };
+    stage
+        .until(SHOP, "one is paused, the other starts", |status| {
+            let phases = phases(status);
+            phases.contains(&Phase::Paused) && phases.contains(&Phase::Starting)
+        })
+        .await;
+    shop::say(&stage, "abort").await;
+    stage
+        .until(SHOP, "both are taken back", |status| {
+            phases(status) == [Phase::Failed, Phase::Failed]
+        })
+        .await;
+    assert_eq!(shop::leftovers(&stage), "");
 }
