@@ -128,8 +128,8 @@ pub(super) async fn holds(
                 }
                 held = true;
                 if let Some(policy) = policies.get(workload) {
-                    let desired = &candidate.desired;
-                    in_the_way.extend(foreign::foreign(pass, memory, policy, desired).await);
+                    let (before, after) = (&running.desired, &candidate.desired);
+                    in_the_way.extend(foreign::foreign(pass, memory, policy, before, after).await);
                 }
             }
         }

@@ -10,6 +10,7 @@ use crate::api::{
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
+use crate::rollout::stage::canary_name;
 use crate::rollout::traffic::{Router, Split};
 
 /// One step.
@@ -227,7 +228,7 @@ fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
 /// What the rollout makes beside what Git has, configuration apart.
 pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
     let beside = |id: &Id| Id {
-        name: super::stage::canary_name(&id.name),
+        name: canary_name(&id.name),
         ..id.clone()
     };
     let mut parts = vec![beside(&policy.workload)];
@@ -271,33 +272,34 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
             ));
         }
     }
-    let Some(traffic) = &policy.traffic else {
-        return reasons;
-    };
+    let problem = unsplittable(policy, desired);
+    reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
+    reasons
+}
+
+/// Why the route that the policy names cannot carry a weight; `None` where it can, or none is named.
+pub fn unsplittable(policy: &Policy, desired: &Desired) -> Option<String> {
+    let traffic = policy.traffic.as_ref()?;
     let names: Vec<(String, String)> = services(&policy.workload, desired)
-        .map(|service| (service.id.name.clone(), service.id.name.clone()))
+        .map(|service| (service.id.name.clone(), canary_name(&service.id.name)))
         .collect();
     if names.is_empty() {
-        reasons.push(format!(
-            "spec.traffic: no Service of this environment selects the pods of {}",
-            policy.workload
+        let workload = &policy.workload;
+        return Some(format!(
+            "no Service of this environment selects the pods of {workload}"
         ));
     }
-    let (Some(router), Some(id)) = (Router::of(traffic), route(policy)) else {
-        return reasons;
-    };
+    let (router, id) = (Router::of(traffic)?, route(policy)?);
     let split = Split {
         workload: &policy.workload.name,
         services: &names,
         weight: 0,
         testers: traffic.match_.as_ref(),
     };
-    let problem = match desired.get(&id) {
+    match desired.get(&id) {
         None => Some(format!("Git has no {id} in this environment")),
         Some(route) => router.split(&route.object, &split).err(),
-    };
-    reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
-    reasons
+    }
 }
 
 /// The Services whose selector matches the workload's pods.

@@ -1,21 +1,30 @@
-//! What stands in the way of a rollout that is to begin: a route that somebody else decides, or something where a part of
-//! it is to be. Only reads.
+//! What stands in the way of a rollout that is to begin: a route that is not there yet or that somebody else decides, or
+//! something where a part of it is to be. Only reads.
 
 use super::super::{Memory, Pass};
 use super::live;
 use crate::desired::Desired;
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
-use crate::rollout::policy::{Policy, parts, route};
+use crate::rollout::policy::{Policy, parts, route, unsplittable};
 
-/// Why the rollout of this policy's workload cannot begin, by what is in the way.
+/// Why the rollout of this policy's workload cannot begin, by what is in the way. `before` is what the stable side runs
+/// beside, `desired` the revision that changes it.
 pub(super) async fn foreign(
     pass: &Pass<'_>,
     memory: &Memory,
     policy: &Policy,
+    before: &Desired,
     desired: &Desired,
 ) -> Vec<(Id, String)> {
     let mut problems = Vec::new();
     if let Some(id) = route(policy) {
+        if let Some(why) = unsplittable(policy, before) {
+            let why = format!(
+                "the rollout of {} needs it before the change, and in what is applied: {why}; push the route first, then the change",
+                policy.workload
+            );
+            return vec![(id, why)];
+        }
         let version = desired
             .get(&id)
             .map_or("v1", |route| route.object.version());

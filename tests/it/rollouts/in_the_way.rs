@@ -35,8 +35,19 @@ async fn a_rollout_does_not_begin_where_somebody_else_stands() {
             policy.clone(),
         ]
     };
-    let first = stage.push_objects(SHOP, &objects("1")).await;
+    let without_route = [shop::api(&image, 1, "0", &[]), shop::service()];
+    let before = stage.push_objects(SHOP, &without_route).await;
     stage.environment(SHOP, SHOP, json!({})).await;
+    stage.ready(SHOP, &before).await;
+
+    // The route comes with the change.
+    stage.push_objects(SHOP, &objects("1")).await;
+    stage
+        .until(SHOP, "the route is too late", |status| {
+            is_refused(status, "push the route first, then the change")
+        })
+        .await;
+    let first = stage.push_objects(SHOP, &objects("0")).await;
     stage.ready(SHOP, &first).await;
 
     // Another tool left its own, and a controller holds the route.
@@ -79,7 +90,7 @@ async fn a_rollout_does_not_begin_where_somebody_else_stands() {
     assert_eq!(shop::phase(&refused), None);
     assert_eq!(shop::leftovers(&stage), "");
     let version = "jsonpath={.spec.template.spec.containers[0].env[0].value}";
-    assert_eq!(kubectl(&["get", "deployment", "api", "-o", version]), "1");
+    assert_eq!(kubectl(&["get", "deployment", "api", "-o", version]), "0");
 
     owned_by(json!(null)).await;
     stage

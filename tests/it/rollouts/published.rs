@@ -210,6 +210,26 @@ async fn what_is_written_is_what_the_published_definitions_allow() {
         insta::assert_json_snapshot!(*name, live(&stage.namespace, kind, name));
     }
 
+    // A hand that changes a weight is undone.
+    let weights = || live(&stage.namespace, "traefikservices.traefik.io", "tim");
+    let written = weights();
+    let by_hand = json!({"spec": {"weighted": {"services": [
+        {"name": "tim", "port": 80, "weight": 1}, {"name": "tim-canary", "port": 80, "weight": 99},
+    ]}}});
+    stage.namespace.kubectl(&[
+        "patch",
+        "traefikservices.traefik.io",
+        "tim",
+        "--type=merge",
+        "-p",
+        &by_hand.to_string(),
+    ]);
+    stage
+        .until(SHOP, "the weights are the rollout's again", |_| {
+            weights() == written
+        })
+        .await;
+
     shop::say(&stage, "promote").await;
     stage
         .until(SHOP, "all are promoted", |status| {
