@@ -16,9 +16,10 @@ pub use environment::{
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
 pub use rollout::{
     CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck, PrometheusCheck,
-    RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus, RouteReference, StepSpec,
-    TrafficSpec, WorkloadKind, WorkloadReference,
+    RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus, StepSpec, WorkloadKind,
+    WorkloadReference,
 };
+pub use rollout::{IstioReference, MatchSpec, RequestMark, RouteReference, TrafficSpec};
 pub use time::HumanDuration;
 
 /// The group of every kind here.

@@ -5,9 +5,13 @@
     reason = "columns of the same type are no duplicates"
 )]
 
+mod traffic;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use traffic::{IstioReference, MatchSpec, RequestMark, RouteReference, TrafficSpec};
 
 use super::HumanDuration;
 
@@ -119,28 +123,6 @@ pub struct StepSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self").message("pause is true or absent"))]
     pub pause: Option<bool>,
-}
-
-/// What splits the traffic. Exactly one.
-#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.httpRoute), has(self.ingressNginx)].filter(given, given).size() == 1").message("give exactly one of httpRoute and ingressNginx"))]
-pub struct TrafficSpec {
-    /// A Gateway API HTTPRoute of this environment: of its rules those that point to the workload's Service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_route: Option<RouteReference>,
-    /// An Ingress of this environment, served by ingress-nginx: a second one with canary annotations stands beside it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ingress_nginx: Option<RouteReference>,
-}
-
-/// A route in the policy's own namespace.
-#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct RouteReference {
-    /// Its name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
 }
 
 /// One piece of evidence. Exactly one of `http` and `prometheus`.

@@ -1,11 +1,12 @@
 //! rollout: which changes are held back, what the records ask for, and what was observed of them. The decisions are
 //! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the line.
 
+mod foreign;
 mod observe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 
@@ -111,6 +112,7 @@ pub(super) async fn holds(
                 .iter()
                 .any(|object| object.id.to_string() == record.workload)
     });
+    let mut in_the_way = Vec::new();
     for (workload, change) in &changed {
         let record = pass
             .report
@@ -120,8 +122,22 @@ pub(super) async fn holds(
         match record.map(|record| (record.phase, &record.change)) {
             Some((Phase::Promoting | Phase::Finishing, known)) if known == change => {}
             Some(_) => held = true,
-            None => held |= has_pods(pass, workload).await,
+            None => {
+                if !has_pods(pass, workload).await {
+                    continue;
+                }
+                held = true;
+                if let Some(policy) = policies.get(workload) {
+                    let (before, after) = (&running.desired, &candidate.desired);
+                    in_the_way.extend(foreign::foreign(pass, memory, policy, before, after).await);
+                }
+            }
         }
+    }
+    if !in_the_way.is_empty() {
+        // Nobody tells when it is gone.
+        pass.due(Instant::now() + Duration::from_secs(10));
+        return Err(told(in_the_way));
     }
     Ok(held)
 }

@@ -10,7 +10,8 @@ use crate::api::{
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
-use crate::rollout::traffic;
+use crate::rollout::stage::canary_name;
+use crate::rollout::traffic::{Router, Split};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,22 +218,31 @@ fn unsuitable(workload: &Object) -> Vec<String> {
 
 /// What of Git's own stands where the rollout's parts would.
 fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
-    let namespace = policy.workload.namespace.as_deref();
-    let mut parts = vec![policy.workload.clone()];
-    if let Some(traffic) = &policy.traffic {
-        parts.extend(services(&policy.workload, desired).map(|service| service.id.clone()));
-        let ingress = traffic.ingress_nginx.as_ref();
-        parts.extend(ingress.map(|route| super::stage::ingress(namespace, &route.name)));
-    }
-    parts
+    parts(policy, desired)
         .into_iter()
-        .map(|id| Id {
-            name: super::stage::canary_name(&id.name),
-            ..id
-        })
         .filter(|id| desired.contains(id))
         .map(|id| format!("Git has {id}, which is the name of a part of the rollout"))
         .collect()
+}
+
+/// What the rollout makes beside what Git has, configuration apart.
+pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
+    let beside = |id: &Id| Id {
+        name: canary_name(&id.name),
+        ..id.clone()
+    };
+    let mut parts = vec![beside(&policy.workload)];
+    if let Some(traffic) = &policy.traffic {
+        parts.extend(services(&policy.workload, desired).map(|service| beside(&service.id)));
+        parts.extend(Router::of(traffic).and_then(|router| router.beside(&policy.workload)));
+    }
+    parts
+}
+
+/// The route that splits the traffic; `None` where the number of pods does.
+pub fn route(policy: &Policy) -> Option<Id> {
+    let router = Router::of(policy.traffic.as_ref()?)?;
+    Some(router.route(policy.workload.namespace.as_deref()))
 }
 
 /// Why its traffic cannot be split.
@@ -244,6 +254,16 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
                 "{id} is headless: who asks it picks a pod, and no weight is kept"
             ));
         }
+        let shared = desired
+            .objects
+            .iter()
+            .find(|other| other.id != policy.workload && selects(object, &policy.workload, other));
+        if let Some(other) = shared {
+            reasons.push(format!(
+                "{id} selects the pods of {} too: narrowed to the stable pods of {}, it would leave them out; give each a Service of its own",
+                other.id, policy.workload
+            ));
+        }
         if policy.traffic.is_none()
             && object.at("/spec/sessionAffinity").and_then(Value::as_str) == Some("ClientIP")
         {
@@ -252,68 +272,66 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
             ));
         }
     }
-    let Some(traffic) = &policy.traffic else {
-        return reasons;
-    };
-    let names: Vec<(String, String)> = services(&policy.workload, desired)
-        .map(|service| (service.id.name.clone(), service.id.name.clone()))
-        .collect();
-    if names.is_empty() {
-        reasons.push(format!(
-            "spec.traffic: no Service of this environment selects the pods of {}",
-            policy.workload
-        ));
-    }
-    let mut route = |group: &str, kind: &str, name: &str, check: Split| {
-        let id = Id {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: policy.workload.namespace.clone(),
-            name: name.to_owned(),
-        };
-        let problem = match desired.get(&id) {
-            None => Some(format!("Git has no {id} in this environment")),
-            Some(route) => check(&route.object, &names, 0).err(),
-        };
-        reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
-    };
-    if let Some(reference) = &traffic.http_route {
-        let group = "gateway.networking.k8s.io";
-        route(group, "HTTPRoute", &reference.name, traffic::split);
-    }
-    if let Some(reference) = &traffic.ingress_nginx {
-        let group = "networking.k8s.io";
-        route(group, "Ingress", &reference.name, traffic::canary_ingress);
-    }
+    let problem = unsplittable(policy, desired);
+    reasons.extend(problem.map(|problem| format!("spec.traffic: {problem}")));
     reasons
 }
 
-type Split = fn(&Object, &[(String, String)], u32) -> Result<Object, String>;
+/// Why the route that the policy names cannot carry a weight; `None` where it can, or none is named.
+pub fn unsplittable(policy: &Policy, desired: &Desired) -> Option<String> {
+    let traffic = policy.traffic.as_ref()?;
+    let names: Vec<(String, String)> = services(&policy.workload, desired)
+        .map(|service| (service.id.name.clone(), canary_name(&service.id.name)))
+        .collect();
+    if names.is_empty() {
+        let workload = &policy.workload;
+        return Some(format!(
+            "no Service of this environment selects the pods of {workload}"
+        ));
+    }
+    let (router, id) = (Router::of(traffic)?, route(policy)?);
+    let split = Split {
+        workload: &policy.workload.name,
+        services: &names,
+        weight: 0,
+        testers: traffic.match_.as_ref(),
+    };
+    match desired.get(&id) {
+        None => Some(format!("Git has no {id} in this environment")),
+        Some(route) => router.split(&route.object, &split).err(),
+    }
+}
 
 /// The Services whose selector matches the workload's pods.
 pub(super) fn services<'a>(
     workload: &'a Id,
     desired: &'a Desired,
 ) -> impl Iterator<Item = &'a DesiredObject> {
-    let labels = desired
-        .get(workload)
-        .and_then(|object| object.object.at("/spec/template/metadata/labels"))
-        .and_then(Value::as_object);
+    let target = desired.get(workload);
     desired.objects.iter().filter(move |object| {
-        let selector = object
-            .object
-            .at("/spec/selector")
-            .and_then(Value::as_object);
         object.id.group.is_empty()
             && object.id.kind == "Service"
-            && object.id.namespace == workload.namespace
-            && labels.zip(selector).is_some_and(|(labels, selector)| {
-                !selector.is_empty()
-                    && selector
-                        .iter()
-                        .all(|(key, value)| labels.get(key) == Some(value))
-            })
+            && target.is_some_and(|target| selects(&object.object, workload, target))
     })
+}
+
+/// Whether a Service in the workload's namespace selects the pods that `other`, which lies there too, makes.
+fn selects(service: &Object, workload: &Id, other: &DesiredObject) -> bool {
+    let labels = other
+        .object
+        .at("/spec/template/metadata/labels")
+        .and_then(Value::as_object);
+    let selector = service.at("/spec/selector").and_then(Value::as_object);
+    let namespace = workload.namespace.as_deref();
+    other.id.group == "apps"
+        && other.id.namespace.as_deref() == namespace
+        && service.namespace() == namespace
+        && labels.zip(selector).is_some_and(|(labels, selector)| {
+            !selector.is_empty()
+                && selector
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+        })
 }
 
 fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::pin::{Pinned, pin};
 use super::policy::{Policy, services};
-use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
+use super::traffic::{Router, Split};
+use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::desired::{Desired, DesiredObject, digest};
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
@@ -18,7 +19,7 @@ pub struct Staged {
     pub desired: Desired,
     /// What exists only for a rollout. Its health is evidence, not the environment's.
     pub parts: BTreeSet<Id>,
-    /// The routes that carry weights.
+    /// The routes that carry weights, of the routers that say whether they accept them.
     pub routes: BTreeSet<Id>,
     /// Everything that decides who gets the traffic: Services, routes, and the canaries of both.
     pub traffic: BTreeSet<Id>,
@@ -54,6 +55,11 @@ pub fn is_before_promotion(phase: Phase) -> bool {
 /// Whether the canary's parts are kept though nobody asks for them: the proxies may still send to it.
 pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
     records.iter().any(|record| record.phase == Phase::Aborting)
+}
+
+/// What marks the objects of a rollout.
+pub fn id(record: &RolloutStatus) -> &str {
+    record.change.get(..10).unwrap_or(&record.change)
 }
 
 /// The name of the canary of a workload or a Service.
@@ -167,17 +173,14 @@ impl Stage<'_> {
         if canary_is_wanted && let Some(source) = source {
             self.canary(workload, source, record);
         }
-        if policy.traffic.is_none() || matches!(record.phase, Phase::Narrowing | Phase::Removing) {
+        if policy.traffic.is_none() || record.phase == Phase::Removing {
             return;
         }
-        let pairs: Vec<(String, String)> = services
-            .iter()
-            .map(|id| (id.name.clone(), canary_name(&id.name)))
-            .collect();
+        // It is there before a route leads to it, and for as long: a router may give up a whole route that leads nowhere.
         for service in &services {
-            self.canary_service(service, record);
+            self.canary_service(service, policy, record);
         }
-        self.route(policy, &pairs, record);
+        self.route(policy, &services, record);
     }
 
     fn narrow(&mut self, services: &[Id], record: &RolloutStatus) {
@@ -216,7 +219,7 @@ impl Stage<'_> {
         self.part(object, origin);
     }
 
-    fn canary_service(&mut self, service: &Id, record: &RolloutStatus) {
+    fn canary_service(&mut self, service: &Id, policy: &Policy, record: &RolloutStatus) {
         let Some(origin) = self.base.get(service) else {
             return;
         };
@@ -251,52 +254,62 @@ impl Stage<'_> {
             "spec".to_owned(),
             json!({"ports": ports, "selector": selector}),
         );
+        // A load balancer outside the cluster may know no other way in.
+        let type_ = stable.at("/spec/type").and_then(Value::as_str);
+        if router(policy).is_some_and(|router| router.reaches_nodes())
+            && matches!(type_, Some("NodePort" | "LoadBalancer"))
+        {
+            object.0["spec"]["type"] = json!("NodePort");
+        }
         object.set_metadata_entry("labels", TRACK_LABEL, "canary");
         mark(&mut object, record);
         self.part(object, origin);
     }
 
-    fn route(&mut self, policy: &Policy, services: &[(String, String)], record: &RolloutStatus) {
-        let Some(traffic) = &policy.traffic else {
+    fn route(&mut self, policy: &Policy, services: &[Id], record: &RolloutStatus) {
+        let Some(router) = router(policy) else {
             return;
         };
-        let namespace = policy.workload.namespace.as_deref();
-        if let Some(reference) = &traffic.http_route {
-            let id = http_route(namespace, &reference.name);
-            let split = self
-                .base
-                .get(&id)
-                .ok_or_else(|| format!("Git has no {id} in this environment"))
-                .and_then(|route| traffic::split(&route.object, services, record.weight));
-            match split {
-                Ok(mut route) => {
-                    mark(&mut route, record);
-                    self.routes.insert(id.clone());
-                    if let Some(object) = self.objects.get_mut(&id) {
-                        object.object = route;
-                    }
-                }
-                Err(problem) => self.problems.push((policy.workload.clone(), problem)),
-            }
+        // What stands beside a route carries weight 0 until it is gone; the route itself is Git's by then.
+        let drains = matches!(record.phase, Phase::Finishing | Phase::Aborting)
+            && router.beside(&policy.workload).is_some();
+        if !leads_to_canary(record.phase) && !drains {
+            return;
         }
-        if let Some(reference) = &traffic.ingress_nginx {
-            let id = ingress(namespace, &reference.name);
-            let base = self.base;
-            let canary = base
-                .get(&id)
-                .ok_or_else(|| format!("Git has no {id} in this environment"))
-                .and_then(|ingress| {
-                    traffic::canary_ingress(&ingress.object, services, record.weight)
-                        .map(|canary| (canary, ingress))
-                });
-            match canary {
-                Ok((mut canary, ingress)) => {
-                    canary.set_metadata_entry("labels", TRACK_LABEL, "canary");
-                    mark(&mut canary, record);
-                    self.part(canary, ingress);
-                }
-                Err(problem) => self.problems.push((policy.workload.clone(), problem)),
+        let services: Vec<(String, String)> = services
+            .iter()
+            .map(|id| (id.name.clone(), canary_name(&id.name)))
+            .collect();
+        let testers = policy.traffic.as_ref().and_then(|it| it.match_.as_ref());
+        let split = Split {
+            workload: &policy.workload.name,
+            services: &services,
+            weight: record.weight,
+            testers: testers.filter(|_| !drains),
+        };
+        let id = router.route(policy.workload.namespace.as_deref());
+        // With the weights of other workloads behind the same route.
+        let result = self
+            .objects
+            .get(&id)
+            .ok_or_else(|| format!("Git has no {id} in this environment"))
+            .and_then(|route| Ok((route.clone(), router.split(&route.object, &split)?)));
+        match result {
+            Ok((origin, mut object)) if object.id() != id => {
+                object.set_metadata_entry("labels", TRACK_LABEL, "canary");
+                mark(&mut object, record);
+                self.part(object, &origin);
             }
+            Ok((_, mut object)) => {
+                mark(&mut object, record);
+                if router.reports() {
+                    self.routes.insert(id.clone());
+                }
+                if let Some(route) = self.objects.get_mut(&id) {
+                    route.object = object;
+                }
+            }
+            Err(problem) => self.problems.push((policy.workload.clone(), problem)),
         }
     }
 
@@ -323,38 +336,35 @@ impl Stage<'_> {
     }
 }
 
-pub(super) fn http_route(namespace: Option<&str>, name: &str) -> Id {
-    Id {
-        group: "gateway.networking.k8s.io".to_owned(),
-        kind: "HTTPRoute".to_owned(),
-        namespace: namespace.map(str::to_owned),
-        name: name.to_owned(),
-    }
+fn router(policy: &Policy) -> Option<Router<'_>> {
+    Router::of(policy.traffic.as_ref()?)
 }
 
-pub(super) fn ingress(namespace: Option<&str>, name: &str) -> Id {
-    Id {
-        group: "networking.k8s.io".to_owned(),
-        kind: "Ingress".to_owned(),
-        namespace: namespace.map(str::to_owned),
-        name: name.to_owned(),
-    }
-}
-
-/// The routes of a policy, and what stands beside them.
+/// The route of a policy, and what stands beside it.
 fn routes(policy: &Policy) -> impl Iterator<Item = Id> {
     let namespace = policy.workload.namespace.as_deref();
-    let traffic = policy.traffic.as_ref();
-    let route = traffic
-        .and_then(|traffic| traffic.http_route.as_ref())
-        .map(|route| http_route(namespace, &route.name));
-    let ingresses = traffic
-        .and_then(|traffic| traffic.ingress_nginx.as_ref())
+    router(policy)
         .into_iter()
-        .flat_map(move |route| {
-            [route.name.clone(), canary_name(&route.name)].map(|name| ingress(namespace, &name))
-        });
-    route.into_iter().chain(ingresses)
+        .flat_map(move |router| {
+            [
+                Some(router.route(namespace)),
+                router.beside(&policy.workload),
+            ]
+        })
+        .flatten()
+}
+
+/// Whether routes lead to the canary: its pods were ready, and nothing speaks against them.
+fn leads_to_canary(phase: Phase) -> bool {
+    !matches!(
+        phase,
+        Phase::Narrowing
+            | Phase::Starting
+            | Phase::Finishing
+            | Phase::Aborting
+            | Phase::Removing
+            | Phase::Failed
+    )
 }
 
 /// Whether the stable Services select the stable pods only.
@@ -373,8 +383,7 @@ fn shares_nothing(record: &RolloutStatus) -> bool {
 
 /// What a rollout made or changed says which one.
 fn mark(object: &mut Object, record: &RolloutStatus) {
-    let id = record.change.get(..10).unwrap_or(&record.change);
-    object.set_metadata_entry("labels", ROLLOUT_LABEL, id);
+    object.set_metadata_entry("labels", ROLLOUT_LABEL, id(record));
 }
 
 #[cfg(test)]

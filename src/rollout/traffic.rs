@@ -1,200 +1,129 @@
-//! Weights in routes: Git's whole route with the weights put in. Must not know who applies it.
+//! Routers: Git's whole route with the weights of a rollout put in, one module per kind of route. Must not know who applies
+//! it.
 
-use serde_json::{Map, Value, json};
+mod alb;
+mod gateway;
+mod istio;
+mod nginx;
+mod testers;
+mod traefik;
+mod weights;
 
-use crate::object::Object;
+pub use gateway::accepted;
 
-/// An HTTPRoute (or GRPCRoute) whose rules that point to one of these Services split between it and its canary.
-///
-/// # Errors
-/// No rule points to one of them.
-pub fn split(route: &Object, services: &[(String, String)], weight: u32) -> Result<Object, String> {
-    let mut route = route.clone();
-    let mut split = false;
-    let rules = route
-        .0
-        .get_mut("spec")
-        .and_then(|spec| spec.get_mut("rules"))
-        .and_then(Value::as_array_mut);
-    for rule in rules.into_iter().flatten() {
-        let Some(backends) = rule.get_mut("backendRefs").and_then(Value::as_array_mut) else {
-            continue;
+use crate::api::{IstioReference, MatchSpec, RouteReference, TrafficSpec};
+use crate::object::{Id, Object};
+
+/// How the traffic of a workload is to be split.
+#[derive(Clone, Copy, Debug)]
+pub struct Split<'a> {
+    /// The name of the workload.
+    pub workload: &'a str,
+    /// Each Service of the workload, with that of its canary.
+    pub services: &'a [(String, String)],
+    /// The share of the canary, in percent.
+    pub weight: u32,
+    /// What marks a request that goes to the canary whatever its share.
+    pub testers: Option<&'a MatchSpec>,
+}
+
+impl Split<'_> {
+    /// The Service of the canary beside this one, which is the workload's.
+    fn canary_of(&self, service: &str) -> Option<&str> {
+        self.services
+            .iter()
+            .find(|(stable, _)| stable == service)
+            .map(|(_, canary)| canary.as_str())
+    }
+}
+
+/// What splits the traffic of a policy.
+#[derive(Clone, Copy, Debug)]
+pub enum Router<'a> {
+    HttpRoute(&'a RouteReference),
+    GrpcRoute(&'a RouteReference),
+    IngressNginx(&'a RouteReference),
+    Alb(&'a RouteReference),
+    Istio(&'a IstioReference),
+    Traefik(&'a RouteReference),
+}
+
+impl<'a> Router<'a> {
+    /// The one that a policy names.
+    pub fn of(traffic: &'a TrafficSpec) -> Option<Self> {
+        let TrafficSpec {
+            http_route,
+            grpc_route,
+            ingress_nginx,
+            alb,
+            istio,
+            traefik,
+            match_: _,
+        } = traffic;
+        let named = [
+            http_route.as_ref().map(Router::HttpRoute),
+            grpc_route.as_ref().map(Router::GrpcRoute),
+            ingress_nginx.as_ref().map(Router::IngressNginx),
+            alb.as_ref().map(Router::Alb),
+            istio.as_ref().map(Router::Istio),
+            traefik.as_ref().map(Router::Traefik),
+        ];
+        named.into_iter().flatten().next()
+    }
+
+    /// The route in Git.
+    pub fn route(&self, namespace: Option<&str>) -> Id {
+        let (group, kind, name) = match self {
+            Router::HttpRoute(route) => ("gateway.networking.k8s.io", "HTTPRoute", &route.name),
+            Router::GrpcRoute(route) => ("gateway.networking.k8s.io", "GRPCRoute", &route.name),
+            Router::IngressNginx(route) | Router::Alb(route) => {
+                ("networking.k8s.io", "Ingress", &route.name)
+            }
+            Router::Istio(route) => ("networking.istio.io", "VirtualService", &route.name),
+            Router::Traefik(route) => ("traefik.io", "TraefikService", &route.name),
         };
-        let mut all = Vec::with_capacity(backends.len() + 1);
-        for backend in std::mem::take(backends) {
-            let canary = services
-                .iter()
-                .find(|(service, _)| is_backend(&backend, service))
-                .map(|(_, canary)| canary);
-            let Some(canary) = canary else {
-                all.push(backend);
-                continue;
-            };
-            split = true;
-            // A backend that has a part of the rule's traffic already shares that part.
-            let whole = backend["weight"].as_u64().unwrap_or(1);
-            let weight = u64::from(weight.min(100));
-            let mut second = backend.clone();
-            let mut first = backend;
-            first["weight"] = json!(whole * (100 - weight));
-            second["weight"] = json!(whole * weight);
-            second["name"] = json!(canary);
-            all.push(first);
-            all.push(second);
+        Id {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: name.clone(),
         }
-        // The weights of the others keep their proportion.
-        if all.iter().any(|backend| {
-            services
-                .iter()
-                .any(|(_, canary)| is_backend(backend, canary))
-        }) {
-            for backend in &mut all {
-                let ours = services.iter().any(|(service, canary)| {
-                    is_backend(backend, service) || is_backend(backend, canary)
-                });
-                if !ours {
-                    let weight = backend["weight"].as_u64().unwrap_or(1);
-                    backend["weight"] = json!(weight * 100);
-                }
-            }
-        }
-        *backends = all;
     }
-    if split {
-        Ok(route)
-    } else {
-        Err(format!(
-            "no rule of {} points to the workload's Service",
-            route.id()
-        ))
+
+    /// What the rollout of this workload puts beside the route; `None` where it changes the route itself. It has the
+    /// workload's name: others may be behind the same route.
+    pub fn beside(&self, workload: &Id) -> Option<Id> {
+        let route = self.route(workload.namespace.as_deref());
+        matches!(self, Router::IngressNginx(_)).then(|| Id {
+            name: super::stage::canary_name(&workload.name),
+            ..route
+        })
+    }
+
+    /// Whether the route's status says what became of it: [`accepted`] reads it.
+    pub fn reports(&self) -> bool {
+        matches!(self, Router::HttpRoute(_) | Router::GrpcRoute(_))
+    }
+
+    /// Whether it reaches the canary's Service on the ports of its nodes, as it may the stable one.
+    pub fn reaches_nodes(&self) -> bool {
+        matches!(self, Router::Alb(_))
+    }
+
+    /// The route with the weights put in, or what stands beside it.
+    ///
+    /// # Errors
+    /// Nothing of it points to the workload's Services, or it cannot do what is asked for.
+    pub fn split(&self, route: &Object, split: &Split) -> Result<Object, String> {
+        match self {
+            Router::HttpRoute(_) | Router::GrpcRoute(_) => gateway::split(route, split),
+            Router::IngressNginx(_) => nginx::beside(route, split),
+            Router::Alb(_) => alb::split(route, split),
+            Router::Istio(reference) => istio::split(route, &reference.routes, split),
+            Router::Traefik(_) => traefik::split(route, split),
+        }
     }
 }
 
-fn is_backend(backend: &Value, service: &str) -> bool {
-    backend["name"].as_str() == Some(service)
-        && matches!(
-            backend.get("kind").and_then(Value::as_str),
-            None | Some("Service")
-        )
-        && matches!(
-            backend.get("group").and_then(Value::as_str),
-            None | Some("")
-        )
-}
-
-/// Whether the parents of a route have accepted it as it is now; what they say otherwise. A parent that reports nothing
-/// has not looked at it yet.
-pub fn accepted(route: &Object) -> Result<(), String> {
-    let generation = route.at("/metadata/generation").and_then(Value::as_i64);
-    let parents = route.at("/status/parents").and_then(Value::as_array);
-    let Some(parents) = parents.filter(|parents| !parents.is_empty()) else {
-        return Err("no gateway has looked at the route".to_owned());
-    };
-    for parent in parents {
-        for condition in parent["conditions"].as_array().into_iter().flatten() {
-            let type_ = condition["type"].as_str().unwrap_or_default();
-            if !matches!(type_, "Accepted" | "ResolvedRefs") {
-                continue;
-            }
-            if condition["observedGeneration"].as_i64() < generation {
-                return Err("a gateway has not looked at this generation of the route".to_owned());
-            }
-            if condition["status"] != "True" {
-                return Err(format!(
-                    "{type_}: {}",
-                    condition["message"].as_str().unwrap_or_default()
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What of an Ingress's annotations its canary has too: how requests are passed on, not who may make them or what is
-/// answered in the application's place.
-const COPIED: [&str; 8] = [
-    "backend-protocol",
-    "proxy-body-size",
-    "proxy-buffer-size",
-    "proxy-connect-timeout",
-    "proxy-read-timeout",
-    "proxy-send-timeout",
-    "rewrite-target",
-    "use-regex",
-];
-const NGINX: &str = "nginx.ingress.kubernetes.io/";
-
-/// The second Ingress, which ingress-nginx gives this share of the first one's traffic.
-///
-/// # Errors
-/// No path of the Ingress points to one of the Services.
-pub fn canary_ingress(
-    ingress: &Object,
-    services: &[(String, String)],
-    weight: u32,
-) -> Result<Object, String> {
-    let mut spec = Map::new();
-    for key in ["ingressClassName", "tls"] {
-        if let Some(value) = ingress.at(&format!("/spec/{key}")) {
-            spec.insert(key.to_owned(), value.clone());
-        }
-    }
-    let mut rules = Vec::new();
-    for rule in ingress
-        .at("/spec/rules")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let mut paths = Vec::new();
-        for path in rule["http"]["paths"].as_array().into_iter().flatten() {
-            let service = path["backend"]["service"]["name"].as_str();
-            if let Some((_, canary)) = services
-                .iter()
-                .find(|(service_, _)| Some(service_.as_str()) == service)
-            {
-                let mut path = path.clone();
-                path["backend"]["service"]["name"] = json!(canary);
-                paths.push(path);
-            }
-        }
-        if !paths.is_empty() {
-            let mut rule = rule.clone();
-            rule["http"] = json!({"paths": paths});
-            rules.push(rule);
-        }
-    }
-    if rules.is_empty() {
-        return Err(format!(
-            "no path of {} points to the workload's Service",
-            ingress.id()
-        ));
-    }
-    spec.insert("rules".to_owned(), Value::Array(rules));
-    let mut annotations = Map::new();
-    for name in COPIED {
-        let name = format!("{NGINX}{name}");
-        if let Some(value) = ingress.annotation(&name) {
-            annotations.insert(name, json!(value));
-        }
-    }
-    // What older clusters name the class by.
-    if let Some(class) = ingress.annotation("kubernetes.io/ingress.class") {
-        annotations.insert("kubernetes.io/ingress.class".to_owned(), json!(class));
-    }
-    annotations.insert(format!("{NGINX}canary"), json!("true"));
-    annotations.insert(format!("{NGINX}canary-weight"), json!(weight.to_string()));
-    let mut object = Map::new();
-    object.insert("apiVersion".to_owned(), json!(ingress.api_version()));
-    object.insert("kind".to_owned(), json!("Ingress"));
-    object.insert(
-        "metadata".to_owned(),
-        json!({
-            "name": format!("{}-canary", ingress.name()),
-            "namespace": ingress.namespace(),
-            "annotations": annotations,
-        }),
-    );
-    object.insert("spec".to_owned(), Value::Object(spec));
-    Ok(Object(object))
-}
+#[cfg(test)]
+mod tests;

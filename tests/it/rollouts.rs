@@ -2,6 +2,11 @@
 
 mod by_pods;
 mod by_route;
+mod in_the_way;
 mod load;
 mod middle;
+mod published;
+mod router;
 mod shop;
+mod testers;
+mod unaccepted;

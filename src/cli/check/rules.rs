@@ -4,7 +4,9 @@
 use globset::Glob;
 
 use super::find::Found;
-use crate::api::{Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec};
+use crate::api::{
+    Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec, TrafficSpec,
+};
 use crate::git::{Choice, Range};
 use crate::health::Checks;
 use crate::images;
@@ -118,10 +120,10 @@ fn policy(policy: &RolloutPolicy) -> Problems {
             wrong(&field, "pause is true or absent");
         }
     }
-    if let Some(traffic) = traffic
-        && traffic.http_route.is_some() == traffic.ingress_nginx.is_some()
-    {
-        wrong("traffic", "give exactly one of httpRoute and ingressNginx");
+    if let Some(traffic) = traffic {
+        for (field, message) in self::traffic(traffic) {
+            wrong(field, message);
+        }
     }
     for (index, check) in checks.iter().enumerate() {
         let field = format!("checks[{index}]");
@@ -145,6 +147,46 @@ fn policy(policy: &RolloutPolicy) -> Problems {
         {
             wrong(&format!("{field}.http.body"), &error.to_string());
         }
+    }
+    problems
+}
+
+fn traffic(traffic: &TrafficSpec) -> Vec<(&'static str, &'static str)> {
+    let TrafficSpec {
+        http_route,
+        grpc_route,
+        ingress_nginx,
+        alb,
+        istio,
+        traefik,
+        match_,
+    } = traffic;
+    let given = [
+        http_route.is_some(),
+        grpc_route.is_some(),
+        ingress_nginx.is_some(),
+        alb.is_some(),
+        istio.is_some(),
+        traefik.is_some(),
+    ];
+    let mut problems = Vec::new();
+    if given.iter().filter(|given| **given).count() != 1 {
+        problems.push((
+            "traffic",
+            "give exactly one of httpRoute, grpcRoute, ingressNginx, alb, istio and traefik",
+        ));
+    }
+    if match_.is_some() && (alb.is_some() || traefik.is_some()) {
+        problems.push((
+            "traffic",
+            "match: the weights of alb and traefik say nothing of requests",
+        ));
+    }
+    if match_
+        .as_ref()
+        .is_some_and(|it| it.header.is_none() && it.cookie.is_none())
+    {
+        problems.push(("traffic.match", "give header, cookie, or both"));
     }
     problems
 }

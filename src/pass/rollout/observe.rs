@@ -12,7 +12,7 @@ use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
-use crate::rollout::policy::Policy;
+use crate::rollout::policy::{Policy, route};
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
 
@@ -28,9 +28,14 @@ pub(super) async fn observe(
     let stable = stable(pass, memory, policy).await;
     let (canary, pods) = canary(pass, memory, policy).await;
     let written = rolling.running.desired.objects.iter().all(|object| {
-        let concerns = object.object.label(ROLLOUT_LABEL).is_some()
-            || object.id == *workload
-            || rolling.is_traffic(&object.id);
+        let concerns = match object.object.label(ROLLOUT_LABEL) {
+            // What another rollout cannot write does not keep this one.
+            Some(id) if is_of_another(rolling, record, id) => {
+                route(policy).as_ref() == Some(&object.id)
+            }
+            Some(_) => true,
+            None => object.id == *workload || rolling.is_traffic(&object.id),
+        };
         !concerns
             || memory
                 .applied
@@ -43,7 +48,9 @@ pub(super) async fn observe(
         .iter()
         .find(|(id, _)| id == workload)
         .map(|(_, problem)| problem.clone());
-    for route in &rolling.staged.routes {
+    // The route of another workload's rollout is that one's concern.
+    let route = route(policy).filter(|route| rolling.staged.routes.contains(route));
+    if let Some(route) = &route {
         let version = rolling
             .running
             .desired
@@ -74,6 +81,15 @@ pub(super) async fn observe(
         command: command(pass, record),
         may_promote,
     }
+}
+
+/// Whether what is marked with this was made or changed for the rollout of another workload.
+fn is_of_another(rolling: &Rolling, record: &RolloutStatus, id: &str) -> bool {
+    id != stage::id(record)
+        && rolling
+            .records
+            .iter()
+            .any(|other| other.workload != record.workload && stage::id(other) == id)
 }
 
 /// The stable side.

@@ -92,6 +92,110 @@ fn traffic_that_cannot_be_split_is_refused_by_name() {
 }
 
 #[test]
+fn a_route_of_each_kind_is_checked_where_it_lies() {
+    let object = |api_version: &str, kind: &str, spec: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "api"}, "spec": spec});
+    let path = |service: &str| json!({"rules": [{"http": {"paths": [{"path": "/", "backend": {"service": {"name": service, "port": {"number": 80}}}}]}}]});
+    let backends = |name: &str| json!({"rules": [{"backendRefs": [{"name": name}]}]});
+    let host = |host: &str| json!({"http": [{"route": [{"destination": {"host": host}}]}]});
+    let gateway = "gateway.networking.k8s.io/v1";
+    let ingress = "networking.k8s.io/v1";
+    let mut alb = object(
+        ingress,
+        "Ingress",
+        json!({"defaultBackend": {"service": {"name": "split", "port": {"name": "use-annotation"}}}}),
+    );
+    alb["metadata"]["annotations"] = json!({"alb.ingress.kubernetes.io/actions.split":
+        r#"{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "api", "servicePort": 80}]}}"#});
+    let mut other_alb = alb.clone();
+    other_alb["metadata"]["annotations"] = json!({});
+    let services = |name: &str| json!({"weighted": {"services": [{"name": name, "port": 80}]}});
+    let cases = [
+        (
+            "httpRoute",
+            object(gateway, "HTTPRoute", backends("api")),
+            object(gateway, "HTTPRoute", backends("other")),
+        ),
+        (
+            "grpcRoute",
+            object(gateway, "GRPCRoute", backends("api")),
+            object(gateway, "GRPCRoute", backends("other")),
+        ),
+        (
+            "ingressNginx",
+            object(ingress, "Ingress", path("api")),
+            object(ingress, "Ingress", path("other")),
+        ),
+        ("alb", alb, other_alb),
+        (
+            "istio",
+            object(
+                "networking.istio.io/v1",
+                "VirtualService",
+                host("api.shop.svc.cluster.local"),
+            ),
+            object("networking.istio.io/v1", "VirtualService", host("other")),
+        ),
+        (
+            "traefik",
+            object("traefik.io/v1alpha1", "TraefikService", services("api")),
+            object("traefik.io/v1alpha1", "TraefikService", services("other")),
+        ),
+    ];
+    for (router, good, bad) in cases {
+        let with = |route: Option<Value>| {
+            let mut policy = spec();
+            policy["traffic"] = json!({router: {"name": "api"}});
+            let mut all = vec![deployment(json!({})), service(json!({}))];
+            all.extend(route);
+            refused(policy, all).join("; ")
+        };
+        assert_eq!(with(Some(good)), "", "{router}");
+        assert!(with(Some(bad)).starts_with("spec.traffic: no"), "{router}");
+        assert!(with(None).contains("Git has no"), "{router}");
+    }
+}
+
+#[test]
+fn a_service_that_two_workloads_share_cannot_be_narrowed_to_one() {
+    let mut other = deployment(json!({}));
+    other["metadata"]["name"] = json!("worker");
+    let reasons = refused(
+        spec(),
+        vec![deployment(json!({})), other, service(json!({}))],
+    );
+    assert_eq!(reasons.len(), 1, "{reasons:?}");
+    assert!(
+        reasons[0].contains("Service api selects the pods of Deployment.apps worker too"),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn what_git_has_in_place_of_a_part_is_refused() {
+    let mut policy = spec();
+    policy["traffic"] = json!({"ingressNginx": {"name": "api"}});
+    let named = |mut object: Value, name: &str| {
+        object["metadata"]["name"] = json!(name);
+        object
+    };
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "api"},
+        "spec": {"defaultBackend": {"service": {"name": "api", "port": {"number": 80}}}},
+    });
+    let taken = refused(
+        policy,
+        vec![
+            deployment(json!({})),
+            service(json!({})),
+            named(service(json!({"selector": {"app": "x"}})), "api-canary"),
+            named(ingress.clone(), "api-canary"),
+            ingress,
+        ],
+    );
+    assert_eq!(taken.len(), 2, "{taken:?}");
+}
+
+#[test]
 fn a_workload_has_one_policy_and_is_there() {
     assert!(refused(spec(), Vec::new())[0].contains("Git has no Deployment.apps api"));
 }

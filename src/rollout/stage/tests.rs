@@ -201,7 +201,7 @@ fn what_is_taken_back_leaves_no_way_to_the_canary_before_it_goes() {
     let drained = staged(route(), &aborting);
     assert_eq!(
         at(&drained, "HTTPRoute", "api", "/spec/rules/0/backendRefs"),
-        json!([{"name": "api", "port": 80, "weight": 100}, {"name": "api-canary", "port": 80, "weight": 0}])
+        json!([{"name": "api", "port": 80}])
     );
     assert!(keeps_parts(std::slice::from_ref(&aborting)));
     assert!(get(&drained, "Service", "api-canary").is_some());
@@ -282,4 +282,161 @@ fn ingress_nginx_gets_a_second_ingress() {
     assert!(staged.problems.is_empty(), "{:?}", staged.problems);
     let canary = get(&staged, "Ingress", "api-canary").unwrap();
     insta::assert_json_snapshot!(canary.0);
+    for phase in [Phase::Finishing, Phase::Aborting] {
+        let record = self::record(phase, 0);
+        let rollout = Rollout {
+            policy: &policy,
+            record: &record,
+        };
+        let drained = stage(&base, None, &[rollout], &BTreeSet::new());
+        let weight = at(
+            &drained,
+            "Ingress",
+            "api-canary",
+            "/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight",
+        );
+        assert_eq!(weight, "0", "{phase:?}");
+    }
+}
+
+#[test]
+fn routes_lead_to_a_canary_that_is_ready_and_no_other() {
+    let rules = |phase: Phase| {
+        let route =
+            json!({"httpRoute": {"name": "api"}, "match": {"header": {"name": "x-canary"}}});
+        let staged = staged(Some(route), &record(phase, 0));
+        assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+        at(&staged, "HTTPRoute", "api", "/spec/rules")
+    };
+    for phase in [Phase::Analysing, Phase::Paused, Phase::Proved] {
+        assert_eq!(
+            rules(phase)[0],
+            json!({
+                "matches": [{"headers": [{"type": "Exact", "name": "x-canary", "value": "always"}]}],
+                "backendRefs": [{"name": "api-canary", "port": 80}],
+            }),
+            "{phase:?}"
+        );
+    }
+    for phase in [
+        Phase::Narrowing,
+        Phase::Starting,
+        Phase::Finishing,
+        Phase::Aborting,
+        Phase::Removing,
+        Phase::Failed,
+    ] {
+        let as_git_has_it = json!({"backendRefs": [{"name": "api", "port": 80}]});
+        assert_eq!(rules(phase)[0], as_git_has_it, "{phase:?}");
+        let route = Some(json!({"httpRoute": {"name": "api"}}));
+        let service = staged(route, &record(phase, 0));
+        assert_eq!(
+            get(&service, "Service", "api-canary").is_some(),
+            !matches!(phase, Phase::Removing | Phase::Failed),
+            "{phase:?}: it is there before a route leads to it, and after"
+        );
+    }
+}
+
+#[test]
+fn a_load_balancer_outside_the_cluster_reaches_the_canary_as_it_does_the_stable_side() {
+    let mut base = shop("1", "blue");
+    for object in &mut base.objects {
+        if object.id.kind == "Service" {
+            object.object.0["spec"]["type"] = json!("NodePort");
+        }
+    }
+    base.objects.extend(
+        desired(vec![json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "api", "annotations": {
+                "alb.ingress.kubernetes.io/actions.split":
+                    r#"{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "api", "servicePort": 80}]}}"#,
+            }},
+            "spec": {"defaultBackend": {"service": {"name": "split", "port": {"name": "use-annotation"}}}},
+        })])
+        .objects,
+    );
+    let base = Desired::new(base.objects, "hash".to_owned());
+    let policy = policy(Some(json!({"alb": {"name": "api"}})));
+    let record = record(Phase::Analysing, 25);
+    let rollout = Rollout {
+        policy: &policy,
+        record: &record,
+    };
+    let next = shop("2", "blue");
+    let staged = stage(&base, Some(&next), &[rollout], &BTreeSet::new());
+    assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+    assert_eq!(
+        at(&staged, "Service", "api-canary", "/spec"),
+        json!({"type": "NodePort", "selector": {"app": "api", TRACK_LABEL: "canary"}, "ports": [{"port": 80}]})
+    );
+    assert!(staged.routes.is_empty(), "it reports nothing");
+    assert_eq!(
+        at(
+            &staged,
+            "Ingress",
+            "api",
+            "/metadata/labels/driftless.dev~1rollout"
+        ),
+        "0123456789"
+    );
+}
+
+#[test]
+fn two_workloads_behind_one_route_have_a_weight_each() {
+    let web = |value: Value| {
+        let text = value.to_string().replace("\"api\"", "\"web\"");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let both = |version: &str| {
+        let mut objects = shop(version, "blue").objects;
+        let find = |kind: &str| {
+            let found = objects
+                .iter()
+                .find(|one| one.id.kind == kind && one.id.name == "api");
+            web(Value::Object(found.unwrap().object.0.clone()))
+        };
+        let more = vec![find("Service"), find("Deployment")];
+        objects.extend(desired(more).objects);
+        for object in objects.iter_mut().filter(|one| one.id.kind == "HTTPRoute") {
+            object.object.0["spec"]["rules"][1]["backendRefs"][0]["name"] = json!("web");
+        }
+        Desired::new(objects, "hash".to_owned())
+    };
+    let traffic =
+        || Some(json!({"httpRoute": {"name": "api"}, "match": {"header": {"name": "x-canary"}}}));
+    let (mut policies, mut records) = (
+        [policy(traffic()), policy(traffic())],
+        [record(Phase::Analysing, 25), record(Phase::Analysing, 60)],
+    );
+    policies[1].workload.name = "web".to_owned();
+    records[1].workload = policies[1].workload.to_string();
+    let rollouts: Vec<Rollout> = policies
+        .iter()
+        .zip(&records)
+        .map(|(policy, record)| Rollout { policy, record })
+        .collect();
+    let staged = stage(&both("1"), Some(&both("2")), &rollouts, &BTreeSet::new());
+    assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+    let rules = at(&staged, "HTTPRoute", "api", "/spec/rules");
+    let weights: Vec<Vec<(&str, Option<u64>)>> = rules
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| {
+            let backends = rule["backendRefs"].as_array().unwrap().iter();
+            backends
+                .map(|one| (one["name"].as_str().unwrap(), one["weight"].as_u64()))
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        weights,
+        [
+            vec![("api-canary", None)],
+            vec![("api", Some(75)), ("api-canary", Some(25))],
+            vec![("web-canary", None)],
+            vec![("web", Some(40)), ("web-canary", Some(60))],
+        ]
+    );
 }

@@ -1,11 +1,8 @@
-//! Weights in routes, met by live requests through Traefik: the Gateway API, and ingress-nginx's annotations. Traefik takes
-//! minutes to build, so `make test-rollouts` does; elsewhere these are reported as skipped.
+//! Weights in routes, met by live requests through Traefik: the Gateway API, ingress-nginx's annotations, and Traefik's own
+//! kinds. Traefik takes minutes to build, so `make test-rollouts` does; elsewhere these are reported as skipped.
 
 use std::{
-    env,
     io::Write as _,
-    path::PathBuf,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -13,118 +10,39 @@ use driftless::api::RolloutPhase as Phase;
 use serde_json::{Value, json};
 
 use super::load::{self, Load};
+use super::router::{self, Router};
 use super::shop::{self, SHOP};
 use crate::main_job::stage::{Stage, condition};
 use crate::need_node;
-use crate::support::process::{Process, free_port, wait_for_port};
 
-/// Traefik and the Gateway API's definitions, where they were built.
-fn programs() -> Option<PathBuf> {
-    let folder = PathBuf::from(env::var_os("BIN")?);
-    folder.join("traefik").exists().then_some(folder)
-}
-
-struct Router {
-    port: u16,
-    _traefik: Process,
-}
-
-impl Router {
-    fn start(stage: &Stage, programs: &std::path::Path) -> Self {
-        let definitions = programs.join("gateway-api");
-        stage.node.kubectl(&[
-            "apply",
-            "--server-side",
-            "-f",
-            definitions.to_str().expect("a path that is text"),
-        ]);
-        stage.node.kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "crd",
-            "httproutes.gateway.networking.k8s.io",
-            "gateways.gateway.networking.k8s.io",
-        ]);
-        let port = free_port();
-        let log = stage.node.state().join("traefik.log");
-        let mut command = Command::new(programs.join("traefik"));
-        command
-            .env("KUBECONFIG", stage.node.kubeconfig())
-            .arg(format!("--entrypoints.web.address=:{port}"))
-            .arg("--providers.kubernetesgateway=true")
-            .arg("--providers.kubernetesingressnginx=true")
-            .arg("--providers.kubernetesingressnginx.watchingressWithoutClass=true");
-        let traefik = Process::start(&mut command, &log);
-        wait_for_port(port, &log);
-        stage.node.apply(&format!(
-            "\
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {{name: traefik}}
-spec: {{controllerName: traefik.io/gateway-controller}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: web, namespace: {}}}
-spec:
-  gatewayClassName: traefik
-  listeners: [{{name: web, protocol: HTTP, port: {port}}}]
-",
-            stage.namespace.name
-        ));
-        Self {
-            port,
-            _traefik: traefik,
-        }
-    }
-}
-
-fn route() -> Value {
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "api"},
-        "spec": {"parentRefs": [{"name": "web"}], "hostnames": ["shop.example.com"], "rules": [
-            {"backendRefs": [{"name": "api", "port": 80}]},
-        ]},
-    })
-}
-
-fn ingress() -> Value {
-    json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "api"},
-        "spec": {"rules": [{"host": "shop.example.com", "http": {"paths": [
-            {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "api", "port": {"number": 80}}}},
-        ]}}]},
-    })
-}
-
-async fn split(name: &str, traffic: Value, route: Value) {
-    let Some(programs) = programs() else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: {name} (no Traefik; make test-rollouts builds it)"
-        );
+async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
+    if !router::is_there(name) {
         return;
-    };
+    }
     let Some(node) = need_node!() else { return };
+    for definitions in ["gateway-api", "traefik-crds"] {
+        router::define(node, definitions);
+    }
     let stage = Stage::new(node).await;
-    let router = Router::start(&stage, &programs);
+    let router = Router::start(&stage);
     let image = shop::image();
     let steps = json!([{"weight": 20, "for": "12s"}, {"weight": 50, "for": "12s"}]);
     let policy = shop::policy(steps, json!({"traffic": traffic, "settle": "2s"}));
     let objects = |version: &str, env: &[(&str, &str)]| {
-        [
+        let mut objects = routes(&router);
+        objects.extend([
             shop::api(&image, 3, version, env),
             shop::service(),
-            route.clone(),
             policy.clone(),
-        ]
+        ]);
+        objects
     };
     let first = stage.push_objects(SHOP, &objects("1", &[])).await;
     stage.environment(SHOP, SHOP, json!({})).await;
     stage.ready(SHOP, &first).await;
-    let address = format!("127.0.0.1:{}", router.port);
-    load::answers_as(&address, "shop.example.com").await;
-    let load = Load::start(&address, "shop.example.com", 400);
+    let (address, host) = (router.address(), router.host());
+    load::answers_as(&address, host).await;
+    let load = Load::start(&address, host, 400);
 
     // A good version.
     let second = stage.push_objects(SHOP, &objects("2", &[])).await;
@@ -217,7 +135,7 @@ async fn an_http_route_splits_as_its_weights_say() {
     split(
         "an_http_route_splits_as_its_weights_say",
         json!({"httpRoute": {"name": "api"}}),
-        route(),
+        |router| vec![router.http_route()],
     )
     .await;
 }
@@ -227,7 +145,17 @@ async fn ingress_nginx_splits_as_its_canary_says() {
     split(
         "ingress_nginx_splits_as_its_canary_says",
         json!({"ingressNginx": {"name": "api"}}),
-        ingress(),
+        |router| vec![router.ingress()],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_traefik_service_splits_as_its_weights_say() {
+    split(
+        "a_traefik_service_splits_as_its_weights_say",
+        json!({"traefik": {"name": "api"}}),
+        |router| vec![router.traefik_service(), router.ingress_route()],
     )
     .await;
 }

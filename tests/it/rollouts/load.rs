@@ -122,7 +122,7 @@ pub async fn answers_as(address: &str, host: &str) {
 /// What the application says at this address.
 pub async fn ask_for_text(address: &str) -> String {
     crate::support::wait::wait_until(Duration::from_secs(30), "it answers", || async {
-        let (text, _, _) = exchange(address, "api", None).await.ok()?;
+        let (text, _, _) = exchange(address, "api", &[], None).await.ok()?;
         Some(text)
     })
     .await
@@ -135,20 +135,51 @@ async fn ask(
     host: &str,
     connection: Option<Kept>,
 ) -> Result<(String, bool, Kept), String> {
-    let (text, ok, sender) = exchange(address, host, connection).await?;
-    // `version 2, blue`
-    let version = text
-        .strip_prefix("version ")
+    let (text, ok, sender) = exchange(address, host, &[], connection).await?;
+    Ok((version_of(&text), ok, sender))
+}
+
+/// The versions that answer so many requests with this header, each on its own connection; `failed` where none does.
+pub async fn versions_for(
+    address: &str,
+    host: &str,
+    header: (&str, &str),
+    requests: usize,
+) -> std::collections::BTreeMap<String, usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..requests {
+        let version = match exchange(address, host, &[header], None).await {
+            Ok((text, true, _)) => version_of(&text),
+            _ => "failed".to_owned(),
+        };
+        *counts.entry(version).or_default() += 1;
+    }
+    counts
+}
+
+/// Waits until a request with this header is answered by this version: proxies follow a moment later.
+pub async fn answered_by(address: &str, host: &str, header: (&str, &str), version: &str) {
+    let what = format!("version {version} answers");
+    crate::support::wait::wait_until(Duration::from_secs(30), &what, || async {
+        let versions = versions_for(address, host, header, 1).await;
+        versions.contains_key(version).then_some(())
+    })
+    .await;
+}
+
+/// Of `version 2, blue`.
+fn version_of(text: &str) -> String {
+    text.strip_prefix("version ")
         .and_then(|rest| rest.split(',').next())
         .unwrap_or_default()
-        .to_owned();
-    Ok((version, ok, sender))
+        .to_owned()
 }
 
 /// The body, whether the status is good, and the connection.
 async fn exchange(
     address: &str,
     host: &str,
+    headers: &[(&str, &str)],
     connection: Option<Kept>,
 ) -> Result<(String, bool, Kept), String> {
     let mut sender = match connection {
@@ -164,8 +195,12 @@ async fn exchange(
             sender
         }
     };
-    let request = Request::get("/")
-        .header("host", host)
+    let request = headers
+        .iter()
+        .fold(
+            Request::get("/").header("host", host),
+            |request, (name, value)| request.header(*name, *value),
+        )
         .body(Empty::new())
         .map_err(|error| error.to_string())?;
     let answer = sender

@@ -110,6 +110,16 @@ pub fn stable_pods(stage: &Stage) -> Vec<String> {
     pods
 }
 
+/// A person's word on the rollouts of the Environment.
+pub async fn say(stage: &Stage, word: &str) {
+    let text = format!("{} {word}", jiff::Timestamp::now());
+    let patch = json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}});
+    stage
+        .cluster
+        .merge("kubectl", "Environment", SHOP, patch)
+        .await;
+}
+
 /// The application under load, in an Environment with a policy.
 pub struct Shop {
     pub stage: Stage,
@@ -174,16 +184,7 @@ impl Shop {
     }
 
     pub async fn say(&self, word: &str) {
-        let text = format!("{} {word}", jiff::Timestamp::now());
-        self.stage
-            .cluster
-            .merge(
-                "kubectl",
-                "Environment",
-                SHOP,
-                json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}}),
-            )
-            .await;
+        say(&self.stage, word).await;
     }
 
     /// Ends the load; no request may have failed.

@@ -1,0 +1,112 @@
+//! What stands in the way of a rollout that is to begin: a route that is not there yet or that somebody else decides, or
+//! something where a part of it is to be. Only reads.
+
+use super::super::{Memory, Pass};
+use super::live;
+use crate::desired::Desired;
+use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
+use crate::rollout::policy::{Policy, parts, route, unsplittable};
+
+/// Why the rollout of this policy's workload cannot begin, by what is in the way. `before` is what the stable side runs
+/// beside, `desired` the revision that changes it.
+pub(super) async fn foreign(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    policy: &Policy,
+    before: &Desired,
+    desired: &Desired,
+) -> Vec<(Id, String)> {
+    let mut problems = Vec::new();
+    if let Some(id) = route(policy) {
+        if let Some(why) = unsplittable(policy, before) {
+            let why = format!(
+                "the rollout of {} needs it before the change, and in what is applied: {why}; push the route first, then the change",
+                policy.workload
+            );
+            return vec![(id, why)];
+        }
+        let version = desired
+            .get(&id)
+            .map_or("v1", |route| route.object.version());
+        match live(pass, &id, version).await {
+            Ok(Some(route)) => {
+                problems.extend(decided_elsewhere(&route, &memory.owner.id).map(|why| (id, why)));
+            }
+            Ok(None) => {}
+            Err(message) => problems.push((id, message)),
+        }
+    }
+    for id in parts(policy, desired) {
+        match live(pass, &id, "v1").await {
+            Ok(Some(part)) if part.label(ENVIRONMENT_LABEL) != Some(&memory.owner.id) => {
+                let why = format!(
+                    "it stands where a part of the rollout of {} is to be, and is {}; rename it, or delete it",
+                    policy.workload,
+                    owner(&part).map_or("not ours".to_owned(), |owner| format!(
+                        "the environment {owner}'s"
+                    ))
+                );
+                problems.push((id, why));
+            }
+            Ok(_) => {}
+            Err(message) => problems.push((id, message)),
+        }
+    }
+    problems
+}
+
+/// Who else decides the weights of this route.
+fn decided_elsewhere(route: &Object, environment: &str) -> Option<String> {
+    if route
+        .label(ENVIRONMENT_LABEL)
+        .is_some_and(|owner| owner != environment)
+    {
+        let owner = owner(route).unwrap_or("unknown");
+        return Some(format!(
+            "the environment {owner} owns it; two would decide its weights"
+        ));
+    }
+    let owners = route.at("/metadata/ownerReferences")?.as_array()?;
+    let controller = owners.iter().find(|owner| owner["controller"] == true)?;
+    let text = |key: &str| controller[key].as_str().unwrap_or_default();
+    Some(format!(
+        "{} {} of {} controls it, and would undo the weights; take its ownerReferences away, or name another route",
+        text("kind"),
+        text("name"),
+        text("apiVersion")
+    ))
+}
+
+fn owner(object: &Object) -> Option<&str> {
+    object.annotation(ENVIRONMENT_ANNOTATION)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn route(metadata: Value) -> Option<String> {
+        let route = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata});
+        decided_elsewhere(&Object::from_value(route).unwrap(), "0123")
+    }
+
+    #[test]
+    fn a_route_is_decided_by_one() {
+        let of = |owner: &str| json!({"name": "api", "labels": {ENVIRONMENT_LABEL: owner}, "annotations": {ENVIRONMENT_ANNOTATION: "web/front"}});
+        assert_eq!(route(json!({"name": "api"})), None);
+        assert_eq!(route(of("0123")), None);
+        let elsewhere = route(of("4567")).unwrap();
+        assert!(
+            elsewhere.contains("the environment web/front owns it"),
+            "{elsewhere}"
+        );
+        let canary = json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "api", "controller": true});
+        let controlled = route(json!({"name": "api", "ownerReferences": [canary]})).unwrap();
+        assert!(
+            controlled.contains("Canary api of flagger.app/v1beta1 controls it"),
+            "{controlled}"
+        );
+    }
+}
