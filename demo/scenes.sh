@@ -81,6 +81,103 @@ scene_drift() {
   stays 3 'there are still 2 replicas' is 2 deployment production api .spec.replicas
 }
 
+# Requests to production's api, 200 a second, by a pod of the application's own load generator, drawn second by second.
+start_load() {
+  k delete pod load --namespace shop --ignore-not-found --now
+  k run load --namespace shop --image "$REGISTRY/demo-app:1.0" --restart=Never --quiet -- load api.production:80 api 200
+  k wait pod load --namespace shop --for=condition=Ready --timeout=20s
+} >/dev/null
+draw_load() {
+  : >"$work/load.log"
+  (k logs --follow load --namespace shop | tee "$work/load.log" | sed -u 's/^/    /') &
+}
+end_load() {
+  k delete pod load --namespace shop --ignore-not-found --wait >/dev/null
+  wait # for the last lines
+}
+# failed_of VERSION: how many of its answers were no good ones; without a version, of all requests.
+failed_of() { sed -n "s/^${1:+version $1: }[0-9]* requests, \([0-9]*\) failed\$/\1/p" "$work/load.log" | tail -1; }
+
+# release TAG LITERAL...: production's settings, and the tag that production follows.
+release() {
+  local literal
+  for literal in "${@:2}"; do
+    edit overlays/production/kustomization.yaml "s/^  - LOG_LEVEL=warning/&\n  - $literal/"
+  done
+  tag_it "$1" "production: ${*:2}"
+}
+tag_it() {
+  push "$2"
+  git -C "$checkout" tag "$1"
+  git -C "$checkout" push --quiet origin "$1"
+  say "git push origin $1"
+}
+
+# rollout FIELD VALUE: of production's api, in the status.
+rollout() { is "$2" k get environment production --namespace shop --output "jsonpath={.status.rollouts[0].$1}"; }
+no_rollout() { rollout phase '' && condition production Ready True; }
+
+# kill_the_agent: SIGKILL to the replica that leads; on a foreign cluster its pod is deleted without a word.
+kill_the_agent() {
+  local leader uid process
+  leader=$(k get lease driftless --namespace driftless-system --output 'jsonpath={.spec.holderIdentity}')
+  leader=${leader%-*}
+  if [ -z "${own:-}" ]; then
+    k delete pod "$leader" --namespace driftless-system --grace-period=0 --force
+    return
+  fi
+  uid=$(k get pod "$leader" --namespace driftless-system --output 'jsonpath={.metadata.uid}')
+  for process in $(pgrep -x driftless); do
+    if grep -q "${uid//-/[-_]}" "/proc/$process/cgroup"; then
+      kill -KILL "$process"
+      return
+    fi
+  done
+  return 1
+}
+
+scene_good() {
+  start_load || return
+  draw_load
+  scene_good_under_load || { end_load; return 1; }
+  end_load
+  check "failed requests: $(failed_of) of $(sed -n 's/ requests, [0-9]* failed$//p' "$work/load.log" | head -1)" [ "$(failed_of '')" = 0 ]
+}
+scene_good_under_load() {
+  sleep 2
+  release v1.1 VERSION=1.1
+  within 40 'a third of the requests is answered by the canary' rollout weight 34 || return
+  "$target/driftless" status production --namespace shop | sed 's/^/    /'
+  check 'kill -9: the agent that leads is gone' kill_the_agent || return
+  within 60 'the next one goes on: half of the requests' rollout weight 50 || return
+  within 60 'it has proved itself: every pod runs version 1.1, nothing is left of the canary' no_rollout || return
+  sleep 2
+}
+
+scene_bad() {
+  start_load || return
+  draw_load
+  scene_bad_under_load || { end_load; return 1; }
+  end_load
+  check "failed requests of version 1.1: $(failed_of 1.1); of version 1.2: $(failed_of 1.2)" [ "$(failed_of 1.1)" = 0 ] || return
+  git -C "$checkout" revert --no-edit HEAD >/dev/null
+  tag_it v1.3 'git revert'
+  within 30 'Ready' condition production Ready True
+}
+scene_bad_under_load() {
+  local pods
+  sleep 2
+  pods=$(k get pods --namespace production --selector app=api --output name | sort)
+  release v1.2 VERSION=1.2 FAIL_RATE=1
+  within 60 'it was taken back' rollout phase Failed || return
+  k get environment production --namespace shop --output 'jsonpath={.status.rollouts[0].message}' | sed 's/^/    /; s/$/\n/'
+  within 30 'nothing is left of the canary' is '' k get deployment api-canary --namespace production --ignore-not-found --output name || return
+  within 30 'the pods are those from before' is "$pods" api_pods || return
+  sleep 3
+  check 'nobody fails any more' [ "$(tail -2 "$work/load.log" | grep -c 'failed 0 of')" = 2 ]
+}
+api_pods() { k get pods --namespace production --selector app=api --output name | sort; }
+
 scene_prune() {
   local before
   before=$(count dev ingresses)

@@ -1,8 +1,10 @@
 //! A small web application to try Driftless on: it greets, tells its version, and fails or slows down where an environment
 //! variable says so. README.md lists them.
 
+mod load;
 mod metrics;
 mod settings;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +31,13 @@ struct App {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("load", words)) = words
+        .split_first()
+        .map(|(word, rest)| (word.as_str(), rest))
+    {
+        return watch::run(words).await;
+    }
     let settings = Settings::from_environment()?;
     let app = Arc::new(App {
         metrics: Metrics::default(),

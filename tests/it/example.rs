@@ -9,7 +9,7 @@ use crate::support::process::project;
 const RENDERED: [(&str, usize); 4] = [
     ("overlays/dev", 37),
     ("overlays/staging", 39),
-    ("overlays/production", 39),
+    ("overlays/production", 40),
     ("environments", 16),
 ];
 
