@@ -15,9 +15,9 @@ pub use environment::{
 };
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
 pub use rollout::{
-    CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck, PrometheusCheck,
-    RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus, RouteReference, StepSpec,
-    TrafficSpec, WorkloadKind, WorkloadReference,
+    BlueGreenSpec, CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck,
+    PrometheusCheck, RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus,
+    RolloutStrategy, RouteReference, StepSpec, TrafficSpec, WorkloadKind, WorkloadReference,
 };
 pub use time::HumanDuration;
 

@@ -2,10 +2,11 @@
 //! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the line.
 
 mod observe;
+mod set;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 
@@ -15,12 +16,12 @@ use crate::desired::Desired;
 use crate::object::Id;
 use crate::plan::{Departed, LiveState};
 use crate::rollout::machine::{self, Observed};
-use crate::rollout::policy::{Policy, policies};
+use crate::rollout::policy::{Policy, foreign, policies};
 use crate::rollout::stage::{self, Rollout, Staged};
 use crate::rollout::{COMMAND_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 use crate::status::Problem;
 
-use observe::{command, live, number, observe, stable};
+use observe::{Gates, command, live, number, observe, stable};
 
 /// What is remembered of an environment's rollouts.
 #[derive(Default)]
@@ -49,9 +50,9 @@ pub(super) struct Rolling {
 }
 
 impl Rolling {
-    /// Whether an object exists only for a rollout.
+    /// Whether an object exists only for a rollout, or runs both versions: its health is evidence.
     pub fn is_part(&self, id: &Id) -> bool {
-        self.staged.parts.contains(id)
+        self.staged.parts.contains(id) || self.staged.mixed.contains(id)
     }
 
     /// Whether an object decides who gets the traffic: it is written whatever else is not well.
@@ -111,6 +112,7 @@ pub(super) async fn holds(
                 .iter()
                 .any(|object| object.id.to_string() == record.workload)
     });
+    let mut foreign = Vec::new();
     for (workload, change) in &changed {
         let record = pass
             .report
@@ -120,10 +122,42 @@ pub(super) async fn holds(
         match record.map(|record| (record.phase, &record.change)) {
             Some((Phase::Promoting | Phase::Finishing, known)) if known == change => {}
             Some(_) => held = true,
-            None => held |= has_pods(pass, workload).await,
+            None if has_pods(pass, workload).await => {
+                held = true;
+                let policy = &policies[workload];
+                foreign.extend(foreign_services(pass, memory, policy, &candidate.desired).await);
+            }
+            None => {}
         }
     }
+    if !foreign.is_empty() {
+        // Nobody watches what is not of the environment.
+        pass.due(Instant::now() + Duration::from_secs(15));
+        return Err(told(foreign));
+    }
     Ok(held)
+}
+
+/// The Services that would take the canary's pods, and that the rollout may not touch.
+async fn foreign_services(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    policy: &Policy,
+    desired: &Desired,
+) -> Vec<(Id, String)> {
+    let Some(namespace) = &policy.workload.namespace else {
+        return Vec::new();
+    };
+    let reasons = match pass.context.cluster.services(namespace).await {
+        Ok(live) => foreign(policy, desired, &live, &memory.owner.id),
+        // What cannot be read is not absent.
+        Err(error) => vec![error.to_string()],
+    };
+    let workload = &policy.workload;
+    reasons
+        .into_iter()
+        .map(|reason| (workload.clone(), reason))
+        .collect()
 }
 
 fn told(problems: Vec<(Id, String)>) -> Vec<ObjectFailure> {
@@ -374,17 +408,20 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
     }
     let recorded = std::mem::take(&mut pass.report.rollouts);
     let records = rolling.records.clone();
-    let proved = |record: &RolloutStatus| {
-        matches!(
-            record.phase,
-            Phase::Proved | Phase::Promoting | Phase::Finishing
-        )
+    let now = pass.now;
+    let all = |is: &dyn Fn(&Policy, &RolloutStatus) -> bool| {
+        rolling.changes.keys().all(|workload| {
+            rolling.policies.get(workload).is_some_and(|policy| {
+                records
+                    .iter()
+                    .any(|record| record.workload == workload.to_string() && is(policy, record))
+            })
+        })
     };
-    let may_promote = rolling.changes.keys().all(|workload| {
-        records
-            .iter()
-            .any(|record| record.workload == workload.to_string() && proved(record))
-    });
+    let gates = Gates {
+        may_switch: all(&|_, record| machine::is_proved(record)),
+        may_promote: all(&|policy, record| machine::is_ready_to_promote(policy, record, now)),
+    };
     let mut after = Vec::new();
     for record in &records {
         let policy = rolling
@@ -403,7 +440,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
                 ..Observed::default()
             }
         } else {
-            observe(pass, memory, rolling, policy, record, may_promote).await
+            observe(pass, memory, rolling, policy, record, gates).await
         };
         let decision = machine::step(policy, record, &observed, pass.now);
         if let Some(due) = decision.due {

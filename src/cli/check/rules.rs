@@ -4,7 +4,9 @@
 use globset::Glob;
 
 use super::find::Found;
-use crate::api::{Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec};
+use crate::api::{
+    CanarySpec, Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec, WorkloadKind,
+};
 use crate::git::{Choice, Range};
 use crate::health::Checks;
 use crate::images;
@@ -88,7 +90,9 @@ fn repository(repository: &Repository) -> Problems {
 
 fn policy(policy: &RolloutPolicy) -> Problems {
     let RolloutPolicySpec {
+        workload,
         canary,
+        blue_green,
         traffic,
         checks,
         ..
@@ -97,25 +101,29 @@ fn policy(policy: &RolloutPolicy) -> Problems {
     let mut wrong = |field: &str, message: &str| {
         problems.push((format!("spec.{field}"), message.to_owned()));
     };
-    if canary.steps.is_empty() != canary.step_weight.is_some() {
+    if canary.is_some() == blue_green.is_some() {
+        wrong("canary", "give exactly one of spec.canary and spec.blueGreen");
+    }
+    if workload.kind == WorkloadKind::StatefulSet && (canary.is_none() || traffic.is_some()) {
         wrong(
-            "canary",
-            "give either steps, or stepWeight (with maxWeight and interval)",
+            "workload",
+            "a StatefulSet is rolled out by its partition: give spec.canary, and no spec.traffic",
         );
     }
-    if canary.step_weight.is_none() && (canary.max_weight.is_some() || canary.interval.is_some()) {
-        wrong("canary", "maxWeight and interval belong to stepWeight");
+    if let Some(blue_green) = blue_green {
+        if traffic.is_some() && workload.kind == WorkloadKind::Deployment {
+            wrong(
+                "traffic",
+                "spec.blueGreen switches the workload's Services, and every route follows them: give no spec.traffic",
+            );
+        }
+        if blue_green.pause == Some(false) {
+            wrong("blueGreen.pause", "pause is true or absent");
+        }
     }
-    for (index, step) in canary.steps.iter().enumerate() {
-        let field = format!("canary.steps[{index}]");
-        if step.weight.is_some() == step.pause.is_some() {
-            wrong(&field, "a step is either a weight or a pause");
-        }
-        if step.for_.is_some() && step.weight.is_none() {
-            wrong(&field, "for belongs to a weight");
-        }
-        if step.pause == Some(false) {
-            wrong(&field, "pause is true or absent");
+    if let Some(canary) = canary {
+        for (field, message) in weights(canary) {
+            wrong(&field, message);
         }
     }
     if let Some(traffic) = traffic
@@ -144,6 +152,33 @@ fn policy(policy: &RolloutPolicy) -> Problems {
             .map(|pattern| regex::Regex::new(pattern))
         {
             wrong(&format!("{field}.http.body"), &error.to_string());
+        }
+    }
+    problems
+}
+
+fn weights(canary: &CanarySpec) -> Vec<(String, &'static str)> {
+    let mut problems = Vec::new();
+    let mut wrong = |field: &str, message| problems.push((field.to_owned(), message));
+    if canary.steps.is_empty() != canary.step_weight.is_some() {
+        wrong(
+            "canary",
+            "give either steps, or stepWeight (with maxWeight and interval)",
+        );
+    }
+    if canary.step_weight.is_none() && (canary.max_weight.is_some() || canary.interval.is_some()) {
+        wrong("canary", "maxWeight and interval belong to stepWeight");
+    }
+    for (index, step) in canary.steps.iter().enumerate() {
+        let field = format!("canary.steps[{index}]");
+        if step.weight.is_some() == step.pause.is_some() {
+            wrong(&field, "a step is either a weight or a pause");
+        }
+        if step.for_.is_some() && step.weight.is_none() {
+            wrong(&field, "for belongs to a weight");
+        }
+        if step.pause == Some(false) {
+            wrong(&field, "pause is true or absent");
         }
     }
     problems
