@@ -1,7 +1,9 @@
 //! Rollouts on the real node, with the demo application as versions of itself, under constant load.
 
+mod blue_green;
 mod by_pods;
 mod by_route;
 mod load;
 mod middle;
+mod partition;
 mod shop;

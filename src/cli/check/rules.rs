@@ -102,7 +102,10 @@ fn policy(policy: &RolloutPolicy) -> Problems {
         problems.push((format!("spec.{field}"), message.to_owned()));
     };
     if canary.is_some() == blue_green.is_some() {
-        wrong("canary", "give exactly one of spec.canary and spec.blueGreen");
+        wrong(
+            "canary",
+            "give exactly one of spec.canary and spec.blueGreen",
+        );
     }
     if workload.kind == WorkloadKind::StatefulSet && (canary.is_none() || traffic.is_some()) {
         wrong(

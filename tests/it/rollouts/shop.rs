@@ -54,18 +54,29 @@ pub fn service() -> Value {
 
 /// A policy for it, with what else `spec` says.
 pub fn policy(steps: Value, spec: Value) -> Value {
+    let mut policy = strategy(json!({"canary": {"steps": steps}}));
+    extend(&mut policy["spec"], spec);
+    policy
+}
+
+/// A policy with this strategy, and with what else `spec` says.
+pub fn strategy(spec: Value) -> Value {
     let mut policy = json!({
         "apiVersion": "driftless.dev/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "api"},
         "spec": {
-            "workload": {"kind": "Deployment", "name": "api"}, "canary": {"steps": steps},
+            "workload": {"kind": "Deployment", "name": "api"},
             "checks": [{"name": "answers", "http": {"path": "/", "expect": 200}}],
             "checkInterval": "1s", "failureLimit": 3, "settle": "1s",
         },
     });
-    if let (Some(into), Value::Object(from)) = (policy["spec"].as_object_mut(), spec) {
+    extend(&mut policy["spec"], spec);
+    policy
+}
+
+fn extend(into: &mut Value, from: Value) {
+    if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
         into.extend(from);
     }
-    policy
 }
 
 /// The phase of the one rollout; `None` where there is none.
@@ -110,23 +121,30 @@ pub fn stable_pods(stage: &Stage) -> Vec<String> {
     pods
 }
 
+/// How the application runs: of this image, with so many pods, of this version, with further environment variables.
+pub type Workload = fn(&str, u32, &str, &[(&str, &str)]) -> Value;
+
 /// The application under load, in an Environment with a policy.
 pub struct Shop {
     pub stage: Stage,
     pub image: String,
-    policy: Value,
+    workload: Workload,
+    pub policy: Value,
     pub load: Load,
 }
 
 impl Shop {
     /// Version 1, ready, under load.
     pub async fn open(stage: Stage, steps: Value) -> Self {
+        Self::open_as(stage, api, policy(steps, json!({})), json!({})).await
+    }
+
+    /// The same, run so, under this policy, in an Environment with what else `spec` says.
+    pub async fn open_as(stage: Stage, workload: Workload, policy: Value, spec: Value) -> Self {
         let image = image();
-        let policy = policy(steps, json!({}));
-        let first = stage
-            .push_objects(SHOP, &[api(&image, 3, "1", &[]), service(), policy.clone()])
-            .await;
-        stage.environment(SHOP, SHOP, json!({})).await;
+        let objects = [workload(&image, 3, "1", &[]), service(), policy.clone()];
+        let first = stage.push_objects(SHOP, &objects).await;
+        stage.environment(SHOP, SHOP, spec).await;
         stage.ready(SHOP, &first).await;
         let address =
             stage
@@ -138,6 +156,7 @@ impl Shop {
         Self {
             stage,
             image,
+            workload,
             policy,
             load,
         }
@@ -145,7 +164,7 @@ impl Shop {
 
     pub async fn push(&self, version: &str, env: &[(&str, &str)]) -> String {
         let objects = [
-            api(&self.image, 3, version, env),
+            (self.workload)(&self.image, 3, version, env),
             service(),
             self.policy.clone(),
         ];

@@ -1,0 +1,223 @@
+//! Blue/green: a second side of full size, the switch, and the way back.
+
+use std::{io::Write as _, time::Instant};
+
+use driftless::api::RolloutPhase as Phase;
+use serde_json::json;
+
+use super::load::{self, Sample};
+use super::shop::{self, SHOP, Shop};
+use crate::main_job::stage::{Stage, condition, is_ready};
+use crate::need_node;
+
+fn selector(stage: &Stage, service: &str) -> String {
+    stage
+        .namespace
+        .kubectl(&["get", "service", service, "-o", "jsonpath={.spec.selector}"])
+}
+
+/// What is met on connections that are made from `from` until `to`.
+fn met(samples: &[Sample], from: Instant, to: Instant, version: &str) -> (usize, usize) {
+    let window = samples
+        .iter()
+        .filter(|sample| sample.new_connection && sample.at >= from && sample.at < to);
+    let of = window.clone().filter(|sample| sample.is_of(version));
+    (of.count(), window.count())
+}
+
+fn assert_none_failed_but(samples: &[Sample], bad: &str) {
+    let failed: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.failed() && !sample.is_of(bad))
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {}: {:?}",
+        failed.len(),
+        samples.len(),
+        &failed[..failed.len().min(5)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_switch_is_at_once_and_a_bad_version_never_gets_there() {
+    let Some(node) = need_node!() else { return };
+    let policy = shop::strategy(json!({"blueGreen": {"for": "3s", "keep": "6s"}}));
+    let shop = Shop::open_as(Stage::new(node).await, shop::api, policy, json!({})).await;
+    let stage = &shop.stage;
+    let blue = shop::stable_pods(stage);
+
+    // Somebody else's Service would meet the change without any switch.
+    let spy = ["create", "service", "clusterip", "spy", "--tcp=80:8080"];
+    stage.namespace.kubectl(&spy);
+    stage
+        .namespace
+        .kubectl(&["set", "selector", "service", "spy", "app=api"]);
+    let second = shop.push("2", &[]).await;
+    let refused = stage
+        .until(SHOP, "it is refused", |status| {
+            condition(status, "Ready").1 == "Refused"
+        })
+        .await;
+    let (_, _, message) = condition(&refused, "Ready");
+    assert!(message.contains("/spy selects the pods of"), "{message}");
+    assert!(refused.rollouts.is_empty() && shop::leftovers(stage).is_empty());
+    stage.namespace.kubectl(&["delete", "service", "spy"]);
+
+    // A good version: seen by its preview first, then by everybody.
+    shop.at(Phase::Analysing).await;
+    let analysing = Instant::now();
+    let preview = stage.namespace.kubectl(&[
+        "get",
+        "service",
+        "api-preview",
+        "-o",
+        "jsonpath={.spec.clusterIP}",
+    ]);
+    let seen = load::ask_for_text(&format!("{preview}:80")).await;
+    assert!(seen.starts_with("version 2"), "{seen}");
+    let before = stage
+        .until(SHOP, "the switch", |status| {
+            shop::phase(status) != Some(Phase::Analysing)
+        })
+        .await;
+    let about_to_switch = Instant::now();
+    assert_eq!(before.rollouts[0].canary_replicas, 3);
+    let switched = stage
+        .until(SHOP, "the switch is in effect", |status| {
+            shop::phase(status) == Some(Phase::Switched) && status.rollouts[0].kept_until.is_some()
+        })
+        .await;
+    let in_effect = Instant::now();
+    assert_eq!(switched.rollouts[0].weight, 100);
+    assert!(selector(stage, "api").contains(r#""driftless.dev/track":"canary""#));
+    assert_eq!(shop::stable_pods(stage), blue, "the old side is kept");
+    stage
+        .until(SHOP, "the old side was kept", |status| {
+            shop::phase(status) != Some(Phase::Switched)
+        })
+        .await;
+    let kept = Instant::now();
+    shop.over(&second).await;
+    assert_eq!(selector(stage, "api"), r#"{"app":"api"}"#);
+
+    // A bad one: its checks take it back before anybody meets it.
+    let stable = shop::stable_pods(stage);
+    shop.push("3", &[("FAIL_RATE", "1")]).await;
+    let failed = stage
+        .until(SHOP, "it is taken back", |status| {
+            shop::phase(status) == Some(Phase::Failed)
+                && condition(status, "Ready").1 == "RolloutFailed"
+        })
+        .await;
+    let (_, _, message) = condition(&failed, "Ready");
+    assert!(
+        message.contains("check answers failed 3 times"),
+        "{message}"
+    );
+    assert_eq!(shop::stable_pods(stage), stable);
+    assert_eq!(shop::leftovers(stage), "");
+    assert_eq!(selector(stage, "api"), r#"{"app":"api"}"#);
+
+    let samples = shop.load.end().await;
+    assert_none_failed_but(&samples, "");
+    let (early, all) = met(&samples, analysing, about_to_switch, "2");
+    assert_eq!(early, 0, "of {all} before the switch");
+    let (after, all) = met(&samples, in_effect, kept, "2");
+    assert!(
+        after == all && all > 200,
+        "{after} of {all} after the switch"
+    );
+    assert!(!samples.iter().any(|sample| sample.is_of("3")));
+    let _ = writeln!(
+        std::io::stderr(),
+        "blue/green: 0 of {} requests failed; after the switch {after} of {all} on new connections met the change",
+        samples.len()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_after_the_switch_is_undone_at_once() {
+    let Some(node) = need_node!() else { return };
+    let blind = json!([{"name": "ready", "http": {"path": "/ready", "expect": 200}}]);
+    let policy = shop::strategy(json!({"blueGreen": {"keep": "1h"}, "checks": blind}));
+    let shop = Shop::open_as(Stage::new(node).await, shop::api, policy, json!({})).await;
+    let stage = &shop.stage;
+    let first = stage.status(SHOP).await.revision.expect("it is applied");
+    let blue = shop::stable_pods(stage);
+
+    // Its checks do not see that it answers every request with an error.
+    shop.push("2", &[("FAIL_RATE", "1")]).await;
+    let switched = stage
+        .until(SHOP, "the switch is in effect", |status| {
+            shop::phase(status) == Some(Phase::Switched) && status.rollouts[0].kept_until.is_some()
+        })
+        .await;
+    assert!(is_ready(&switched, &first.commit), "the state before stays");
+    let said = Instant::now();
+    shop.say("abort").await;
+    stage
+        .until(SHOP, "it went back", |status| {
+            matches!(shop::phase(status), Some(Phase::Removing | Phase::Failed))
+        })
+        .await;
+    let back = Instant::now();
+    shop.at(Phase::Failed).await;
+    assert_eq!(shop::stable_pods(stage), blue, "nothing had to be started");
+    assert_eq!(shop::leftovers(stage), "");
+
+    // One that crashes after a while goes back by itself.
+    let crashes = Instant::now();
+    shop.push("3", &[("CRASH_AFTER", "12s")]).await;
+    shop.at(Phase::Switched).await;
+    let failed = stage
+        .until(SHOP, "it is taken back", |status| {
+            shop::phase(status) == Some(Phase::Failed)
+                && condition(status, "Ready").1 == "RolloutFailed"
+        })
+        .await;
+    let (_, _, message) = condition(&failed, "Ready");
+    let crashed = Instant::now();
+    assert!(message.contains("the canary failed"), "{message}");
+    assert_eq!(shop::stable_pods(stage), blue);
+
+    // A revert of one that has all of the traffic.
+    let fourth = shop.push("4", &[]).await;
+    stage
+        .until(SHOP, "the switch", |status| {
+            shop::phase(status) == Some(Phase::Switched) && status.rollouts[0].commit == fourth
+        })
+        .await;
+    let reverted = shop.push("1", &[]).await;
+    shop.over(&reverted).await;
+    assert_eq!(shop::stable_pods(stage), blue);
+    assert_eq!(selector(stage, "api"), r#"{"app":"api"}"#);
+
+    let samples = shop.load.end().await;
+    // Those of a process that ends in the middle of an answer are its own.
+    let (own, failures): (Vec<&Sample>, Vec<&Sample>) = samples
+        .iter()
+        .filter(|sample| sample.failed() && !sample.is_of("2"))
+        .partition(|sample| sample.answer.is_err() && sample.at > crashes && sample.at < crashed);
+    assert!(failures.is_empty(), "{failures:?}");
+    let (late, all) = met(&samples, back, Instant::now(), "2");
+    assert_eq!(late, 0, "of {all} after it went back");
+    let last = samples
+        .iter()
+        .filter(|sample| sample.new_connection && sample.is_of("2"))
+        .map(|sample| sample.at)
+        .max()
+        .expect("somebody met it");
+    let _ = writeln!(
+        std::io::stderr(),
+        "blue/green: the last new connection met the bad version {:?} after driftless abort; {} of {} requests failed: {} by the bad version, {} as the other one crashed",
+        last.saturating_duration_since(said),
+        samples.iter().filter(|sample| sample.failed()).count(),
+        samples.len(),
+        samples
+            .iter()
+            .filter(|sample| sample.failed() && sample.is_of("2"))
+            .count(),
+        own.len()
+    );
+}
