@@ -6,4 +6,5 @@ mod by_route;
 mod load;
 mod middle;
 mod partition;
+mod refusals;
 mod shop;
