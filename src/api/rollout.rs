@@ -1,10 +1,5 @@
 //! `RolloutPolicy`: how a change to a workload reaches live traffic. It lies in Git beside the workload.
 
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "columns of the same type are no duplicates"
-)]
-
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
