@@ -211,6 +211,29 @@ fn a_preview_of_git_shows_the_green_side_and_has_no_traffic_of_the_stable_one() 
     }
 }
 
+#[test]
+fn what_was_taken_back_is_as_git_had_it() {
+    let route = Some(json!({"httpRoute": {"name": "api"}}));
+    for (policy, strategy) in [
+        (policy(None), RolloutStrategy::Canary),
+        (policy(route), RolloutStrategy::Canary),
+        (green(None), RolloutStrategy::BlueGreen),
+    ] {
+        let record = RolloutStatus {
+            strategy,
+            ..record(Phase::Failed, 0)
+        };
+        let (old, new) = (shop("1", "blue"), shop("2", "green"));
+        let staged = staged_by(&policy, &record, &old, &new);
+        let plain = stage(&old, None, &[], &BTreeSet::new());
+        let objects = |staged: &Staged| -> Vec<Object> {
+            let objects = staged.desired.objects.iter();
+            objects.map(|one| one.object.clone()).collect()
+        };
+        assert_eq!(objects(&staged), objects(&plain), "{strategy:?}");
+    }
+}
+
 fn set(version: &str, color: &str) -> Desired {
     let objects = shop(version, color).objects.into_iter().map(|mut one| {
         if one.id.kind == "Deployment" {

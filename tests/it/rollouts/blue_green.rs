@@ -3,7 +3,7 @@
 use std::{io::Write as _, time::Instant};
 
 use driftless::api::RolloutPhase as Phase;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::load::{self, Sample};
 use super::shop::{self, SHOP, Shop};
@@ -220,4 +220,127 @@ async fn what_is_found_after_the_switch_is_undone_at_once() {
             .count(),
         own.len()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_loses_neither_the_switch_nor_the_way_back() {
+    let Some(node) = need_node!() else { return };
+    let policy = shop::strategy(json!({"blueGreen": {"keep": "4s"}}));
+    let mut shop = Shop::open_as(Stage::new(node).await, shop::api, policy, json!({})).await;
+    let second = shop.push("2", &[]).await;
+    let good = shop
+        .kill_until(&[Phase::Switched, Phase::Promoting], |status| {
+            status.rollouts.is_empty() && is_ready(status, &second)
+        })
+        .await;
+    let phases: Vec<Phase> = good.iter().map(|(phase, ..)| *phase).collect();
+    assert!(phases.contains(&Phase::Switched), "{phases:?}");
+    let way = |phase: &Phase| match phase {
+        Phase::Narrowing => 0,
+        Phase::Starting => 1,
+        Phase::Analysing => 2,
+        Phase::Proved => 3,
+        Phase::Switched => 4,
+        Phase::Promoting => 5,
+        Phase::Finishing => 6,
+        _ => 100,
+    };
+    assert!(
+        phases.is_sorted_by_key(way) && way(&phases[phases.len() - 1]) < 100,
+        "{phases:?}"
+    );
+    shop.over(&second).await;
+
+    // A commit that takes it back while it has all of the traffic.
+    let stable = shop::stable_pods(&shop.stage);
+    shop.push("3", &[]).await;
+    shop.at(Phase::Switched).await;
+    let back = shop.push("2", &[]).await;
+    let undone = shop
+        .kill_until(&[Phase::Aborting], |status| {
+            status.rollouts.is_empty() && is_ready(status, &back)
+        })
+        .await;
+    assert!(
+        undone
+            .iter()
+            .all(|(phase, _, weight)| *phase == Phase::Switched || *weight == 0),
+        "{undone:?}"
+    );
+    shop.over(&back).await;
+    assert_eq!(shop::stable_pods(&shop.stage), stable);
+    assert_eq!(selector(&shop.stage, "api"), r#"{"app":"api"}"#);
+    let _ = writeln!(
+        std::io::stderr(),
+        "blue/green: {} transitions",
+        good.len() + undone.len()
+    );
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_of_the_same_commit_waits_until_the_old_side_was_kept() {
+    let Some(node) = need_node!() else { return };
+    let stage = Stage::new(node).await;
+    let image = shop::image();
+    let web = |mut object: Value| {
+        object["metadata"]["name"] = json!("web");
+        object
+    };
+    let objects = |version: &str| {
+        let mut deployment = web(shop::api(&image, 2, version, &[]));
+        deployment["spec"]["selector"]["matchLabels"]["app"] = json!("web");
+        deployment["spec"]["template"]["metadata"]["labels"]["app"] = json!("web");
+        let mut service = web(shop::service());
+        service["spec"]["selector"]["app"] = json!("web");
+        let mut green = web(shop::strategy(json!({"blueGreen": {"keep": "5s"}})));
+        green["spec"]["workload"]["name"] = json!("web");
+        [
+            shop::api(&image, 2, version, &[]),
+            shop::service(),
+            shop::policy(json!([{"weight": 50}]), json!({})),
+            deployment,
+            service,
+            green,
+        ]
+    };
+    let first = stage.push_objects(SHOP, &objects("1")).await;
+    stage.environment(SHOP, SHOP, json!({})).await;
+    stage.ready(SHOP, &first).await;
+    let second = stage.push_objects(SHOP, &objects("2")).await;
+    let phases = |status: &driftless::api::EnvironmentStatus| -> Vec<Phase> {
+        let mut rollouts = status.rollouts.clone();
+        rollouts.sort_by(|one, other| one.workload.cmp(&other.workload));
+        rollouts.iter().map(|rollout| rollout.phase).collect()
+    };
+    let kept = stage
+        .until(SHOP, "the switch is in effect", |status| {
+            phases(status).get(1) == Some(&Phase::Switched)
+                && status
+                    .rollouts
+                    .iter()
+                    .any(|rollout| rollout.kept_until.is_some())
+        })
+        .await;
+    assert_eq!(phases(&kept)[0], Phase::Proved, "it waits for the other");
+    assert_eq!(kept.revision.expect("it is applied").commit, first);
+    let promoted = stage
+        .until(SHOP, "the revision is applied", |status| {
+            status
+                .revision
+                .as_ref()
+                .is_some_and(|now| now.commit == second)
+        })
+        .await;
+    let passed = |phase: &Phase| matches!(phase, Phase::Promoting | Phase::Finishing);
+    assert!(phases(&promoted).iter().all(passed), "{promoted:?}");
+    stage.ready(SHOP, &second).await;
+    stage
+        .until(
+            SHOP,
+            "both are over, and nothing of them is left",
+            |status| status.rollouts.is_empty() && shop::leftovers(&stage).is_empty(),
+        )
+        .await;
+    assert_eq!(selector(&stage, "web"), r#"{"app":"web"}"#);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::load;
 use super::shop::{self, SHOP, Shop};
-use crate::main_job::stage::{Stage, condition};
+use crate::main_job::stage::{Stage, condition, is_ready};
 use crate::need_node;
 
 fn set(image: &str, replicas: u32, version: &str, env: &[(&str, &str)]) -> Value {
@@ -231,4 +231,43 @@ async fn pods_below_the_partition_keep_their_configuration() {
         .await;
     stage.ready(SHOP, &second).await;
     assert!(color("api-0").await.contains("green"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_leaves_no_pod_of_a_bad_template() {
+    let Some(node) = need_node!() else { return };
+    let stage = Stage::new(node).await;
+    let policy = shop::strategy(json!({
+        "workload": {"kind": "StatefulSet", "name": "api"},
+        "canary": {"steps": [{"weight": 34, "for": "1s"}, {"weight": 67, "for": "1s"}]},
+    }));
+    let health = json!({"health": {"grace": "5s", "timeout": "20s"}});
+    let mut shop = Shop::open_as(stage, set, policy, health).await;
+    let second = shop.push("2", &[]).await;
+    let good = shop
+        .kill_until(&[Phase::Proved], |status| {
+            status.rollouts.is_empty() && is_ready(status, &second)
+        })
+        .await;
+    let weights: Vec<u32> = good.iter().map(|(_, _, weight)| *weight).collect();
+    assert!(weights.contains(&34) && weights.contains(&67), "{good:?}");
+    shop.over(&second).await;
+    assert_eq!(versions(&pods(&shop.stage)), ["2", "2", "2"]);
+
+    let stable = pods(&shop.stage);
+    shop.push("3", &[("NEVER_READY", "true")]).await;
+    let bad = shop
+        .kill_until(&[Phase::Starting, Phase::Aborting], |status| {
+            shop::phase(status) == Some(Phase::Failed)
+                && condition(status, "Ready").1 == "RolloutFailed"
+        })
+        .await;
+    assert!(bad.iter().all(|(_, _, weight)| *weight == 0), "{bad:?}");
+    whole_again(&shop.stage, &stable).await;
+    let _ = writeln!(
+        std::io::stderr(),
+        "StatefulSet: {} transitions",
+        good.len() + bad.len()
+    );
+    shop.close().await;
 }

@@ -1,13 +1,16 @@
 //! The application that is rolled out: the demo application, behind a Service, with a policy.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use driftless::api::{EnvironmentStatus, RolloutPhase};
 use serde_json::{Value, json};
 
 use super::load::{self, Load};
 use crate::{
-    main_job::stage::{Stage, is_ready},
+    main_job::stage::{PATIENCE, Stage, is_ready},
     support::node::push_image,
 };
 
@@ -190,6 +193,39 @@ impl Shop {
                 leftovers(&self.stage).is_empty()
             })
             .await;
+    }
+
+    /// Kills the agent at the transitions to these phases, until `over`, or with DRIFTLESS_LONG=1 at every one that is recorded
+    /// (each kill takes as long as a lease does); phase, step and weight of each transition.
+    pub async fn kill_until(
+        &mut self,
+        at: &[RolloutPhase],
+        over: impl Fn(&EnvironmentStatus) -> bool,
+    ) -> Vec<(RolloutPhase, u32, u32)> {
+        let start = Instant::now();
+        let is_long = std::env::var_os("DRIFTLESS_LONG").is_some();
+        let mut seen = Vec::new();
+        loop {
+            let status = self.stage.status(SHOP).await;
+            let now = status
+                .rollouts
+                .first()
+                .map(|rollout| (rollout.phase, rollout.step, rollout.weight));
+            if !seen.is_empty() && over(&status) {
+                return seen;
+            }
+            if let Some(now) = now
+                && seen.last() != Some(&now)
+            {
+                seen.push(now);
+                if is_long || at.contains(&now.0) {
+                    self.stage.agent.kill();
+                    self.stage.agent.restart();
+                }
+            }
+            assert!(start.elapsed() < PATIENCE * 4, "{seen:?} {status:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn say(&self, word: &str) {
