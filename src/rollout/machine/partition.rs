@@ -15,12 +15,13 @@ impl Machine<'_> {
             return;
         }
         self.record.stable_replicas = set.replicas;
-        if self.record.phase == Phase::Analysing {
-            let (weight, _) = self.weight_step();
-            let share = self.share(weight);
-            self.record.canary_replicas = share.pods;
-        } else {
-            self.record.canary_replicas = self.record.canary_replicas.min(set.replicas);
-        }
+        let weight = match self.record.phase {
+            Phase::Starting | Phase::Analysing => self.weight_step().0,
+            Phase::Paused | Phase::Proved => self.record.weight,
+            _ => return,
+        };
+        let share = self.share(weight);
+        self.record.canary_replicas = share.pods;
+        self.record.achieved_weight = self.record.achieved_weight.and(share.achieved);
     }
 }
