@@ -1,5 +1,6 @@
 //! rollout: which changes are held back, what the records ask for, and what was observed of them. The decisions are
-//! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the line.
+//! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the
+//! line. Only pods that a `StatefulSet` would wait for forever are deleted here ([`set`]).
 
 mod observe;
 mod set;

@@ -344,3 +344,37 @@ async fn a_canary_of_the_same_commit_waits_until_the_old_side_was_kept() {
         .await;
     assert_eq!(selector(&stage, "web"), r#"{"app":"web"}"#);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_stable_side_starts_the_green_side_anew() {
+    let Some(node) = need_node!() else { return };
+    let policy = shop::strategy(json!({"blueGreen": {"pause": true, "keep": "1s"}}));
+    let shop = Shop::open_as(Stage::new(node).await, shop::api, policy, json!({})).await;
+    let second = shop.push("2", &[]).await;
+    shop.at(Phase::Paused).await;
+    let restart = ["rollout", "restart", "deployment/api"];
+    shop.stage.namespace.kubectl(&restart);
+    shop.stage
+        .until(SHOP, "it begins anew", |status| {
+            shop::phase(status) != Some(Phase::Paused)
+        })
+        .await;
+    shop.at(Phase::Paused).await;
+    let paused = Instant::now();
+    assert!(selector(&shop.stage, "api").contains("pod-template-hash"));
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let about_to_switch = Instant::now();
+    shop.say("promote").await;
+    shop.over(&second).await;
+    let samples = shop.load.end().await;
+    assert_none_failed_but(&samples, "");
+    let (early, all) = met(&samples, paused, about_to_switch, "2");
+    assert_eq!(early, 0, "of {all} before the switch");
+    let begin = samples.first().expect("there is load").at;
+    let (early, all) = met(&samples, begin, about_to_switch, "2");
+    let _ = writeln!(
+        std::io::stderr(),
+        "blue/green: a restart of the stable side; {early} of {all} new connections met the change before the switch"
+    );
+    assert!(early * 20 < all, "{early} of {all} before the switch");
+}
