@@ -255,7 +255,9 @@ impl Machine<'_> {
             return self.follow_the_set();
         }
         if stable.restarting {
-            self.record.stable_hash = None;
+            if !self.keeps_the_narrowing() {
+                self.record.stable_hash = None;
+            }
         } else if stable.hash.is_some() {
             self.record.stable_hash.clone_from(&stable.hash);
         }
@@ -266,8 +268,9 @@ impl Machine<'_> {
     }
 
     fn narrowing(mut self) -> Decision {
-        if self.record.stable_hash.is_none() {
-            self.due = Some(after(self.now, Duration::from_secs(2)));
+        if self.record.stable_hash.is_none() || self.observed.stable.restarting {
+            let again = after(self.now, Duration::from_secs(2));
+            self.due = Some(self.due.map_or(again, |due| due.min(again)));
             return self.wait("waits until the stable side's pods are of one template");
         }
         if !self.observed.written {

@@ -1,5 +1,7 @@
 //! Blue/green: the switch of all traffic to the green side, the time in which it can be undone at once, and the end of it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -17,7 +19,27 @@ pub(super) fn has_kept_enough(policy: &Policy, record: &RolloutStatus, now: Time
     is_over && missing(policy, record).is_none()
 }
 
+/// For so long the stable Services stay narrowed to pods that are being replaced, so that the green ones are on their way
+/// out when they select all: a restart takes longer to be through with the old ones, and these drain.
+const RELEASE: Duration = Duration::from_secs(1);
+
 impl Machine<'_> {
+    /// Whether the narrowing to pods that are being replaced is kept for the moment.
+    pub(super) fn keeps_the_narrowing(&mut self) -> bool {
+        if self.record.strategy != RolloutStrategy::BlueGreen {
+            return false;
+        }
+        match self.record.phase {
+            Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => true,
+            Phase::Narrowing => {
+                let until = after(self.since(), RELEASE);
+                self.due = Some(until).filter(|until| self.now < *until);
+                self.now < until
+            }
+            _ => false,
+        }
+    }
+
     /// Before the switch nothing but the narrowing keeps the green pods from the traffic. Where it has to go, because the
     /// stable pods are being replaced, the green ones go too.
     pub(super) fn must_begin_anew(&self) -> bool {
@@ -77,7 +99,7 @@ impl Machine<'_> {
         }
         let keep = match &self.policy.strategy {
             Strategy::BlueGreen { keep, .. } => *keep,
-            Strategy::Canary | Strategy::Partition => std::time::Duration::ZERO,
+            Strategy::Canary | Strategy::Partition => Duration::ZERO,
         };
         let until = match (command, &self.record.kept_until) {
             (Some(Command::Promote), _) => self.now,

@@ -263,7 +263,35 @@ fn the_switch_waits_for_the_others_and_for_a_green_side_that_is_large_enough() {
     // Without the narrowing it would get its traffic before it is proved.
     let mut restarting = well("x", &[]);
     restarting.stable.restarting = true;
+    restarting.stable.hash = None;
     assert_eq!(phase(&restarting).0, Phase::Narrowing);
+    // The green pods go first, then the narrowing, which is not tightened before the stable side is of one template again.
+    let mut record = proved.clone();
+    let mut seen = Vec::new();
+    for (seconds, observed) in [
+        (200, &restarting),
+        (200, &restarting),
+        (201, &restarting),
+        (202, &well("x", &[])),
+        (203, &well("x", &[])),
+        (209, &well("x", &[])),
+    ] {
+        record = step(&policy, &record, observed, at(seconds))
+            .record
+            .unwrap();
+        seen.push((record.phase, record.stable_hash.is_some()));
+    }
+    assert_eq!(
+        seen,
+        [
+            (Phase::Narrowing, true),
+            (Phase::Narrowing, true),
+            (Phase::Narrowing, false),
+            (Phase::Narrowing, true),
+            (Phase::Narrowing, true),
+            (Phase::Starting, true),
+        ]
+    );
 }
 
 #[test]
