@@ -15,9 +15,9 @@ pub use environment::{
 };
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
 pub use rollout::{
-    CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck, PrometheusCheck,
-    RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus, StepSpec, WorkloadKind,
-    WorkloadReference,
+    BlueGreenSpec, CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck,
+    PrometheusCheck, RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus,
+    RolloutStrategy, StepSpec, WorkloadKind, WorkloadReference,
 };
 pub use rollout::{IstioReference, MatchSpec, RequestMark, RouteReference, TrafficSpec};
 pub use time::HumanDuration;

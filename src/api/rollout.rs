@@ -1,10 +1,5 @@
 //! `RolloutPolicy`: how a change to a workload reaches live traffic. It lies in Git beside the workload.
 
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "columns of the same type are no duplicates"
-)]
-
 mod traffic;
 
 use kube::{CustomResource, KubeSchema};
@@ -26,6 +21,12 @@ use super::HumanDuration;
     category = "driftless",
     namespaced,
     doc = "How a change to a workload of the same environment is brought to live traffic: gradually, on evidence.",
+    validation = Rule::new("has(self.spec.canary) != has(self.spec.blueGreen)")
+        .message("give exactly one of spec.canary and spec.blueGreen"),
+    validation = Rule::new("self.spec.workload.kind == 'Deployment' || has(self.spec.canary) && !has(self.spec.traffic)")
+        .message("a StatefulSet is rolled out by its partition: give spec.canary, and no spec.traffic"),
+    validation = Rule::new("!has(self.spec.blueGreen) || !has(self.spec.traffic)")
+        .message("spec.blueGreen switches the workload's Services, and every route follows them: give no spec.traffic"),
     printcolumn(json_path = ".spec.workload.kind", name = "Kind", type_ = "string"),
     printcolumn(json_path = ".spec.workload.name", name = "Workload", type_ = "string"),
     printcolumn(
@@ -38,11 +39,21 @@ use super::HumanDuration;
 pub struct RolloutPolicySpec {
     /// The workload, in the policy's own namespace.
     pub workload: WorkloadReference,
-    /// A second, small set of pods runs the change beside the stable ones, and its share of the traffic rises.
-    pub canary: CanarySpec,
-    /// What splits the traffic. Without it the number of pods does, as far as whole pods allow.
+    /// A second, small set of pods runs the change beside the stable ones, and its share of the traffic rises. Of a
+    /// StatefulSet a growing part of its own pods runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanarySpec>,
+    /// A second set of pods, as many as the stable ones, runs the change without traffic until it has proved itself; then it
+    /// gets all of the traffic at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreenSpec>,
+    /// What splits the traffic of a canary. Without it the number of pods does, as far as whole pods allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<TrafficSpec>,
+    /// `true`: both versions may use the same host paths, and write to the same volume claims, at the same time. The
+    /// application must be made for that: nothing here can take back what a bad version has written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_volumes: bool,
     /// What must hold at each step. An empty list says that ready pods are evidence enough.
     #[schemars(length(max = 32))]
     #[x_kube(validation = Rule::new("self.all(one, self.filter(other, other.name == one.name).size() == 1)").message("another check has this name"))]
@@ -81,6 +92,8 @@ pub struct WorkloadReference {
 pub enum WorkloadKind {
     /// `apps/v1`.
     Deployment,
+    /// `apps/v1`; by `canary`, without `traffic`.
+    StatefulSet,
 }
 
 /// The weights of a canary. Either `steps`, or `maxWeight`, `stepWeight` and `interval`.
@@ -104,6 +117,28 @@ pub struct CanarySpec {
     /// How long each weight is held (default 1m).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<HumanDuration>,
+}
+
+/// The change at full size beside the stable side, which is kept for a while after the switch.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueGreenSpec {
+    /// A Service of this environment that selects the workload's pods: until the end of the rollout it selects those that run
+    /// the change. Where none is named, the rollout makes `NAME-preview` for each Service of the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub preview_service: Option<String>,
+    /// How long the checks must pass before the switch (default: until each has passed as often as its `count`).
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    pub for_: Option<HumanDuration>,
+    /// `true`: wait with the switch until `driftless promote`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self").message("pause is true or absent"))]
+    pub pause: Option<bool>,
+    /// For how long after the switch the stable side is kept as it was: a failed check, a revert or `driftless abort` gives it the
+    /// traffic back at once. Then it takes the change.
+    #[serde(default = "default_keep")]
+    pub keep: HumanDuration,
 }
 
 /// One step: a weight, and how long it is checked there; or a pause.
@@ -240,6 +275,8 @@ pub enum HoldEnd {
 pub struct RolloutStatus {
     /// `Deployment.apps shop/api`.
     pub workload: String,
+    /// How the change reaches the traffic.
+    pub strategy: RolloutStrategy,
     /// The commit that brings the change.
     pub commit: String,
     /// SHA-256 of the change: the pod template with the configuration that it refers to.
@@ -250,16 +287,18 @@ pub struct RolloutStatus {
     pub step: u32,
     /// How many steps there are.
     pub steps: u32,
-    /// The canary's share of the traffic as it was written, in percent.
+    /// The canary's share of the traffic as it was written, in percent; of a StatefulSet the share of its pods that the step
+    /// names. Blue/green knows 0, and after the switch 100.
     pub weight: u32,
-    /// The share that whole pods allow, in percent, where the number of pods splits the traffic.
+    /// The share that whole pods allow, in percent, where the number of pods splits the traffic, and of a StatefulSet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub achieved_weight: Option<u32>,
-    /// How many pods the stable side had when it began.
+    /// How many pods the stable side had when it began; of a StatefulSet how many it has.
     pub stable_replicas: u32,
-    /// How many pods the canary has.
+    /// How many pods the canary has; of a StatefulSet how many of its pods run the change.
     pub canary_replicas: u32,
-    /// The `pod-template-hash` of the stable side: what its Services are narrowed to.
+    /// The `pod-template-hash` of the stable side: what its Services are narrowed to. Of a StatefulSet the revision that it ran
+    /// when it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_hash: Option<String>,
     /// Since when it is in this phase and at this step.
@@ -268,6 +307,9 @@ pub struct RolloutStatus {
     /// Since when the evidence of this step counts: its weight is in effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_effect_since: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
+    /// After the switch of blue/green: until when the old side is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
     /// The evidence of this step.
     pub checks: Vec<CheckStatus>,
     /// The change itself is at fault: it is not tried again.
@@ -284,6 +326,18 @@ pub struct RolloutStatus {
     pub last_command: Option<String>,
 }
 
+/// How a change reaches the traffic.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, Hash)]
+pub enum RolloutStrategy {
+    /// By the weight of a second Deployment.
+    #[default]
+    Canary,
+    /// All at once, to a second Deployment of full size.
+    BlueGreen,
+    /// By the partition of a StatefulSet.
+    Partition,
+}
+
 /// Where a rollout is.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq, Hash)]
 pub enum RolloutPhase {
@@ -298,7 +352,9 @@ pub enum RolloutPhase {
     Paused,
     /// Proved; waits for the other workloads of the revision.
     Proved,
-    /// The stable side takes the change; the canary still serves its share.
+    /// Blue/green: all traffic goes to the canary; the stable side is kept as it was, so that going back is immediate.
+    Switched,
+    /// The stable side takes the change; the canary still serves its share (in blue/green: everything).
     Promoting,
     /// All traffic goes to the stable side; the canary drains.
     Finishing,
@@ -336,6 +392,10 @@ fn default_interval() -> HumanDuration {
 
 fn default_failure_limit() -> u32 {
     3
+}
+
+fn default_keep() -> HumanDuration {
+    HumanDuration::from_secs(600)
 }
 
 fn default_settle() -> HumanDuration {

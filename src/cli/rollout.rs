@@ -54,7 +54,9 @@ impl Word {
     /// Whether it says anything to a rollout in this phase.
     fn concerns(self, phase: Phase) -> bool {
         match self {
-            Self::Promote => matches!(phase, Phase::Paused | Phase::Analysing),
+            Self::Promote => {
+                matches!(phase, Phase::Paused | Phase::Analysing | Phase::Switched)
+            }
             Self::Pause => phase == Phase::Analysing,
             Self::Retry => phase == Phase::Failed,
             Self::Abort => !matches!(
@@ -156,6 +158,8 @@ mod tests {
             (Word::Retry, Phase::Failed, true),
             (Word::Retry, Phase::Analysing, false),
             (Word::Abort, Phase::Starting, true),
+            (Word::Abort, Phase::Switched, true),
+            (Word::Promote, Phase::Switched, true),
             (Word::Abort, Phase::Promoting, false),
             (Word::Pause, Phase::Analysing, true),
             (Word::Pause, Phase::Paused, false),

@@ -155,14 +155,30 @@ fn as_object(mut pod: Pod) -> Option<Object> {
 impl Cluster {
     /// The ReplicaSets of a namespace.
     pub async fn replica_sets(&self, namespace: &str) -> Result<Vec<Object>, ClusterError> {
-        use k8s_openapi::api::apps::v1::ReplicaSet;
-        let resource = kube::api::ApiResource::erase::<ReplicaSet>(&());
+        self.all_of::<k8s_openapi::api::apps::v1::ReplicaSet>(namespace)
+            .await
+    }
+
+    /// The Services of a namespace, whoever made them.
+    pub async fn services(&self, namespace: &str) -> Result<Vec<Object>, ClusterError> {
+        self.all_of::<k8s_openapi::api::core::v1::Service>(namespace)
+            .await
+    }
+
+    async fn all_of<K: Resource<DynamicType = ()>>(
+        &self,
+        namespace: &str,
+    ) -> Result<Vec<Object>, ClusterError> {
+        let resource = kube::api::ApiResource::erase::<K>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &resource);
         let list = api
             .list(&kube::api::ListParams::default())
             .await
             .map_err(|error| {
-                ClusterError::new(format!("list the ReplicaSets of {namespace}"), error)
+                ClusterError::new(
+                    format!("list the {} of {namespace}", resource.plural),
+                    error,
+                )
             })?;
         Ok(list
             .items

@@ -229,9 +229,19 @@ const OBJECTS: &[Word] = &[
         "kubectl get events -n NAMESPACE --field-selector reason=DriftRepaired",
     ),
     word(
+        "PodNotDeleted",
+        "A pod of a StatefulSet that runs a change that was taken back, and is not ready, could not be deleted; the service account needs the right to delete pods. The next pass tries again.",
+        STATUS,
+    ),
+    word(
         "PruneFailed",
         "An object that left Git could not be deleted; the next pass tries again.",
         STATUS,
+    ),
+    word(
+        "PodDeleted",
+        "A pod of a StatefulSet that runs a change that was taken back, and is not ready, was deleted: the set would have waited for it forever.",
+        "kubectl get pods -n NAMESPACE",
     ),
     word(
         "Pruned",
@@ -257,6 +267,16 @@ const OBJECTS: &[Word] = &[
     word(
         "RolloutPromoting",
         "The stable side takes the change.",
+        STATUS,
+    ),
+    word(
+        "RolloutRestarted",
+        "The stable side restarts in the middle of blue/green, so that the green side starts anew: it gets no traffic before the stable pods are of one template again.",
+        STATUS,
+    ),
+    word(
+        "RolloutSwitched",
+        "All traffic goes to the green side; the old side is kept, and `driftless abort` goes back to it at once.",
         STATUS,
     ),
     word(
@@ -410,7 +430,7 @@ fn the_list_is_closed() {
 fn sources() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut text = String::new();
-    let mut folders: Vec<_> = ["pass", "sources", "status"]
+    let mut folders: Vec<_> = ["pass", "sources", "status", "rollout/machine"]
         .map(|name| root.join(name))
         .into();
     let files = [
@@ -424,7 +444,12 @@ fn sources() -> String {
     let mut paths: Vec<_> = files.map(|name| root.join(name)).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            paths.push(entry.path());
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("tests.rs") {
+                paths.push(path);
+            }
         }
     }
     for path in paths {

@@ -1,8 +1,10 @@
 //! rollout: which changes are held back, what the records ask for, and what was observed of them. The decisions are
-//! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the line.
+//! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the
+//! line. Only pods that a `StatefulSet` would wait for forever are deleted here ([`set`]).
 
 mod foreign;
 mod observe;
+mod set;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use crate::rollout::stage::{self, Rollout, Staged};
 use crate::rollout::{COMMAND_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 use crate::status::Problem;
 
-use observe::{command, live, number, observe, stable};
+use observe::{Gates, command, live, number, observe, stable};
 
 /// What is remembered of an environment's rollouts.
 #[derive(Default)]
@@ -50,9 +52,9 @@ pub(super) struct Rolling {
 }
 
 impl Rolling {
-    /// Whether an object exists only for a rollout.
+    /// Whether an object exists only for a rollout, or runs both versions: its health is evidence.
     pub fn is_part(&self, id: &Id) -> bool {
-        self.staged.parts.contains(id)
+        self.staged.parts.contains(id) || self.staged.mixed.contains(id)
     }
 
     /// Whether an object decides who gets the traffic: it is written whatever else is not well.
@@ -135,7 +137,7 @@ pub(super) async fn holds(
         }
     }
     if !in_the_way.is_empty() {
-        // Nobody tells when it is gone.
+        // Nobody watches what is not of the environment.
         pass.due(Instant::now() + Duration::from_secs(10));
         return Err(told(in_the_way));
     }
@@ -390,17 +392,20 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
     }
     let recorded = std::mem::take(&mut pass.report.rollouts);
     let records = rolling.records.clone();
-    let proved = |record: &RolloutStatus| {
-        matches!(
-            record.phase,
-            Phase::Proved | Phase::Promoting | Phase::Finishing
-        )
+    let now = pass.now;
+    let all = |is: &dyn Fn(&Policy, &RolloutStatus) -> bool| {
+        rolling.changes.keys().all(|workload| {
+            rolling.policies.get(workload).is_some_and(|policy| {
+                records
+                    .iter()
+                    .any(|record| record.workload == workload.to_string() && is(policy, record))
+            })
+        })
     };
-    let may_promote = rolling.changes.keys().all(|workload| {
-        records
-            .iter()
-            .any(|record| record.workload == workload.to_string() && proved(record))
-    });
+    let gates = Gates {
+        may_switch: all(&|_, record| machine::is_proved(record)),
+        may_promote: all(&|policy, record| machine::is_ready_to_promote(policy, record, now)),
+    };
     let mut after = Vec::new();
     for record in &records {
         let policy = rolling
@@ -419,7 +424,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
                 ..Observed::default()
             }
         } else {
-            observe(pass, memory, rolling, policy, record, may_promote).await
+            observe(pass, memory, rolling, policy, record, gates).await
         };
         let decision = machine::step(policy, record, &observed, pass.now);
         if let Some(due) = decision.due {

@@ -1,7 +1,9 @@
 //! The rollout of one workload as a pure state machine: what is recorded, and what was observed, give what is recorded
 //! next. What the record means for the cluster's objects, [`super::stage`] says.
 
+mod blue_green;
 mod evidence;
+mod partition;
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::policy::{Policy, Step};
 use super::share::{Share, share};
-use crate::api::{HoldEnd, RolloutPhase as Phase, RolloutStatus};
+use crate::api::{HoldEnd, RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 
 /// What was seen since the record was written.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +31,10 @@ pub struct Observed {
     pub verdicts: Vec<Verdict>,
     /// The newest word of a person that was not served yet.
     pub command: Option<(String, Command)>,
-    /// Every rollout of the revision is proved, those that this one depends on are promoted.
+    /// Every rollout of the revision is proved: traffic may be switched.
+    pub may_switch: bool,
+    /// Every rollout of the revision is proved, and none keeps its old side any longer; those that this one depends on are
+    /// promoted.
     pub may_promote: bool,
 }
 
@@ -111,6 +116,7 @@ pub fn begin(
     let steps = u32::try_from(policy.steps.len()).unwrap_or(u32::MAX);
     RolloutStatus {
         workload: policy.workload.to_string(),
+        strategy: policy.strategy.kind(),
         commit: commit.to_owned(),
         change: change.to_owned(),
         phase: Phase::Narrowing,
@@ -119,6 +125,24 @@ pub fn begin(
         stable_hash: stable.hash.clone(),
         since: Some(Time(now)),
         ..RolloutStatus::default()
+    }
+}
+
+/// Whether every step of a rollout was passed: others of the revision may switch their traffic.
+pub fn is_proved(record: &RolloutStatus) -> bool {
+    matches!(
+        record.phase,
+        Phase::Proved | Phase::Switched | Phase::Promoting | Phase::Finishing
+    )
+}
+
+/// Whether nothing of a rollout stands in the way of the promotion of the whole revision.
+pub fn is_ready_to_promote(policy: &Policy, record: &RolloutStatus, now: Timestamp) -> bool {
+    match record.phase {
+        Phase::Proved => record.strategy != RolloutStrategy::BlueGreen,
+        Phase::Switched => blue_green::has_kept_enough(policy, record, now),
+        Phase::Promoting | Phase::Finishing => true,
+        _ => false,
     }
 }
 
@@ -131,7 +155,7 @@ pub fn give_up(
     now: Timestamp,
 ) -> Option<String> {
     let outdated = match record.phase {
-        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {
+        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched => {
             wanted != Some(&record.change)
         }
         Phase::Promoting | Phase::Finishing => stable != Some(&record.change),
@@ -141,13 +165,20 @@ pub fn give_up(
         return None;
     }
     record.phase = Phase::Aborting;
-    record.weight = 0;
+    without_traffic(record);
     record.taken_back = false;
     record.since = Some(Time(now));
     record.in_effect_since = None;
     record.written_at = None;
     "Git no longer wants this change".clone_into(&mut record.message);
     Some(format!("{}: {}", record.workload, record.message))
+}
+
+/// What the record says of a canary that is to get nothing.
+fn without_traffic(record: &mut RolloutStatus) {
+    record.weight = 0;
+    record.achieved_weight = record.achieved_weight.map(|_| 0);
+    record.kept_until = None;
 }
 
 /// One step of the machine.
@@ -196,10 +227,14 @@ impl Machine<'_> {
                 };
                 self.abort(false, why.to_owned())
             }
+            _ if self.policy.strategy.kind() != self.record.strategy => {
+                self.abort(false, "its policy names another strategy now".to_owned())
+            }
             _ if command == Some(Command::Abort) => {
                 self.abort(true, "taken back by a person".to_owned())
             }
             Phase::Narrowing => self.narrowing(),
+            _ if self.must_begin_anew() => self.begin_anew(),
             _ if self.observed.canary.failure.is_some() => {
                 let failure = self.observed.canary.failure.clone().unwrap_or_default();
                 self.abort(true, format!("the canary failed: {failure}"))
@@ -208,6 +243,7 @@ impl Machine<'_> {
             Phase::Analysing => self.analysing(command),
             Phase::Paused => self.paused(command),
             Phase::Proved => self.proved(),
+            Phase::Switched => self.switched(command),
         }
     }
 
@@ -215,8 +251,13 @@ impl Machine<'_> {
     /// released rather than that.
     fn follow_the_stable_side(&mut self) {
         let stable = &self.observed.stable;
+        if self.record.strategy == RolloutStrategy::Partition {
+            return self.follow_the_set();
+        }
         if stable.restarting {
-            self.record.stable_hash = None;
+            if !self.keeps_the_narrowing() {
+                self.record.stable_hash = None;
+            }
         } else if stable.hash.is_some() {
             self.record.stable_hash.clone_from(&stable.hash);
         }
@@ -227,18 +268,23 @@ impl Machine<'_> {
     }
 
     fn narrowing(mut self) -> Decision {
-        if self.record.stable_hash.is_none() {
-            self.due = Some(after(self.now, Duration::from_secs(2)));
+        if self.record.stable_hash.is_none() || self.observed.stable.restarting {
+            let again = after(self.now, Duration::from_secs(2));
+            self.due = Some(self.due.map_or(again, |due| due.min(again)));
             return self.wait("waits until the stable side's pods are of one template");
         }
         if !self.observed.written {
             return self.wait("the stable Services are being narrowed to the stable pods");
         }
-        if self.policy.traffic.is_some() && !self.settled() {
+        let is_narrowed =
+            self.policy.traffic.is_some() || self.record.strategy == RolloutStrategy::BlueGreen;
+        if is_narrowed && !self.settled() {
             return self.wait("waits until every proxy knows the stable pods");
         }
         let first = self.policy.steps.iter().find_map(|step| match step {
             Step::Weight(weight, _) => Some(*weight),
+            // The pods of a set have their traffic as soon as they run.
+            Step::Pause if self.record.strategy == RolloutStrategy::Partition => Some(0),
             Step::Pause => None,
         });
         self.record.canary_replicas = self.share(first.unwrap_or(0)).pods;
@@ -276,7 +322,13 @@ impl Machine<'_> {
                 let share = self.share(*weight);
                 self.record.canary_replicas = share.pods;
                 // Its pods come before its traffic.
-                let what = format!("to {weight} % of the traffic");
+                let what = match self.record.strategy {
+                    RolloutStrategy::Canary => format!("to {weight} % of the traffic"),
+                    RolloutStrategy::BlueGreen => "checked without traffic".to_owned(),
+                    RolloutStrategy::Partition => {
+                        format!("to {} of {} pods", share.pods, self.record.stable_replicas)
+                    }
+                };
                 self.enter(Phase::Analysing, "RolloutStepped", what)
             }
         }
@@ -392,6 +444,9 @@ impl Machine<'_> {
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
         }
+        if self.record.strategy == RolloutStrategy::BlueGreen {
+            return self.switch();
+        }
         if !self.observed.may_promote {
             return self.wait("proved; waits for the other workloads of the revision");
         }
@@ -414,7 +469,7 @@ impl Machine<'_> {
                 },
             ));
         }
-        self.record.weight = 0;
+        without_traffic(&mut self.record);
         self.enter(
             Phase::Finishing,
             "RolloutPromoted",
@@ -468,6 +523,7 @@ impl Machine<'_> {
         self.observed.written && self.settled()
     }
 
+    /// The weight of this step, and for how long it is checked.
     fn weight_step(&self) -> (u32, Duration) {
         let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
         match self.policy.steps.get(index) {
@@ -488,7 +544,7 @@ impl Machine<'_> {
 
     fn abort(mut self, taken_back: bool, why: String) -> Decision {
         self.record.taken_back = taken_back;
-        self.record.weight = 0;
+        without_traffic(&mut self.record);
         self.enter(Phase::Aborting, "RolloutAborted", why)
     }
 

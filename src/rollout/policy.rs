@@ -1,17 +1,25 @@
 //! A policy as the rollout needs it: its steps and checks with their defaults, or why it cannot be followed.
 
+mod services;
+mod workload;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::api::{
-    CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec, TrafficSpec, WorkloadKind,
+    BlueGreenSpec, CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec,
+    RolloutStrategy, TrafficSpec, WorkloadKind,
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
 use crate::rollout::stage::canary_name;
 use crate::rollout::traffic::{Router, Split};
+
+pub use services::foreign;
+pub(super) use services::stable_services;
+use workload::unsuitable;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +29,37 @@ pub enum Step {
     Pause,
 }
 
+/// How a change reaches the traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    Canary,
+    BlueGreen {
+        /// The Service of Git that shows the change before the switch.
+        preview: Option<String>,
+        /// For how long the stable side stays as it was after the switch.
+        keep: Duration,
+    },
+    Partition,
+}
+
+impl Strategy {
+    pub fn kind(&self) -> RolloutStrategy {
+        match self {
+            Strategy::Canary => RolloutStrategy::Canary,
+            Strategy::BlueGreen { .. } => RolloutStrategy::BlueGreen,
+            Strategy::Partition => RolloutStrategy::Partition,
+        }
+    }
+}
+
 /// A policy with all its defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub workload: Id,
+    pub strategy: Strategy,
     pub steps: Vec<Step>,
     pub traffic: Option<TrafficSpec>,
+    pub shared_volumes: bool,
     pub checks: Vec<Check>,
     pub max_hold: Duration,
     pub hold_end: HoldEnd,
@@ -58,7 +91,8 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
         let policy = match policy {
             Ok(policy) => policy,
             Err(error) => {
-                problems.push((object.id.clone(), error.to_string()));
+                let reason = workload::kind(&object.object).unwrap_or_else(|| error.to_string());
+                problems.push((object.id.clone(), reason));
                 continue;
             }
         };
@@ -70,7 +104,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                 format!("spec.workload: Git has no {workload} in this environment"),
             )),
             Some(target) => problems.extend(
-                unsuitable(&target.object)
+                unsuitable(&policy, &target.object)
                     .into_iter()
                     .map(|reason| format!("{workload}: {reason}"))
                     .chain(collisions(&policy, desired))
@@ -96,6 +130,19 @@ impl Policy {
     pub fn new(spec: &RolloutPolicySpec, namespace: Option<String>) -> Self {
         let kind = match spec.workload.kind {
             WorkloadKind::Deployment => "Deployment",
+            WorkloadKind::StatefulSet => "StatefulSet",
+        };
+        let strategy = match (&spec.blue_green, spec.workload.kind) {
+            (_, WorkloadKind::StatefulSet) => Strategy::Partition,
+            (Some(spec), WorkloadKind::Deployment) => Strategy::BlueGreen {
+                preview: spec.preview_service.clone(),
+                keep: spec.keep.0,
+            },
+            (None, WorkloadKind::Deployment) => Strategy::Canary,
+        };
+        let steps = match &spec.blue_green {
+            Some(spec) => before_the_switch(spec),
+            None => spec.canary.as_ref().map(steps).unwrap_or_default(),
         };
         Self {
             workload: Id {
@@ -104,8 +151,10 @@ impl Policy {
                 namespace,
                 name: spec.workload.name.clone(),
             },
-            steps: steps(&spec.canary),
+            strategy,
+            steps,
             traffic: spec.traffic.clone(),
+            shared_volumes: spec.shared_volumes,
             checks: spec
                 .checks
                 .iter()
@@ -128,14 +177,29 @@ impl Policy {
     pub fn gone(workload: &Id) -> Self {
         Self {
             workload: workload.clone(),
+            strategy: if workload.kind == "StatefulSet" {
+                Strategy::Partition
+            } else {
+                Strategy::Canary
+            },
             steps: Vec::new(),
             traffic: None,
+            shared_volumes: false,
             checks: Vec::new(),
             max_hold: Duration::ZERO,
             hold_end: HoldEnd::Abort,
             settle: Duration::from_secs(5),
         }
     }
+}
+
+/// Evidence without any traffic, and a person's word where it is asked for.
+fn before_the_switch(spec: &BlueGreenSpec) -> Vec<Step> {
+    let for_ = spec.for_.map_or(Duration::ZERO, |for_| for_.0);
+    let pause = spec.pause.map(|_| Step::Pause);
+    std::iter::once(Step::Weight(0, for_))
+        .chain(pause)
+        .collect()
 }
 
 fn steps(canary: &CanarySpec) -> Vec<Step> {
@@ -168,54 +232,6 @@ fn steps(canary: &CanarySpec) -> Vec<Step> {
         .collect()
 }
 
-/// Why two sets of this workload's pods cannot run side by side.
-fn unsuitable(workload: &Object) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if workload.at("/spec/strategy/type").and_then(Value::as_str) == Some("Recreate") {
-        reasons.push("spec.strategy Recreate says that two versions must not run at once; a rollout runs two".to_owned());
-    }
-    let pod = "/spec/template/spec";
-    let flag = |name: &str| {
-        workload
-            .at(&format!("{pod}/{name}"))
-            .and_then(Value::as_bool)
-            == Some(true)
-    };
-    if flag("hostNetwork") {
-        reasons.push("hostNetwork: two pods of one node would want the same ports".to_owned());
-    }
-    for container in list(workload, &format!("{pod}/containers")) {
-        for port in container["ports"].as_array().into_iter().flatten() {
-            if port["hostPort"].as_u64().is_some_and(|port| port != 0) {
-                reasons.push(format!(
-                    "container {}: hostPort {}: two pods of one node would want it",
-                    container["name"].as_str().unwrap_or_default(),
-                    port["hostPort"]
-                ));
-            }
-        }
-    }
-    for volume in list(workload, &format!("{pod}/volumes")) {
-        let name = volume["name"].as_str().unwrap_or_default();
-        if !volume["hostPath"].is_null() {
-            reasons.push(format!(
-                "volume {name}: a hostPath would be shared by both versions"
-            ));
-        }
-        if !volume["persistentVolumeClaim"].is_null()
-            && volume["persistentVolumeClaim"]["readOnly"].as_bool() != Some(true)
-        {
-            reasons.push(format!(
-                "volume {name}: both versions would write to the claim {}",
-                volume["persistentVolumeClaim"]["claimName"]
-                    .as_str()
-                    .unwrap_or_default()
-            ));
-        }
-    }
-    reasons
-}
-
 /// What of Git's own stands where the rollout's parts would.
 fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
     parts(policy, desired)
@@ -227,13 +243,23 @@ fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
 
 /// What the rollout makes beside what Git has, configuration apart.
 pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
-    let beside = |id: &Id| Id {
+    let beside = |id: Id| Id {
         name: canary_name(&id.name),
-        ..id.clone()
+        ..id
     };
-    let mut parts = vec![beside(&policy.workload)];
+    let services = || stable_services(policy, desired).map(|service| service.id.clone());
+    let mut parts = Vec::new();
+    if policy.strategy != Strategy::Partition {
+        parts.push(beside(policy.workload.clone()));
+    }
+    if let Strategy::BlueGreen { preview: None, .. } = policy.strategy {
+        parts.extend(services().map(|id| Id {
+            name: super::stage::preview_name(&id.name),
+            ..id
+        }));
+    }
     if let Some(traffic) = &policy.traffic {
-        parts.extend(services(&policy.workload, desired).map(|service| beside(&service.id)));
+        parts.extend(services().map(beside));
         parts.extend(Router::of(traffic).and_then(|router| router.beside(&policy.workload)));
     }
     parts
@@ -247,7 +273,11 @@ pub fn route(policy: &Policy) -> Option<Id> {
 
 /// Why its traffic cannot be split.
 fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
-    let mut reasons = Vec::new();
+    let mut reasons = services::unswitchable(policy, desired);
+    if policy.strategy == Strategy::Partition {
+        // No weight is kept: any Service may select its pods, a headless one governs them.
+        return reasons;
+    }
     for DesiredObject { id, object, .. } in services(&policy.workload, desired) {
         if object.at("/spec/clusterIP").and_then(Value::as_str) == Some("None") {
             reasons.push(format!(
@@ -265,6 +295,7 @@ fn unroutable(policy: &Policy, desired: &Desired) -> Vec<String> {
             ));
         }
         if policy.traffic.is_none()
+            && policy.strategy == Strategy::Canary
             && object.at("/spec/sessionAffinity").and_then(Value::as_str) == Some("ClientIP")
         {
             reasons.push(format!(
@@ -332,14 +363,6 @@ fn selects(service: &Object, workload: &Id, other: &DesiredObject) -> bool {
                     .iter()
                     .all(|(key, value)| labels.get(key) == Some(value))
         })
-}
-
-fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object
-        .at(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! What the records of rollouts mean for the desired objects: the canary and its Service beside what Git says, Services
 //! narrowed to the stable pods, weights in routes. The result is applied, watched and repaired like everything else.
 
+mod blue_green;
+mod partition;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::pin::{Pinned, pin};
-use super::policy::{Policy, services};
+use super::policy::{Policy, stable_services};
 use super::traffic::{Router, Split};
 use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
-use crate::api::{RolloutPhase as Phase, RolloutStatus};
+use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::desired::{Desired, DesiredObject, digest};
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 
@@ -19,6 +22,8 @@ pub struct Staged {
     pub desired: Desired,
     /// What exists only for a rollout. Its health is evidence, not the environment's.
     pub parts: BTreeSet<Id>,
+    /// What runs both versions itself. Its health is evidence, too.
+    pub mixed: BTreeSet<Id>,
     /// The routes that carry weights, of the routers that say whether they accept them.
     pub routes: BTreeSet<Id>,
     /// Everything that decides who gets the traffic: Services, routes, and the canaries of both.
@@ -33,6 +38,7 @@ impl Staged {
         Self {
             desired,
             parts: BTreeSet::new(),
+            mixed: BTreeSet::new(),
             routes: BTreeSet::new(),
             traffic: BTreeSet::new(),
             problems: Vec::new(),
@@ -67,6 +73,11 @@ pub fn canary_name(name: &str) -> String {
     format!("{name}-canary")
 }
 
+/// The name of the preview that is made of a Service.
+pub fn preview_name(name: &str) -> String {
+    format!("{name}-preview")
+}
+
 /// The change to a workload: the digest of its template with its configuration. `None` where there is no such workload.
 pub fn change(workload: &Id, desired: &Desired) -> Option<String> {
     Some(pinned(workload, desired)?.digest())
@@ -94,6 +105,7 @@ pub fn stage(
             .collect(),
         base,
         parts: BTreeSet::new(),
+        mixed: BTreeSet::new(),
         routes: BTreeSet::new(),
         traffic: BTreeSet::new(),
         problems: Vec::new(),
@@ -116,6 +128,7 @@ pub fn stage(
     Staged {
         desired: Desired::new(objects, base.hash.clone()),
         parts: stage.parts,
+        mixed: stage.mixed,
         routes: stage.routes,
         traffic: stage.traffic,
         problems: stage.problems,
@@ -126,9 +139,19 @@ struct Stage<'a> {
     base: &'a Desired,
     objects: BTreeMap<Id, DesiredObject>,
     parts: BTreeSet<Id>,
+    mixed: BTreeSet<Id>,
     routes: BTreeSet<Id>,
     traffic: BTreeSet<Id>,
     problems: Vec<(Id, String)>,
+}
+
+/// Which of the workload's pods a Service selects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Selected {
+    /// As Git says: all of them.
+    All,
+    Stable,
+    Canary,
 }
 
 impl Stage<'_> {
@@ -158,13 +181,18 @@ impl Stage<'_> {
             self.pin_stable(workload);
             Some(self.base)
         };
-        let services: Vec<Id> = services(workload, self.base)
+        if record.strategy == RolloutStrategy::Partition {
+            return self.partition(workload, source, record);
+        }
+        let services: Vec<Id> = stable_services(policy, self.base)
             .map(|service| service.id.clone())
             .collect();
         self.traffic.extend(services.iter().cloned());
         self.traffic.extend(routes(policy));
-        if is_narrowed(policy, record) {
-            self.narrow(&services, record);
+        match selected(policy, record) {
+            Selected::All => {}
+            Selected::Stable => self.narrow(&services, record),
+            Selected::Canary => self.select_canary(&services, record),
         }
         let canary_is_wanted = !matches!(
             record.phase,
@@ -173,12 +201,15 @@ impl Stage<'_> {
         if canary_is_wanted && let Some(source) = source {
             self.canary(workload, source, record);
         }
+        if record.strategy == RolloutStrategy::BlueGreen {
+            return self.preview(policy, &services, record);
+        }
         if policy.traffic.is_none() || record.phase == Phase::Removing {
             return;
         }
         // It is there before a route leads to it, and for as long: a router may give up a whole route that leads nowhere.
         for service in &services {
-            self.canary_service(service, policy, record);
+            self.canary_service(service, canary_name(&service.name), policy, record);
         }
         self.route(policy, &services, record);
     }
@@ -219,7 +250,14 @@ impl Stage<'_> {
         self.part(object, origin);
     }
 
-    fn canary_service(&mut self, service: &Id, policy: &Policy, record: &RolloutStatus) {
+    /// A Service of this name that selects the canary's pods.
+    fn canary_service(
+        &mut self,
+        service: &Id,
+        name: String,
+        policy: &Policy,
+        record: &RolloutStatus,
+    ) {
         let Some(origin) = self.base.get(service) else {
             return;
         };
@@ -245,7 +283,7 @@ impl Stage<'_> {
         object.0.insert(
             "metadata".to_owned(),
             json!({
-                "name": canary_name(&service.name),
+                "name": name,
                 "namespace": service.namespace,
                 "labels": stable.at("/metadata/labels").cloned().unwrap_or_else(|| json!({})),
             }),
@@ -367,12 +405,17 @@ fn leads_to_canary(phase: Phase) -> bool {
     )
 }
 
-/// Whether the stable Services select the stable pods only.
-fn is_narrowed(policy: &Policy, record: &RolloutStatus) -> bool {
+/// Which pods the stable Services select.
+fn selected(policy: &Policy, record: &RolloutStatus) -> Selected {
+    let switches = record.strategy == RolloutStrategy::BlueGreen;
     match record.phase {
-        Phase::Promoting | Phase::Finishing | Phase::Failed => false,
-        Phase::Aborting | Phase::Removing => true,
-        _ => policy.traffic.is_some() || shares_nothing(record),
+        Phase::Switched => Selected::Canary,
+        // The stable pods are being replaced: those of before would be met again.
+        Phase::Promoting if switches => Selected::Canary,
+        Phase::Promoting | Phase::Finishing | Phase::Failed => Selected::All,
+        Phase::Aborting | Phase::Removing => Selected::Stable,
+        _ if switches || policy.traffic.is_some() || shares_nothing(record) => Selected::Stable,
+        _ => Selected::All,
     }
 }
 

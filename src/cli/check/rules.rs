@@ -5,7 +5,8 @@ use globset::Glob;
 
 use super::find::Found;
 use crate::api::{
-    Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec, TrafficSpec,
+    CanarySpec, Environment, FollowRule, Repository, RolloutPolicy, RolloutPolicySpec, TrafficSpec,
+    WorkloadKind,
 };
 use crate::git::{Choice, Range};
 use crate::health::Checks;
@@ -90,7 +91,9 @@ fn repository(repository: &Repository) -> Problems {
 
 fn policy(policy: &RolloutPolicy) -> Problems {
     let RolloutPolicySpec {
+        workload,
         canary,
+        blue_green,
         traffic,
         checks,
         ..
@@ -99,25 +102,32 @@ fn policy(policy: &RolloutPolicy) -> Problems {
     let mut wrong = |field: &str, message: &str| {
         problems.push((format!("spec.{field}"), message.to_owned()));
     };
-    if canary.steps.is_empty() != canary.step_weight.is_some() {
+    if canary.is_some() == blue_green.is_some() {
         wrong(
             "canary",
-            "give either steps, or stepWeight (with maxWeight and interval)",
+            "give exactly one of spec.canary and spec.blueGreen",
         );
     }
-    if canary.step_weight.is_none() && (canary.max_weight.is_some() || canary.interval.is_some()) {
-        wrong("canary", "maxWeight and interval belong to stepWeight");
+    if workload.kind == WorkloadKind::StatefulSet && (canary.is_none() || traffic.is_some()) {
+        wrong(
+            "workload",
+            "a StatefulSet is rolled out by its partition: give spec.canary, and no spec.traffic",
+        );
     }
-    for (index, step) in canary.steps.iter().enumerate() {
-        let field = format!("canary.steps[{index}]");
-        if step.weight.is_some() == step.pause.is_some() {
-            wrong(&field, "a step is either a weight or a pause");
+    if let Some(blue_green) = blue_green {
+        if traffic.is_some() && workload.kind == WorkloadKind::Deployment {
+            wrong(
+                "traffic",
+                "spec.blueGreen switches the workload's Services, and every route follows them: give no spec.traffic",
+            );
         }
-        if step.for_.is_some() && step.weight.is_none() {
-            wrong(&field, "for belongs to a weight");
+        if blue_green.pause == Some(false) {
+            wrong("blueGreen.pause", "pause is true or absent");
         }
-        if step.pause == Some(false) {
-            wrong(&field, "pause is true or absent");
+    }
+    if let Some(canary) = canary {
+        for (field, message) in weights(canary) {
+            wrong(&field, message);
         }
     }
     if let Some(traffic) = traffic {
@@ -187,6 +197,33 @@ fn traffic(traffic: &TrafficSpec) -> Vec<(&'static str, &'static str)> {
         .is_some_and(|it| it.header.is_none() && it.cookie.is_none())
     {
         problems.push(("traffic.match", "give header, cookie, or both"));
+    }
+    problems
+}
+
+fn weights(canary: &CanarySpec) -> Vec<(String, &'static str)> {
+    let mut problems = Vec::new();
+    let mut wrong = |field: &str, message| problems.push((field.to_owned(), message));
+    if canary.steps.is_empty() != canary.step_weight.is_some() {
+        wrong(
+            "canary",
+            "give either steps, or stepWeight (with maxWeight and interval)",
+        );
+    }
+    if canary.step_weight.is_none() && (canary.max_weight.is_some() || canary.interval.is_some()) {
+        wrong("canary", "maxWeight and interval belong to stepWeight");
+    }
+    for (index, step) in canary.steps.iter().enumerate() {
+        let field = format!("canary.steps[{index}]");
+        if step.weight.is_some() == step.pause.is_some() {
+            wrong(&field, "a step is either a weight or a pause");
+        }
+        if step.for_.is_some() && step.weight.is_none() {
+            wrong(&field, "for belongs to a weight");
+        }
+        if step.pause == Some(false) {
+            wrong(&field, "pause is true or absent");
+        }
     }
     problems
 }

@@ -190,3 +190,62 @@ fn every_rule_of_the_definitions_is_checked_here() {
         }
     }
 }
+
+#[test]
+fn what_cannot_be_rolled_out_is_told_before_it_is_pushed() {
+    let policy = |name: &str, kind: &str, strategy: &str| {
+        format!(
+            "\
+---
+apiVersion: driftless.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {{name: {name}}}
+spec:
+  workload: {{kind: {kind}, name: {name}}}
+  {strategy}
+  checks: []
+"
+        )
+    };
+    let workload = |name: &str, kind: &str, spec: &str, pod: &str| {
+        format!(
+            "\
+---
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: {name}}}
+spec:
+  {spec}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{containers: [{{name: main}}], {pod}}}}}
+"
+        )
+    };
+    let by_steps = "canary: {steps: [{weight: 50}]}";
+    let all = [
+        policy("agent", "DaemonSet", by_steps),
+        policy("jobs", "Deployment", by_steps),
+        workload("jobs", "Deployment", "strategy: {type: Recreate}", ""),
+        policy("logs", "Deployment", by_steps),
+        workload(
+            "logs",
+            "Deployment",
+            "",
+            "hostNetwork: true, volumes: [{name: logs, hostPath: {path: /var/log}}]",
+        ),
+        policy("web", "Deployment", "blueGreen: {}"),
+        workload("web", "Deployment", "", ""),
+        policy("db", "StatefulSet", "blueGreen: {}"),
+        workload(
+            "db",
+            "StatefulSet",
+            "updateStrategy: {type: OnDelete}",
+            "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]",
+        ),
+    ];
+    let files = [
+        ("environments.yaml", GOOD),
+        ("overlays/production/all.yaml", &all.concat()),
+    ];
+    insta::assert_snapshot!(problems(&files));
+}

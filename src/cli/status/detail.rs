@@ -9,7 +9,9 @@ use kube::ResourceExt;
 use super::super::output::{BAD, BOLD, DIM, GOOD, WAITS, styled, table};
 use super::live::State;
 use super::table::{ago, is_behind, revision, state};
-use crate::api::{Environment, EnvironmentStatus, Outcome, RolloutPhase};
+use crate::api::{
+    Environment, EnvironmentStatus, Outcome, RolloutPhase, RolloutStatus, RolloutStrategy,
+};
 use crate::object::Id;
 use crate::status::find_condition;
 
@@ -94,7 +96,10 @@ fn rollouts(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
         let full = usize::try_from(weight / 5).unwrap_or_default();
         let style = match rollout.phase {
             RolloutPhase::Failed | RolloutPhase::Aborting | RolloutPhase::Removing => BAD,
-            RolloutPhase::Promoting | RolloutPhase::Finishing | RolloutPhase::Proved => GOOD,
+            RolloutPhase::Proved
+            | RolloutPhase::Switched
+            | RolloutPhase::Promoting
+            | RolloutPhase::Finishing => GOOD,
             _ => WAITS,
         };
         let since = rollout
@@ -111,12 +116,12 @@ fn rollouts(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
         let step = (rollout.step + 1).min(rollout.steps.max(1));
         let _ = writeln!(
             text,
-            "    {}{} {weight:>3} %   step {step} of {}, stable {} pods, canary {}{since}",
+            "    {}{} {weight:>3} %   step {step} of {}, {}{since}{}",
             styled("█".repeat(full), style),
             styled("░".repeat(20 - full), DIM),
             rollout.steps,
-            rollout.stable_replicas,
-            rollout.canary_replicas,
+            sides(rollout),
+            kept(rollout, now),
         );
         for check in &rollout.checks {
             let (mark, style) = match check.verdict.as_str() {
@@ -138,6 +143,37 @@ fn rollouts(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
             let _ = writeln!(text, "    {}", rollout.message);
         }
     }
+}
+
+/// How many pods run what.
+fn sides(rollout: &RolloutStatus) -> String {
+    let (stable, canary) = (rollout.stable_replicas, rollout.canary_replicas);
+    match rollout.strategy {
+        RolloutStrategy::Canary => format!("stable {stable} pods, canary {canary}"),
+        RolloutStrategy::BlueGreen => format!("stable {stable} pods, green {canary}"),
+        RolloutStrategy::Partition => {
+            let changed = match rollout.phase {
+                RolloutPhase::Starting
+                | RolloutPhase::Analysing
+                | RolloutPhase::Paused
+                | RolloutPhase::Proved => canary,
+                RolloutPhase::Promoting | RolloutPhase::Finishing => stable,
+                _ => 0,
+            };
+            format!("the change on {changed} of {stable} pods")
+        }
+    }
+}
+
+/// For how long the old side is still there to go back to.
+fn kept(rollout: &RolloutStatus, now: Timestamp) -> String {
+    rollout
+        .kept_until
+        .as_ref()
+        .filter(|until| until.0 > now)
+        .map_or_else(String::new, |until| {
+            format!("; the old side is kept for {} more", ago(now, until.0))
+        })
 }
 
 fn waiting(text: &mut String, environment: &Environment, status: &EnvironmentStatus) {

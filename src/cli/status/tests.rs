@@ -138,3 +138,42 @@ fn ages_have_one_unit() {
     .map(|time| table::ago(time.parse().unwrap(), now()));
     assert_eq!(ages, ["45s", "10m", "10h", "31d", "0s"]);
 }
+
+#[test]
+fn rollouts_have_a_bar_whatever_splits_the_traffic() {
+    let rollout = |name: &str, more: Value| {
+        let mut all = json!({
+            "workload": name, "commit": "3f2c1ab000000000000000000000000000000000", "steps": 2, "step": 1,
+            "stableReplicas": 4, "since": "2026-11-02T11:59:00Z",
+        });
+        for (key, value) in more.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        all
+    };
+    let rollouts = json!([
+        rollout(
+            "Deployment.apps shop/api",
+            json!({
+                "phase": "Analysing", "weight": 30, "achievedWeight": 20, "canaryReplicas": 1, "message": "collects evidence",
+                "checks": [{"name": "answers", "verdict": "Pass", "value": "2 of 2 pods answer", "passed": 3, "failed": 0}],
+            })
+        ),
+        rollout(
+            "Deployment.apps shop/web",
+            json!({
+                "strategy": "BlueGreen", "phase": "Switched", "weight": 100, "canaryReplicas": 4, "step": 1, "steps": 1,
+                "keptUntil": "2026-11-02T12:08:30Z", "message": "all traffic goes to the green side",
+            })
+        ),
+        rollout(
+            "StatefulSet.apps shop/db",
+            json!({
+                "strategy": "Partition", "phase": "Paused", "weight": 50, "achievedWeight": 50, "canaryReplicas": 2,
+                "message": "paused; driftless promote goes on",
+            })
+        ),
+    ]);
+    let one = environment("dev", &json!({}), &json!({"rollouts": rollouts}));
+    insta::assert_snapshot!(plain(&detail::text(&one, &BTreeMap::new(), now())));
+}

@@ -1,11 +1,11 @@
-//! What stands in the way of a rollout that is to begin: a route that is not there yet or that somebody else decides, or
-//! something where a part of it is to be. Only reads.
+//! What stands in the way of a rollout that is to begin: a route that is not there yet or that somebody else decides, a
+//! Service of somebody else that selects the pods, or something where a part of it is to be. Only reads.
 
 use super::super::{Memory, Pass};
 use super::live;
 use crate::desired::Desired;
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
-use crate::rollout::policy::{Policy, parts, route, unsplittable};
+use crate::rollout::policy::{self, Policy, parts, route, unsplittable};
 
 /// Why the rollout of this policy's workload cannot begin, by what is in the way. `before` is what the stable side runs
 /// beside, `desired` the revision that changes it.
@@ -52,7 +52,30 @@ pub(super) async fn foreign(
             Err(message) => problems.push((id, message)),
         }
     }
+    problems.extend(foreign_services(pass, memory, policy, desired).await);
     problems
+}
+
+/// The Services that would take the canary's pods, and that the rollout may not touch.
+async fn foreign_services(
+    pass: &Pass<'_>,
+    memory: &Memory,
+    policy: &Policy,
+    desired: &Desired,
+) -> Vec<(Id, String)> {
+    let Some(namespace) = &policy.workload.namespace else {
+        return Vec::new();
+    };
+    let reasons = match pass.context.cluster.services(namespace).await {
+        Ok(live) => policy::foreign(policy, desired, &live, &memory.owner.id),
+        // What cannot be read is not absent.
+        Err(error) => vec![error.to_string()],
+    };
+    let workload = &policy.workload;
+    reasons
+        .into_iter()
+        .map(|reason| (workload.clone(), reason))
+        .collect()
 }
 
 /// Who else decides the weights of this route.

@@ -6,15 +6,22 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use super::super::{Memory, Pass, health};
-use super::Rolling;
+use super::{Rolling, set};
 use crate::analysis::{Target, Targets};
-use crate::api::{RolloutPhase as Phase, RolloutStatus};
+use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
-use crate::rollout::policy::{Policy, route};
+use crate::rollout::policy::{Policy, Strategy, route};
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
+
+/// What the other rollouts of the revision let this one do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gates {
+    pub may_switch: bool,
+    pub may_promote: bool,
+}
 
 pub(super) async fn observe(
     pass: &mut Pass<'_>,
@@ -22,11 +29,9 @@ pub(super) async fn observe(
     rolling: &Rolling,
     policy: &Policy,
     record: &RolloutStatus,
-    may_promote: bool,
+    gates: Gates,
 ) -> Observed {
     let workload = &policy.workload;
-    let stable = stable(pass, memory, policy).await;
-    let (canary, pods) = canary(pass, memory, policy).await;
     let written = rolling.running.desired.objects.iter().all(|object| {
         let concerns = match object.object.label(ROLLOUT_LABEL) {
             // What another rollout cannot write does not keep this one.
@@ -42,6 +47,23 @@ pub(super) async fn observe(
                 .get(&object.id)
                 .is_some_and(|applied| applied.digest == object.digest)
     });
+    let Sides {
+        stable,
+        canary,
+        canary_is_gone,
+        pods,
+    } = if record.strategy == RolloutStrategy::Partition {
+        set::sides(pass, memory, workload, record, written).await
+    } else {
+        let stable = stable(pass, memory, policy).await;
+        let (canary, pods) = canary(pass, memory, policy).await;
+        Sides {
+            stable,
+            canary_is_gone: canary.is_none() && pods.is_empty(),
+            canary: canary.unwrap_or_default(),
+            pods,
+        }
+    };
     let mut router_waits = rolling
         .staged
         .problems
@@ -74,12 +96,13 @@ pub(super) async fn observe(
         }),
         written,
         router_waits,
-        canary_is_gone: canary.is_none() && pods.is_empty(),
-        canary: canary.unwrap_or_default(),
+        canary_is_gone,
+        canary,
         stable,
         verdicts,
         command: command(pass, record),
-        may_promote,
+        may_switch: gates.may_switch,
+        may_promote: gates.may_promote,
     }
 }
 
@@ -92,12 +115,25 @@ fn is_of_another(rolling: &Rolling, record: &RolloutStatus, id: &str) -> bool {
             .any(|other| other.workload != record.workload && stage::id(other) == id)
 }
 
+/// Both sides, and the pods that run the change.
+#[derive(Default)]
+pub(super) struct Sides {
+    pub stable: Side,
+    pub canary: Side,
+    /// Nothing runs the change any more.
+    pub canary_is_gone: bool,
+    pub pods: Vec<Object>,
+}
+
 /// The stable side.
 pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Policy) -> Side {
     let workload = &policy.workload;
     let Ok(Some(object)) = live(pass, workload, "v1").await else {
         return Side::default();
     };
+    if policy.strategy == Strategy::Partition {
+        return set::stable(&object);
+    }
     let mut side = Side {
         replicas: number(&object, "/spec/replicas"),
         ..Side::default()
@@ -106,11 +142,11 @@ pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Po
         Ok(ready) => side.ready = ready,
         Err(failure) => side.failure = Some(failure),
     }
-    // In the middle of a restart the pods have two hashes.
-    side.restarting = number(&object, "/status/updatedReplicas")
-        != number(&object, "/status/replicas")
-        || object.at("/metadata/generation") != object.at("/status/observedGeneration");
-    if !side.restarting {
+    // In the middle of a restart the pods have two hashes; before the newest generation was observed nothing is known.
+    let observed = object.at("/metadata/generation") == object.at("/status/observedGeneration");
+    side.restarting = observed
+        && number(&object, "/status/updatedReplicas") != number(&object, "/status/replicas");
+    if observed && !side.restarting {
         side.hash = template_hash(pass, workload, &object).await;
     }
     side
@@ -185,7 +221,7 @@ fn pods(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>
     Some(pods)
 }
 
-fn restarted(pods: &[Object]) -> Option<String> {
+pub(super) fn restarted(pods: &[Object]) -> Option<String> {
     pods.iter().find_map(|pod| {
         let statuses = pod.at("/status/containerStatuses")?.as_array()?;
         let status = statuses
@@ -213,19 +249,29 @@ fn evidence(
     let Some(since) = record.in_effect_since.as_ref().filter(|_| {
         matches!(
             record.phase,
-            Phase::Analysing | Phase::Paused | Phase::Proved
+            Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched
         )
     }) else {
         return Vec::new();
     };
     let workload = &policy.workload;
-    let name = |name: &str| name.to_owned();
+    let (canary, service) = match &policy.strategy {
+        Strategy::Canary => (canary_name(&workload.name), canary_name(&workload.name)),
+        Strategy::BlueGreen { preview, .. } => {
+            let made = || stage::preview_name(&workload.name);
+            (
+                canary_name(&workload.name),
+                preview.clone().unwrap_or_else(made),
+            )
+        }
+        Strategy::Partition => (workload.name.clone(), workload.name.clone()),
+    };
     let targets = Targets {
         names: vec![
             ("namespace", workload.namespace.clone().unwrap_or_default()),
-            ("workload", name(&workload.name)),
-            ("canary", canary_name(&workload.name)),
-            ("service", canary_name(&workload.name)),
+            ("workload", workload.name.clone()),
+            ("canary", canary),
+            ("service", service),
         ],
         pods: pods.iter().filter_map(target).collect(),
     };

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Machine, Outcome};
-use crate::api::CheckStatus;
+use crate::api::{CheckStatus, RolloutStatus};
+use crate::rollout::policy::Policy;
 
 impl Machine<'_> {
     pub(super) fn take_verdicts(&mut self, in_effect: Timestamp) {
@@ -59,24 +60,33 @@ impl Machine<'_> {
 
     /// Which evidence for the next step is not there.
     pub(super) fn missing_evidence(&self) -> Option<String> {
-        self.policy.checks.iter().find_map(|check| {
-            let name = &check.spec.name;
-            let Some(known) = self.status_of(name) else {
-                return Some(format!("check {name} was not made yet"));
-            };
-            match known.verdict.as_str() {
-                "Pass" if known.passed >= check.count => None,
-                "Pass" => Some(format!(
-                    "check {name} passed {} of {} times",
-                    known.passed, check.count
-                )),
-                "" => Some(format!("check {name} was not made yet")),
-                verdict => Some(format!("check {name}: {verdict}: {}", known.value)),
-            }
-        })
+        missing(self.policy, &self.record)
     }
 
     fn status_of(&self, name: &str) -> Option<&CheckStatus> {
-        self.record.checks.iter().find(|known| known.name == name)
+        status_of(&self.record, name)
     }
+}
+
+/// Which evidence is not in the record.
+pub(super) fn missing(policy: &Policy, record: &RolloutStatus) -> Option<String> {
+    policy.checks.iter().find_map(|check| {
+        let name = &check.spec.name;
+        let Some(known) = status_of(record, name) else {
+            return Some(format!("check {name} was not made yet"));
+        };
+        match known.verdict.as_str() {
+            "Pass" if known.passed >= check.count => None,
+            "Pass" => Some(format!(
+                "check {name} passed {} of {} times",
+                known.passed, check.count
+            )),
+            "" => Some(format!("check {name} was not made yet")),
+            verdict => Some(format!("check {name}: {verdict}: {}", known.value)),
+        }
+    })
+}
+
+fn status_of<'a>(record: &'a RolloutStatus, name: &str) -> Option<&'a CheckStatus> {
+    record.checks.iter().find(|known| known.name == name)
 }

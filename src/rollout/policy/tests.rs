@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::desired::Wave;
+use crate::object::ENVIRONMENT_LABEL;
 
 fn refused(policy: Value, objects: Vec<Value>) -> Vec<String> {
     let mut all = objects;
@@ -89,6 +90,135 @@ fn traffic_that_cannot_be_split_is_refused_by_name() {
         "spec": {"rules": [{"backendRefs": [{"name": "other"}]}]},
     });
     assert!(with(routed, vec![sticky, elsewhere]).contains("no rule of"));
+}
+
+fn green() -> Value {
+    json!({"workload": {"kind": "Deployment", "name": "api"}, "blueGreen": {"keep": "1m"}, "checks": []})
+}
+
+#[test]
+fn blue_green_needs_something_to_switch() {
+    let with = |policy: Value, objects: Vec<Value>| {
+        let mut all = vec![deployment(json!({}))];
+        all.extend(objects);
+        refused(policy, all).join("; ")
+    };
+    assert_eq!(with(green(), vec![service(json!({}))]), "");
+    assert!(with(green(), Vec::new()).contains("there is nothing to switch"));
+    assert!(with(green(), vec![service(json!({"clusterIP": "None"}))]).contains("headless"));
+    let sticky = service(json!({"sessionAffinity": "ClientIP"}));
+    assert_eq!(with(green(), vec![sticky]), "", "all of it is switched");
+    let named = |name: &str| {
+        let mut policy = green();
+        policy["blueGreen"]["previewService"] = json!(name);
+        policy
+    };
+    let mut preview = service(json!({}));
+    preview["metadata"]["name"] = json!("api-next");
+    let both = || vec![service(json!({})), preview.clone()];
+    assert_eq!(with(named("api-next"), both()), "");
+    assert!(with(named("other"), both()).contains("previewService: Git has no Service other"));
+    assert!(
+        with(named("api-next"), vec![preview.clone()]).contains("there is nothing to switch"),
+        "a preview alone has no traffic"
+    );
+    preview["metadata"]["name"] = json!("api-preview");
+    let taken = with(green(), vec![service(json!({})), preview]);
+    assert!(taken.contains("Git has Service api-preview"), "{taken}");
+}
+
+fn set(spec: Value, pod: Value) -> Value {
+    let mut object = deployment(pod);
+    object["kind"] = json!("StatefulSet");
+    if let (Some(into), Value::Object(from)) = (object["spec"].as_object_mut(), spec) {
+        into.extend(from);
+    }
+    object
+}
+
+#[test]
+fn a_set_needs_nothing_twice_but_is_replaced_by_its_partition() {
+    let one = |spec: Value, pod: Value| {
+        let mut policy = self::spec();
+        policy["workload"]["kind"] = json!("StatefulSet");
+        let governing = service(json!({"clusterIP": "None"}));
+        refused(policy, vec![set(spec, pod), governing]).join("; ")
+    };
+    assert_eq!(one(json!({}), json!({"hostNetwork": true})), "");
+    let on_delete = json!({"updateStrategy": {"type": "OnDelete"}});
+    assert!(one(on_delete, json!({})).contains("OnDelete"));
+    let held = json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}});
+    assert!(one(held, json!({})).contains("take it out of Git"));
+    let open = json!({"updateStrategy": {"rollingUpdate": {"partition": 0}}});
+    assert_eq!(one(open, json!({})), "");
+    let claim =
+        json!({"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]});
+    assert!(one(json!({}), claim).contains("both versions would write to the claim data"));
+}
+
+#[test]
+fn shared_volumes_are_a_word_of_the_owner() {
+    let pod = json!({"volumes": [
+        {"name": "logs", "hostPath": {"path": "/var/log"}},
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+    ]});
+    assert_eq!(refused(spec(), vec![deployment(pod.clone())]).len(), 2);
+    let mut shared = spec();
+    shared["sharedVolumes"] = json!(true);
+    assert_eq!(refused(shared, vec![deployment(pod)]), Vec::<String>::new());
+}
+
+#[test]
+fn kinds_that_cannot_be_rolled_out_are_told_why() {
+    let of = |kind: &str| {
+        let mut policy = spec();
+        policy["workload"]["kind"] = json!(kind);
+        refused(policy, Vec::new()).join("; ")
+    };
+    assert!(of("DaemonSet").contains("it has one pod on each node"));
+    assert!(of("CronJob").contains("CronJob cannot be rolled out"));
+}
+
+#[test]
+fn services_of_others_that_take_the_pods_are_named() {
+    let live = |name: &str, selector: Value, owner: Option<&str>| {
+        let mut object = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": selector}});
+        if let Some(owner) = owner {
+            object["metadata"]["labels"] = json!({ENVIRONMENT_LABEL: owner});
+        }
+        Object::from_value(object).unwrap()
+    };
+    let workload = Object::from_value(deployment(json!({}))).unwrap();
+    let mut policy = Policy::new(&serde_json::from_value(spec()).unwrap(), None);
+    let desired = Desired::new(
+        vec![DesiredObject {
+            id: workload.id(),
+            object: workload,
+            digest: String::new(),
+            wave: Wave::default(),
+            origin: String::new(),
+        }],
+        String::new(),
+    );
+    let all = [
+        live("own", json!({"app": "api"}), Some("me")),
+        live("theirs", json!({"app": "api"}), Some("them")),
+        live("nobodys", json!({"app": "api"}), None),
+        live("elsewhere", json!({"app": "web"}), None),
+        live("narrow", json!({"app": "api", "tier": "back"}), None),
+        live("without", json!({}), None),
+    ];
+    let named = |policy: &Policy| -> Vec<String> {
+        let reasons = foreign(policy, &desired, &all, "me");
+        let name = |reason: String| reason.split_whitespace().nth(1).unwrap().to_owned();
+        reasons.into_iter().map(name).collect()
+    };
+    assert_eq!(named(&policy), ["shop/theirs", "shop/nobodys"]);
+    policy.strategy = Strategy::Partition;
+    assert!(
+        named(&policy).is_empty(),
+        "its pods have their traffic anyway"
+    );
 }
 
 #[test]

@@ -64,6 +64,249 @@ fn policy(traffic: Option<Value>) -> Policy {
     Policy::new(&spec, Some("shop".to_owned()))
 }
 
+/// The two sides of a rollout under this policy.
+fn staged_by(policy: &Policy, record: &RolloutStatus, base: &Desired, next: &Desired) -> Staged {
+    let rollout = Rollout { policy, record };
+    stage(base, Some(next), &[rollout], &BTreeSet::new())
+}
+
+fn green(preview: Option<&str>) -> Policy {
+    let mut spec = json!({
+        "workload": {"kind": "Deployment", "name": "api"}, "blueGreen": {"keep": "1m"}, "checks": [],
+    });
+    if let Some(preview) = preview {
+        spec["blueGreen"]["previewService"] = json!(preview);
+    }
+    let spec: RolloutPolicySpec = serde_json::from_value(spec).unwrap();
+    Policy::new(&spec, Some("shop".to_owned()))
+}
+
+fn green_record(phase: Phase) -> RolloutStatus {
+    RolloutStatus {
+        strategy: RolloutStrategy::BlueGreen,
+        canary_replicas: 4,
+        ..record(phase, 0)
+    }
+}
+
+#[test]
+fn blue_green_switches_the_services_in_one_write_and_back() {
+    let by = |phase| {
+        let staged = staged_by(
+            &green(None),
+            &green_record(phase),
+            &shop("1", "blue"),
+            &shop("2", "blue"),
+        );
+        let image = at(
+            &staged,
+            "Deployment",
+            "api",
+            "/spec/template/spec/containers/0/image",
+        );
+        assert_eq!(image, "api:1", "{phase:?}: the old side is kept");
+        let exists = |kind: &str, name: &str| get(&staged, kind, name).is_some();
+        (
+            at(&staged, "Service", "api", "/spec/selector"),
+            exists("Deployment", "api-canary"),
+            exists("Service", "api-preview"),
+        )
+    };
+    let stable = json!({"app": "api", "pod-template-hash": "5d4f"});
+    let canary = json!({"app": "api", TRACK_LABEL: "canary"});
+    for (phase, selector, deployment, preview) in [
+        (Phase::Narrowing, &stable, false, false),
+        (Phase::Starting, &stable, true, true),
+        (Phase::Analysing, &stable, true, true),
+        (Phase::Paused, &stable, true, true),
+        (Phase::Proved, &stable, true, true),
+        (Phase::Switched, &canary, true, true),
+        (Phase::Aborting, &stable, false, false),
+        (Phase::Removing, &stable, false, false),
+        (Phase::Failed, &json!({"app": "api"}), false, false),
+    ] {
+        assert_eq!(
+            by(phase),
+            (selector.clone(), deployment, preview),
+            "{phase:?}"
+        );
+    }
+}
+
+#[test]
+fn the_green_side_serves_alone_until_the_stable_pods_are_replaced() {
+    let policy = green(None);
+    let by = |phase| {
+        let record = green_record(phase);
+        let rollout = Rollout {
+            policy: &policy,
+            record: &record,
+        };
+        let new = shop("2", "blue");
+        stage(&new, None, &[rollout], &BTreeSet::new())
+    };
+    let promoting = by(Phase::Promoting);
+    assert_eq!(
+        at(&promoting, "Service", "api", "/spec/selector"),
+        json!({"app": "api", TRACK_LABEL: "canary"})
+    );
+    for name in ["api", "api-canary"] {
+        let image = "/spec/template/spec/containers/0/image";
+        assert_eq!(at(&promoting, "Deployment", name, image), "api:2");
+    }
+    assert_eq!(
+        at(
+            &promoting,
+            "Service",
+            "api-preview",
+            "/spec/selector/driftless.dev~1track"
+        ),
+        "canary"
+    );
+    let finishing = by(Phase::Finishing);
+    assert_eq!(
+        at(&finishing, "Service", "api", "/spec/selector"),
+        json!({"app": "api"})
+    );
+    assert!(get(&finishing, "Deployment", "api-canary").is_some());
+}
+
+#[test]
+fn a_preview_of_git_shows_the_green_side_and_has_no_traffic_of_the_stable_one() {
+    let with_preview = |version: &str| {
+        let mut objects = shop(version, "blue").objects;
+        objects.extend(
+            desired(vec![json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "api-next"},
+                "spec": {"selector": {"app": "api"}, "ports": [{"port": 80}]},
+            })])
+            .objects,
+        );
+        Desired::new(objects, "hash".to_owned())
+    };
+    let (old, new) = (with_preview("1"), with_preview("2"));
+    let by = |phase| staged_by(&green(Some("api-next")), &green_record(phase), &old, &new);
+    let analysing = by(Phase::Analysing);
+    assert_eq!(
+        at(&analysing, "Service", "api-next", "/spec/selector"),
+        json!({"app": "api", TRACK_LABEL: "canary"})
+    );
+    assert_eq!(
+        at(
+            &analysing,
+            "Service",
+            "api",
+            "/spec/selector/pod-template-hash"
+        ),
+        "5d4f"
+    );
+    assert!(get(&analysing, "Service", "api-preview").is_none());
+    assert!(get(&analysing, "Service", "api-next-preview").is_none());
+    for phase in [Phase::Aborting, Phase::Failed] {
+        assert_eq!(
+            at(&by(phase), "Service", "api-next", "/spec/selector"),
+            json!({"app": "api"}),
+            "{phase:?}: as Git has it"
+        );
+    }
+}
+
+#[test]
+fn what_was_taken_back_is_as_git_had_it() {
+    let route = Some(json!({"httpRoute": {"name": "api"}}));
+    for (policy, strategy) in [
+        (policy(None), RolloutStrategy::Canary),
+        (policy(route), RolloutStrategy::Canary),
+        (green(None), RolloutStrategy::BlueGreen),
+    ] {
+        let record = RolloutStatus {
+            strategy,
+            ..record(Phase::Failed, 0)
+        };
+        let (old, new) = (shop("1", "blue"), shop("2", "green"));
+        let staged = staged_by(&policy, &record, &old, &new);
+        let plain = stage(&old, None, &[], &BTreeSet::new());
+        let objects = |staged: &Staged| -> Vec<Object> {
+            let objects = staged.desired.objects.iter();
+            objects.map(|one| one.object.clone()).collect()
+        };
+        assert_eq!(objects(&staged), objects(&plain), "{strategy:?}");
+    }
+}
+
+fn set(version: &str, color: &str) -> Desired {
+    let objects = shop(version, color).objects.into_iter().map(|mut one| {
+        if one.id.kind == "Deployment" {
+            one.object.0["kind"] = json!("StatefulSet");
+            one.object.0["spec"]["updateStrategy"] =
+                json!({"rollingUpdate": {"maxUnavailable": 1}});
+            one.id = one.object.id();
+        }
+        one
+    });
+    Desired::new(objects.collect(), "hash".to_owned())
+}
+
+#[test]
+fn a_set_has_the_new_template_above_the_partition_and_all_else_as_before() {
+    let spec = json!({
+        "workload": {"kind": "StatefulSet", "name": "api"},
+        "canary": {"steps": [{"weight": 25}]}, "checks": [],
+    });
+    let policy = Policy::new(
+        &serde_json::from_value(spec).unwrap(),
+        Some("shop".to_owned()),
+    );
+    let (old, new) = (set("1", "blue"), set("2", "green"));
+    let by = |phase| {
+        let record = RolloutStatus {
+            strategy: RolloutStrategy::Partition,
+            ..record(phase, 25)
+        };
+        staged_by(&policy, &record, &old, &new)
+    };
+    let image = "/spec/template/spec/containers/0/image";
+    let settings = "/spec/template/spec/containers/0/envFrom/0/configMapRef/name";
+    let analysing = by(Phase::Analysing);
+    assert_eq!(at(&analysing, "StatefulSet", "api", image), "api:2");
+    assert_eq!(
+        at(&analysing, "StatefulSet", "api", "/spec/updateStrategy"),
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "partition": 3}})
+    );
+    let copy = at(&analysing, "StatefulSet", "api", settings);
+    let copy = copy.as_str().unwrap();
+    assert_eq!(at(&analysing, "ConfigMap", copy, "/data/COLOR"), "green");
+    assert_eq!(
+        at(&analysing, "ConfigMap", "settings", "/data/COLOR"),
+        "blue"
+    );
+    assert!(analysing.mixed.contains(&policy.workload));
+    assert_eq!(
+        at(&analysing, "Service", "api", "/spec/selector"),
+        json!({"app": "api"})
+    );
+    assert_eq!(
+        at(&analysing, "StatefulSet", "api", "/metadata/annotations"),
+        Value::Null,
+        "the pods below the partition do not refer to copies"
+    );
+    for phase in [
+        Phase::Narrowing,
+        Phase::Aborting,
+        Phase::Removing,
+        Phase::Failed,
+    ] {
+        let back = by(phase);
+        assert_eq!(at(&back, "StatefulSet", "api", image), "api:1");
+        assert_eq!(at(&back, "StatefulSet", "api", settings), "settings");
+        assert_eq!(
+            at(&back, "StatefulSet", "api", "/spec/updateStrategy"),
+            json!({"rollingUpdate": {"maxUnavailable": 1}}),
+            "{phase:?}"
+        );
+    }
+}
+
 fn record(phase: Phase, weight: u32) -> RolloutStatus {
     RolloutStatus {
         workload: workload().to_string(),

@@ -1,13 +1,16 @@
 //! The application that is rolled out: the demo application, behind a Service, with a policy.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use driftless::api::{EnvironmentStatus, RolloutPhase};
 use serde_json::{Value, json};
 
 use super::load::{self, Load};
 use crate::{
-    main_job::stage::{Stage, is_ready},
+    main_job::stage::{PATIENCE, Stage, is_ready},
     support::node::push_image,
 };
 
@@ -54,18 +57,29 @@ pub fn service() -> Value {
 
 /// A policy for it, with what else `spec` says.
 pub fn policy(steps: Value, spec: Value) -> Value {
+    let mut policy = strategy(json!({"canary": {"steps": steps}}));
+    extend(&mut policy["spec"], spec);
+    policy
+}
+
+/// A policy with this strategy, and with what else `spec` says.
+pub fn strategy(spec: Value) -> Value {
     let mut policy = json!({
         "apiVersion": "driftless.dev/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "api"},
         "spec": {
-            "workload": {"kind": "Deployment", "name": "api"}, "canary": {"steps": steps},
+            "workload": {"kind": "Deployment", "name": "api"},
             "checks": [{"name": "answers", "http": {"path": "/", "expect": 200}}],
             "checkInterval": "1s", "failureLimit": 3, "settle": "1s",
         },
     });
-    if let (Some(into), Value::Object(from)) = (policy["spec"].as_object_mut(), spec) {
+    extend(&mut policy["spec"], spec);
+    policy
+}
+
+fn extend(into: &mut Value, from: Value) {
+    if let (Some(into), Value::Object(from)) = (into.as_object_mut(), from) {
         into.extend(from);
     }
-    policy
 }
 
 /// The phase of the one rollout; `None` where there is none.
@@ -119,24 +133,30 @@ pub async fn say(stage: &Stage, word: &str) {
         .merge("kubectl", "Environment", SHOP, patch)
         .await;
 }
+/// How the application runs: of this image, with so many pods, of this version, with further environment variables.
+pub type Workload = fn(&str, u32, &str, &[(&str, &str)]) -> Value;
 
 /// The application under load, in an Environment with a policy.
 pub struct Shop {
     pub stage: Stage,
     pub image: String,
-    policy: Value,
+    workload: Workload,
+    pub policy: Value,
     pub load: Load,
 }
 
 impl Shop {
     /// Version 1, ready, under load.
     pub async fn open(stage: Stage, steps: Value) -> Self {
+        Self::open_as(stage, api, policy(steps, json!({})), json!({})).await
+    }
+
+    /// The same, run so, under this policy, in an Environment with what else `spec` says.
+    pub async fn open_as(stage: Stage, workload: Workload, policy: Value, spec: Value) -> Self {
         let image = image();
-        let policy = policy(steps, json!({}));
-        let first = stage
-            .push_objects(SHOP, &[api(&image, 3, "1", &[]), service(), policy.clone()])
-            .await;
-        stage.environment(SHOP, SHOP, json!({})).await;
+        let objects = [workload(&image, 3, "1", &[]), service(), policy.clone()];
+        let first = stage.push_objects(SHOP, &objects).await;
+        stage.environment(SHOP, SHOP, spec).await;
         stage.ready(SHOP, &first).await;
         let address =
             stage
@@ -148,6 +168,7 @@ impl Shop {
         Self {
             stage,
             image,
+            workload,
             policy,
             load,
         }
@@ -155,7 +176,7 @@ impl Shop {
 
     pub async fn push(&self, version: &str, env: &[(&str, &str)]) -> String {
         let objects = [
-            api(&self.image, 3, version, env),
+            (self.workload)(&self.image, 3, version, env),
             service(),
             self.policy.clone(),
         ];
@@ -181,6 +202,39 @@ impl Shop {
                 leftovers(&self.stage).is_empty()
             })
             .await;
+    }
+
+    /// Kills the agent at the transitions to these phases, until `over`, or with DRIFTLESS_LONG=1 at every one that is recorded
+    /// (each kill takes as long as a lease does); phase, step and weight of each transition.
+    pub async fn kill_until(
+        &mut self,
+        at: &[RolloutPhase],
+        over: impl Fn(&EnvironmentStatus) -> bool,
+    ) -> Vec<(RolloutPhase, u32, u32)> {
+        let start = Instant::now();
+        let is_long = std::env::var_os("DRIFTLESS_LONG").is_some();
+        let mut seen = Vec::new();
+        loop {
+            let status = self.stage.status(SHOP).await;
+            let now = status
+                .rollouts
+                .first()
+                .map(|rollout| (rollout.phase, rollout.step, rollout.weight));
+            if !seen.is_empty() && over(&status) {
+                return seen;
+            }
+            if let Some(now) = now
+                && seen.last() != Some(&now)
+            {
+                seen.push(now);
+                if is_long || at.contains(&now.0) {
+                    self.stage.agent.kill();
+                    self.stage.agent.restart();
+                }
+            }
+            assert!(start.elapsed() < PATIENCE * 4, "{seen:?} {status:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub async fn say(&self, word: &str) {
