@@ -96,11 +96,12 @@ end_load() {
   wait # for the last lines
 }
 # failed_of VERSION: how many of its answers were no good ones; without a version, of all requests.
-failed_of() { sed -n "s/^${1:+version $1: }[0-9]* requests, \([0-9]*\) failed\$/\1/p" "$work/load.log" | tail -1; }
+failed_of() { sed -nE "s/^${1:+version $1: }[0-9]+ requests, ([0-9]+) failed.*/\1/p" "$work/load.log" | tail -1; }
 
 # release TAG LITERAL...: production's settings, and the tag that production follows.
 release() {
   local literal
+  edit overlays/production/kustomization.yaml '/^  - VERSION=/d; /^  - FAIL_RATE=/d'
   for literal in "${@:2}"; do
     edit overlays/production/kustomization.yaml "s/^  - LOG_LEVEL=warning/&\n  - $literal/"
   done
@@ -141,13 +142,14 @@ scene_good() {
   draw_load
   scene_good_under_load || { end_load; return 1; }
   end_load
-  check "failed requests: $(failed_of) of $(sed -n 's/ requests, [0-9]* failed$//p' "$work/load.log" | head -1)" [ "$(failed_of '')" = 0 ]
+  check "failed requests: $(failed_of '') of $(sed -nE 's/^([0-9]+) requests,.*/\1/p' "$work/load.log")" [ "$(failed_of '')" = 0 ]
 }
 scene_good_under_load() {
   sleep 2
   release v1.1 VERSION=1.1
-  within 40 'a third of the requests is answered by the canary' rollout weight 34 || return
-  "$target/driftless" status production --namespace shop | sed 's/^/    /'
+  within 40 'a third of the requests goes to the canary' rollout weight 34 || return
+  within 10 'it answers them' grep -q '1\.1 3[0-9] %' "$work/load.log" || return
+  "$target/driftless" status production --namespace shop | sed -n '/^Rollouts/,/^Objects/{/^Objects/!s/^/    /p}'
   check 'kill -9: the agent that leads is gone' kill_the_agent || return
   within 60 'the next one goes on: half of the requests' rollout weight 50 || return
   within 60 'it has proved itself: every pod runs version 1.1, nothing is left of the canary' no_rollout || return
