@@ -15,9 +15,10 @@ pub use environment::{
 };
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
 pub use rollout::{
-    CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck, PrometheusCheck,
-    RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus, RouteReference, StepSpec,
-    TrafficSpec, WorkloadKind, WorkloadReference,
+    Builtin, CanarySpec, CheckSpec, CheckStatus, CompareSpec, HeaderSpec, HoldEnd, HoldSpec,
+    HttpCheck, JobCheck, JsonCheck, LatencySpec, PrometheusCheck, RolloutPhase, RolloutPolicy,
+    RolloutPolicySpec, RolloutStatus, RouteReference, Router, SecretKeyRef, StepSpec, TrafficSpec,
+    ValueFrom, WorkloadKind, WorkloadReference,
 };
 pub use time::HumanDuration;
 

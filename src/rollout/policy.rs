@@ -1,5 +1,7 @@
 //! A policy as the rollout needs it: its steps and checks with their defaults, or why it cannot be followed.
 
+mod evidence;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use crate::api::{
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
-use crate::rollout::traffic;
+use crate::rollout::{job, traffic};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub workload: Id,
+    /// The first Service that selects its pods.
+    pub service: Option<String>,
     pub steps: Vec<Step>,
     pub traffic: Option<TrafficSpec>,
     pub checks: Vec<Check>,
@@ -39,6 +43,8 @@ pub struct Check {
     pub interval: Duration,
     pub failure_limit: u32,
     pub count: u32,
+    /// The template of its Job, or why there is none; `None` where it is no Job.
+    pub job: Option<Result<Value, String>>,
 }
 
 /// The policies among the desired objects, by workload.
@@ -61,8 +67,16 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                 continue;
             }
         };
-        let policy = Policy::new(&policy.spec, object.id.namespace.clone());
+        let mut policy = Policy::new(&policy.spec, object.id.namespace.clone());
+        for check in &mut policy.checks {
+            let namespace = object.id.namespace.as_deref();
+            let job = check.spec.job.as_ref();
+            check.job = job.map(|job| job::template(job, namespace, desired));
+        }
         let workload = policy.workload.clone();
+        policy.service = services(&workload, desired)
+            .next()
+            .map(|service| service.id.name.clone());
         match desired.get(&workload) {
             None => problems.push((
                 object.id.clone(),
@@ -74,6 +88,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                     .map(|reason| format!("{workload}: {reason}"))
                     .chain(collisions(&policy, desired))
                     .chain(unroutable(&policy, desired))
+                    .chain(evidence::unprovable(&policy, desired))
                     .map(|reason| (object.id.clone(), reason)),
             ),
         }
@@ -103,6 +118,7 @@ impl Policy {
                 namespace,
                 name: spec.workload.name.clone(),
             },
+            service: None,
             steps: steps(&spec.canary),
             traffic: spec.traffic.clone(),
             checks: spec
@@ -112,6 +128,7 @@ impl Policy {
                     interval: check.interval.unwrap_or(spec.check_interval).0,
                     failure_limit: check.failure_limit.unwrap_or(spec.failure_limit).max(1),
                     count: check.count.unwrap_or(1),
+                    job: None,
                     spec: check.clone(),
                 })
                 .collect(),
@@ -127,6 +144,7 @@ impl Policy {
     pub fn gone(workload: &Id) -> Self {
         Self {
             workload: workload.clone(),
+            service: None,
             steps: Vec::new(),
             traffic: None,
             checks: Vec::new(),

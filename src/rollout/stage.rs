@@ -371,10 +371,14 @@ fn shares_nothing(record: &RolloutStatus) -> bool {
     record.achieved_weight.unwrap_or(0) == 0
 }
 
+/// The first digits of the change, which tell rollouts apart.
+pub fn short(record: &RolloutStatus) -> &str {
+    record.change.get(..10).unwrap_or(&record.change)
+}
+
 /// What a rollout made or changed says which one.
 fn mark(object: &mut Object, record: &RolloutStatus) {
-    let id = record.change.get(..10).unwrap_or(&record.change);
-    object.set_metadata_entry("labels", ROLLOUT_LABEL, id);
+    object.set_metadata_entry("labels", ROLLOUT_LABEL, short(record));
 }
 
 #[cfg(test)]

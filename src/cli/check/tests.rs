@@ -23,7 +23,7 @@ const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
     let files = MemoryFiles::new(files.iter().copied());
     let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-    check(&files, &paths, &BuildOptions::default())
+    check(&files, &paths, &BuildOptions::default(), AGENT_NAMESPACE)
 }
 
 fn problems(files: &[(&str, &str)]) -> String {
@@ -173,10 +173,49 @@ fn a_path_that_does_not_render_is_told_with_its_file() {
     );
 }
 
+#[test]
+fn a_network_policy_that_keeps_checks_from_the_pods_is_told_with_its_place() {
+    let manifests = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  template:
+    metadata: {labels: {app: api}}
+    spec: {containers: [{name: api, ports: [{containerPort: 8080}]}]}
+---
+apiVersion: driftless.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: api}
+spec:
+  workload: {kind: Deployment, name: api}
+  canary: {steps: [{weight: 25}]}
+  checks:
+  - {name: answers, http: {path: /, latency: {percentile: 95, max: 300ms}}}
+  - name: smoke
+    job: {template: {spec: {template: {spec: {containers: [{name: smoke, image: smoke}]}}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny}
+spec: {podSelector: {}}
+";
+    let files = [
+        ("environments.yaml", GOOD),
+        ("overlays/production/a.yaml", manifests),
+    ];
+    let told = problems(&files);
+    assert!(
+        told.starts_with("overlays/production/a.yaml:20: NetworkPolicy.networking.k8s.io deny: keeps the agent's requests of the check answers from port 8080"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
 /// The rules that only the API server knows by heart are told here in the same words.
 #[test]
 fn every_rule_of_the_definitions_is_checked_here() {
-    let rules = include_str!("rules.rs");
+    let rules = [include_str!("rules.rs"), include_str!("rules/evidence.rs")].concat();
     for definition in crate::api::definitions() {
         let text = serde_json::to_value(definition).unwrap().to_string();
         for message in text

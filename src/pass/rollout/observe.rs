@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::super::{Memory, Pass, health};
 use super::Rolling;
-use crate::analysis::{Target, Targets};
+use crate::analysis::{Actor, Target, Targets};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
+use crate::rollout::names::Names;
 use crate::rollout::policy::Policy;
 use crate::rollout::stage::{self, canary_name};
-use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
+use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
 
 pub(super) async fn observe(
     pass: &mut Pass<'_>,
@@ -26,7 +27,7 @@ pub(super) async fn observe(
 ) -> Observed {
     let workload = &policy.workload;
     let stable = stable(pass, memory, policy).await;
-    let (canary, pods) = canary(pass, memory, policy).await;
+    let (canary, pods, uid) = canary(pass, memory, policy).await;
     let written = rolling.running.desired.objects.iter().all(|object| {
         let concerns = object.object.label(ROLLOUT_LABEL).is_some()
             || object.id == *workload
@@ -59,7 +60,7 @@ pub(super) async fn observe(
             pass.due(Instant::now() + Duration::from_secs(1));
         }
     }
-    let verdicts = evidence(pass, memory, policy, record, &pods);
+    let verdicts = evidence(pass, memory, policy, record, &pods, uid);
     Observed {
         change: rolling.changes.get(workload).cloned().or_else(|| {
             // What is being promoted is what the stable side wants now.
@@ -115,27 +116,24 @@ async fn template_hash(pass: &Pass<'_>, workload: &Id, deployment: &Object) -> O
     set.label("pod-template-hash").map(str::to_owned)
 }
 
-/// The canary's side, and its pods; `None` where it does not exist.
+/// The canary's side, its pods, and its UID; `None` where it does not exist.
 async fn canary(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
     policy: &Policy,
-) -> (Option<Side>, Vec<Object>) {
-    let id = Id {
-        name: canary_name(&policy.workload.name),
-        ..policy.workload.clone()
-    };
-    let pods = pods(pass, memory, &id);
+) -> (Option<Side>, Vec<Object>, Option<String>) {
+    let id = canary_id(policy);
+    let pods = pods_of(pass, memory, &id);
     let cluster = &pass.context.cluster;
     let kinds = cluster.kinds().await;
     let object = match cluster.observe(&kinds, &id, "v1", true).await {
         LiveState::Present(object) => object,
-        LiveState::Absent => return (None, pods.unwrap_or_default()),
+        LiveState::Absent => return (None, pods.unwrap_or_default(), None),
         // What cannot be read is not gone.
-        _ => return (Some(Side::default()), Vec::new()),
+        _ => return (Some(Side::default()), Vec::new(), None),
     };
     let Some(pods) = pods else {
-        return (Some(Side::default()), Vec::new());
+        return (Some(Side::default()), Vec::new(), None);
     };
     let mut side = Side {
         replicas: number(&object, "/spec/replicas"),
@@ -145,12 +143,19 @@ async fn canary(
         Ok(ready) => side.ready = ready,
         Err(failure) => side.failure = Some(failure),
     }
-    side.failure = side.failure.or_else(|| restarted(&pods));
-    (Some(side), pods)
+    side.failure = side.failure.or_else(|| pods::fault(&pods));
+    (Some(side), pods, object.uid().map(str::to_owned))
+}
+
+fn canary_id(policy: &Policy) -> Id {
+    Id {
+        name: canary_name(&policy.workload.name),
+        ..policy.workload.clone()
+    }
 }
 
 /// The canary's pods, by the names of its ReplicaSets; `None` until they are known.
-fn pods(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>> {
+fn pods_of(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>> {
     let namespace = canary.namespace.as_ref()?;
     let watch = memory
         .pods
@@ -169,23 +174,6 @@ fn pods(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>
     Some(pods)
 }
 
-fn restarted(pods: &[Object]) -> Option<String> {
-    pods.iter().find_map(|pod| {
-        let statuses = pod.at("/status/containerStatuses")?.as_array()?;
-        let status = statuses
-            .iter()
-            .find(|status| status["restartCount"].as_u64().unwrap_or(0) > 0)?;
-        let why = status["lastState"]["terminated"]["reason"]
-            .as_str()
-            .unwrap_or("it ended");
-        Some(format!(
-            "pod {}, container {}: restarted: {why}",
-            pod.name(),
-            status["name"].as_str().unwrap_or_default()
-        ))
-    })
-}
-
 /// Makes the checks that are due at this step, and takes the verdicts that fell.
 fn evidence(
     pass: &mut Pass<'_>,
@@ -193,6 +181,7 @@ fn evidence(
     policy: &Policy,
     record: &RolloutStatus,
     pods: &[Object],
+    uid: Option<String>,
 ) -> Vec<machine::Verdict> {
     let Some(since) = record.in_effect_since.as_ref().filter(|_| {
         matches!(
@@ -203,17 +192,25 @@ fn evidence(
         return Vec::new();
     };
     let workload = &policy.workload;
-    let name = |name: &str| name.to_owned();
     let targets = Targets {
-        names: vec![
-            ("namespace", workload.namespace.clone().unwrap_or_default()),
-            ("workload", name(&workload.name)),
-            ("canary", canary_name(&workload.name)),
-            ("service", canary_name(&workload.name)),
-        ],
+        names: Names {
+            namespace: workload.namespace.clone().unwrap_or_default(),
+            workload: workload.name.clone(),
+            service: policy.service.as_ref().unwrap_or(&workload.name).clone(),
+            stable_hash: record.stable_hash.clone(),
+        },
         pods: pods.iter().filter_map(target).collect(),
+        change: stage::short(record).to_owned(),
+        owner: uid.map(|uid| (canary_id(policy), uid)),
     };
-    let next = memory.analysis.make(policy, &targets, since.0, pass.now);
+    let actor = Actor {
+        cluster: pass.context.cluster.clone(),
+        leadership: pass.context.leadership.clone(),
+        identity: pass.identity.clone(),
+    };
+    let next = memory
+        .analysis
+        .make(&actor, policy, &targets, since.0, pass.now);
     if let Some(next) = next {
         pass.due_at(next);
     }

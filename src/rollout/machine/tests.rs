@@ -17,6 +17,7 @@ fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
             namespace: Some("shop".to_owned()),
             name: "api".to_owned(),
         },
+        service: None,
         steps,
         traffic: router.then(TrafficSpec::default),
         checks: (0..checks)
@@ -28,6 +29,7 @@ fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
                 interval: Duration::from_secs(10),
                 failure_limit: LIMIT,
                 count: 1,
+                job: None,
             })
             .collect(),
         max_hold: Duration::from_mins(10),

@@ -1,0 +1,192 @@
+//! What stands for `{{…}}` in checks.
+
+use std::time::Duration;
+
+use super::stage::canary_name;
+
+/// The names of a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub namespace: String,
+    pub workload: String,
+    /// The Service that selects the workload's pods; the workload's own name where there is none.
+    pub service: String,
+    /// The `pod-template-hash` of the stable pods, where they all have the same and it is known.
+    pub stable_hash: Option<String>,
+}
+
+/// Whose evidence it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Canary,
+    Stable,
+}
+
+const KNOWN: [&str; 8] = [
+    "namespace",
+    "workload",
+    "canary",
+    "side",
+    "deployment",
+    "service",
+    "pods",
+    "window",
+];
+/// What differs between the sides.
+const OF_A_SIDE: [&str; 4] = ["side", "deployment", "service", "pods"];
+
+impl Names {
+    /// `text` with the names in it.
+    pub fn fill(&self, text: &str, side: Side, window: Duration) -> String {
+        replace(text, |name| {
+            let of_side = |name: &str| match side {
+                Side::Canary => canary_name(name),
+                Side::Stable => name.to_owned(),
+            };
+            Some(match name {
+                "namespace" => self.namespace.clone(),
+                "workload" => self.workload.clone(),
+                "canary" => canary_name(&self.workload),
+                "side" => match side {
+                    Side::Canary => "canary".to_owned(),
+                    Side::Stable => "stable".to_owned(),
+                },
+                "deployment" => of_side(&self.workload),
+                "service" => of_side(&self.service),
+                "pods" => self.pods(side),
+                "window" => format!("{}s", window.as_secs().max(1)),
+                _ => return None,
+            })
+        })
+    }
+
+    /// A regular expression without a backslash: it stands in the strings of other languages.
+    fn pods(&self, side: Side) -> String {
+        const PART: &str = "[0-9a-z]+";
+        let (name, hash) = match side {
+            Side::Canary => (canary_name(&self.workload), None),
+            Side::Stable => (self.workload.clone(), self.stable_hash.as_deref()),
+        };
+        format!(
+            "{}-{}-{PART}",
+            name.replace('.', "[.]"),
+            hash.unwrap_or(PART)
+        )
+    }
+}
+
+/// The first `{{name}}` in it that stands for nothing.
+pub fn unknown(text: &str) -> Option<String> {
+    let mut unknown = None;
+    replace(text, |name| {
+        if !KNOWN.contains(&name) {
+            unknown.get_or_insert_with(|| name.to_owned());
+        }
+        None
+    });
+    unknown
+}
+
+/// Whether it says something else of the canary than of the stable side.
+pub fn tells_sides_apart(text: &str) -> bool {
+    let mut tells = false;
+    replace(text, |name| {
+        tells |= OF_A_SIDE.contains(&name);
+        None
+    });
+    tells
+}
+
+/// Replaces each `{{name}}` by what `value` has for it, and leaves what it has nothing for.
+fn replace(text: &str, mut value: impl FnMut(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        let name = after
+            .split_once("}}")
+            .map(|(name, after)| (name.trim(), after))
+            .filter(|(name, _)| {
+                !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphabetic())
+            });
+        match name.map(|(name, after)| (value(name), after)) {
+            Some((Some(value), after)) => {
+                filled.push_str(&value);
+                rest = after;
+            }
+            _ => {
+                filled.push_str("{{");
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+
+    fn names() -> Names {
+        Names {
+            namespace: "shop".to_owned(),
+            workload: "api.v1".to_owned(),
+            service: "web".to_owned(),
+            stable_hash: None,
+        }
+    }
+
+    fn fill(text: &str, side: Side) -> String {
+        names().fill(text, side, Duration::from_secs(90))
+    }
+
+    #[test]
+    fn names_differ_by_side() {
+        let text = "{{namespace}} {{ workload }} {{canary}} {{side}} {{deployment}} {{service}} {{window}}";
+        assert_eq!(
+            fill(text, Side::Canary),
+            "shop api.v1 api.v1-canary canary api.v1-canary web-canary 90s"
+        );
+        assert_eq!(
+            fill(text, Side::Stable),
+            "shop api.v1 api.v1-canary stable api.v1 web 90s"
+        );
+    }
+
+    #[test]
+    fn what_stands_for_nothing_stays() {
+        let text = r#"up{a=~"x{{2}}"} {{ {{pod}} {{"#;
+        assert_eq!(fill(text, Side::Canary), text);
+        assert_eq!(unknown(text).as_deref(), Some("pod"));
+        assert_eq!(unknown("{{pods}} {{window}}"), None);
+        assert!(tells_sides_apart("{{ pods }}") && !tells_sides_apart("{{canary}} {{window}}"));
+    }
+
+    #[test]
+    fn pods_of_one_side_are_not_those_of_the_other() {
+        let matches = |names: &Names, side, pod: &str| {
+            let pattern = names.fill("^(?:{{pods}})$", side, Duration::ZERO);
+            Regex::new(&pattern).unwrap().is_match(pod)
+        };
+        let names = names();
+        let (stable, canary) = ("api.v1-5d8f-x7k2p", "api.v1-canary-7c9b-q2w4z");
+        assert!(matches(&names, Side::Stable, stable));
+        assert!(!matches(&names, Side::Stable, canary));
+        assert!(matches(&names, Side::Canary, canary));
+        assert!(!matches(&names, Side::Canary, stable));
+        assert!(!matches(&names, Side::Stable, "apixv1-5d8f-x7k2p"));
+        let of_one_template = Names {
+            stable_hash: Some("5d8f".to_owned()),
+            ..names
+        };
+        assert!(matches(&of_one_template, Side::Stable, stable));
+        assert!(!matches(
+            &of_one_template,
+            Side::Stable,
+            "api.v1-66aa-x7k2p"
+        ));
+    }
+}
