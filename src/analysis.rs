@@ -223,3 +223,6 @@ impl Work {
         names.fill(text, Side::Canary, Duration::from_mins(1))
     }
 }
+
+#[cfg(test)]
+mod tests;

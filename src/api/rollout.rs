@@ -272,6 +272,9 @@ pub struct CheckStatus {
     pub passed: u32,
     /// Verdicts at this step that failed.
     pub failed: u32,
+    /// When the check was begun that the last verdict is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
     /// When the last verdict fell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,

@@ -2,6 +2,9 @@
 
 mod by_pods;
 mod by_route;
+mod evidence;
 mod load;
+mod metrics;
 mod middle;
+mod prometheus;
 mod shop;

@@ -110,6 +110,16 @@ pub fn stable_pods(stage: &Stage) -> Vec<String> {
     pods
 }
 
+/// A person's word on all rollouts, as `driftless promote` and its like write it.
+pub async fn say(stage: &Stage, word: &str) {
+    let text = format!("{} {word}", jiff::Timestamp::now());
+    let patch = json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}});
+    stage
+        .cluster
+        .merge("kubectl", "Environment", SHOP, patch)
+        .await;
+}
+
 /// The application under load, in an Environment with a policy.
 pub struct Shop {
     pub stage: Stage,
@@ -121,8 +131,12 @@ pub struct Shop {
 impl Shop {
     /// Version 1, ready, under load.
     pub async fn open(stage: Stage, steps: Value) -> Self {
+        Self::with_policy(stage, policy(steps, json!({}))).await
+    }
+
+    /// The same with a policy of its own.
+    pub async fn with_policy(stage: Stage, policy: Value) -> Self {
         let image = image();
-        let policy = policy(steps, json!({}));
         let first = stage
             .push_objects(SHOP, &[api(&image, 3, "1", &[]), service(), policy.clone()])
             .await;
@@ -174,16 +188,7 @@ impl Shop {
     }
 
     pub async fn say(&self, word: &str) {
-        let text = format!("{} {word}", jiff::Timestamp::now());
-        self.stage
-            .cluster
-            .merge(
-                "kubectl",
-                "Environment",
-                SHOP,
-                json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}}),
-            )
-            .await;
+        say(&self.stage, word).await;
     }
 
     /// Ends the load; no request may have failed.
