@@ -152,8 +152,9 @@ pub struct PrometheusCheck {
     /// The server, such as `http://prometheus.monitoring:9090`. Credentials stand in `headers`.
     #[schemars(
         length(min = 1, max = 2048),
-        regex(pattern = r"^https?://[^\s@/?#]+(/[^\s?#]*)?$")
+        regex(pattern = r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
     )]
+    #[x_kube(validation = Rule::new("!self.matches('^https?://[^/?#]*@')").message("must not contain credentials; put them into a Secret and name it in headers"))]
     pub url: String,
     /// Headers of the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -240,15 +241,16 @@ pub struct CompareSpec {
 
 /// A request whose answer is JSON, and what must hold of it. An answer that is no 2xx or no JSON, a condition that cannot be
 /// evaluated on it, and an unreachable server are no verdict.
-#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct JsonCheck {
     /// The URL; `{{namespace}}`, `{{workload}}`, `{{canary}}` and `{{service}}` (both the canary's) stand for names. Credentials
     /// stand in `headers`.
     #[schemars(
         length(min = 1, max = 2048),
-        regex(pattern = r"^https?://[^\s@/?#]+([/?#]\S*)?$")
+        regex(pattern = r"^https?://[^\s/?#]+([/?#]\S*)?$")
     )]
+    #[x_kube(validation = Rule::new("!self.matches('^https?://[^/?#]*@')").message("must not contain credentials; put them into a Secret and name it in headers"))]
     pub url: String,
     /// `GET` where it is not given.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -212,6 +212,44 @@ spec: {podSelector: {}}
     assert_eq!(told.lines().count(), 1, "{told}");
 }
 
+#[test]
+fn a_check_holds_to_its_schema_and_rules() {
+    let policy = "\
+apiVersion: driftless.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: api}
+spec:
+  workload: {kind: Deployment, name: api}
+  canary: {steps: [{weight: 25}]}
+  checks:
+";
+    let schema = "  - {name: a b, http: {path: x}}
+  - {name: d, json: {url: 'https://x/y@z?a=b@c', condition: 'true', headers: [{name: 'a b', value: x}]}}
+  - {name: e, prometheus: {url: 'http://x/y?z', builtin: errorRate, max: 1}}
+";
+    let rules = "  - {name: a, http: {path: /}, job: {cronJob: x}}
+  - {name: a, job: {}}
+  - {name: c, prometheus: {url: 'http://x', query: up, builtin: latency, compare: {}}}
+  - {name: d, prometheus: {url: 'http://x', query: up, router: Istio, percentile: 99, minRequests: 5}}
+  - {name: e, json: {url: 'http://x', condition: 'true', headers: [{name: a}]}}
+  - {name: f, prometheus: {url: 'http://u:p@x', query: up, max: 1}}
+  - {name: g, json: {url: 'https://u@x/y', condition: 'true'}}
+";
+    let told = [schema, rules].map(|checks| {
+        let files = [
+            ("environments.yaml", GOOD.to_owned()),
+            ("overlays/production/a.yaml", MAP.to_owned()),
+            ("policy.yaml", format!("{policy}{checks}")),
+        ];
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (*path, text.as_str()))
+            .collect();
+        problems(&files)
+    });
+    insta::assert_snapshot!(told.join("\n"));
+}
+
 /// The rules that only the API server knows by heart are told here in the same words.
 #[test]
 fn every_rule_of_the_definitions_is_checked_here() {

@@ -157,8 +157,15 @@ async fn what_traefik_measures_decides() {
         "{why}"
     );
     let samples = load.end().await;
-    let failed = samples
+    let failed: Vec<_> = samples
         .iter()
-        .filter(|sample| sample.failed() && !sample.is_of("3"));
-    assert_eq!(failed.count(), 0, "of {}", samples.len());
+        .filter(|sample| sample.failed() && !sample.is_of("3"))
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {}: {:?}",
+        failed.len(),
+        samples.len(),
+        &failed[..failed.len().min(5)]
+    );
 }

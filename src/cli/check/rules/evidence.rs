@@ -33,6 +33,19 @@ pub(super) fn rules(check: &CheckSpec) -> Vec<(String, &'static str)> {
         let messages = of_prometheus(check);
         problems.extend(messages.map(|message| (".prometheus".to_owned(), message)));
     }
+    let urls = [
+        ("prometheus", prometheus.as_ref().map(|check| &check.url)),
+        ("json", json.as_ref().map(|check| &check.url)),
+    ];
+    for (part, url) in urls {
+        let parsed = url.and_then(|url| url::Url::parse(url).ok());
+        if parsed.is_some_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            problems.push((
+                format!(".{part}.url"),
+                "must not contain credentials; put them into a Secret and name it in headers",
+            ));
+        }
+    }
     let mut headers = |part: &str, list: &[HeaderSpec]| {
         for (index, header) in list.iter().enumerate() {
             if header.value.is_some() == header.value_from.is_some() {
