@@ -1,27 +1,39 @@
 //! Evidence: makes the checks of rollouts when they are due, beside the passes, and wakes the next pass with their verdicts.
 //! Must not decide what follows from them.
 
+mod headers;
 mod http;
+mod job;
+mod json;
 mod probe;
 mod prometheus;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use crate::api::TrafficSpec;
+use crate::cluster::{Cluster, Identity, Leadership};
 use crate::object::Id;
 use crate::rollout::machine::{Outcome, Verdict};
+use crate::rollout::names::{Names, Side};
 use crate::rollout::policy::{Check, Policy};
+use headers::{Headers, redacted};
 
 /// What checks are made against.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
-    /// The names that stand for `{{…}}` in queries.
-    pub names: Vec<(&'static str, String)>,
+    /// What stands for `{{…}}`.
+    pub names: Names,
     /// The ready pods of the canary.
     pub pods: Vec<Target>,
+    /// The first digits of the change.
+    pub change: String,
+    /// What is gone when the rollout is over, and its UID: Jobs go with it.
+    pub owner: Option<(Id, String)>,
 }
 
 /// A pod.
@@ -31,6 +43,14 @@ pub struct Target {
     pub ip: String,
     /// The first port of its first container.
     pub port: Option<u16>,
+}
+
+/// The cluster, as an environment may act on it.
+#[derive(Clone)]
+pub struct Actor {
+    pub cluster: Arc<Cluster>,
+    pub leadership: Arc<Leadership>,
+    pub identity: Identity,
 }
 
 type Key = (Id, String);
@@ -61,6 +81,7 @@ impl Analysis {
     /// Starts the checks that are due; when the next is. Those that began before `since` count as not made.
     pub fn make(
         &mut self,
+        actor: &Actor,
         policy: &Policy,
         targets: &Targets,
         since: Timestamp,
@@ -76,7 +97,15 @@ impl Analysis {
                 .and_then(|started| started.checked_add(check.interval).ok())
                 .unwrap_or(now);
             if due <= now {
-                self.start(key, check, targets, now);
+                let work = Work {
+                    actor: actor.clone(),
+                    check: check.clone(),
+                    traffic: policy.traffic.clone(),
+                    targets: targets.clone(),
+                    since,
+                    now,
+                };
+                self.start(key, work);
             }
             let after = if due <= now {
                 now.checked_add(check.interval).unwrap_or(Timestamp::MAX)
@@ -88,7 +117,7 @@ impl Analysis {
         next
     }
 
-    fn start(&mut self, key: Key, check: &Check, targets: &Targets, now: Timestamp) {
+    fn start(&mut self, key: Key, work: Work) {
         {
             let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
             // One that takes longer than its interval is not made twice at once.
@@ -96,20 +125,19 @@ impl Analysis {
                 return;
             }
         }
-        self.started.insert(key.clone(), now);
+        self.started.insert(key.clone(), work.now);
         let (shared, wake) = (self.shared.clone(), self.wake.clone());
-        let (spec, targets) = (check.spec.clone(), targets.clone());
         tokio::spawn(async move {
-            let (outcome, value) = match (&spec.http, &spec.prometheus) {
-                (Some(http), _) => probe::probe(http, &targets.pods).await,
-                (None, Some(prometheus)) => prometheus::query(prometheus, &targets.names).await,
-                (None, None) => (Outcome::NoData, "the check says nothing".to_owned()),
-            };
-            let verdict = Verdict {
-                check: spec.name,
+            let Seen {
                 outcome,
                 value,
-                at: now,
+                began,
+            } = work.verdict().await;
+            let verdict = Verdict {
+                check: work.check.spec.name,
+                outcome,
+                value,
+                at: began,
             };
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             shared.under_way.remove(&key);
@@ -130,3 +158,71 @@ impl Analysis {
         taken.into_iter().map(|(_, verdict)| verdict).collect()
     }
 }
+
+/// One check to be made.
+struct Work {
+    actor: Actor,
+    check: Check,
+    traffic: Option<TrafficSpec>,
+    targets: Targets,
+    since: Timestamp,
+    now: Timestamp,
+}
+
+/// What came of it.
+struct Seen {
+    outcome: Outcome,
+    value: String,
+    began: Timestamp,
+}
+
+impl Work {
+    async fn verdict(&self) -> Seen {
+        if let Some(job) = &self.check.job {
+            return job::run(self, job.as_ref()).await;
+        }
+        let (outcome, value) = self.answer().await;
+        Seen {
+            outcome,
+            value,
+            began: self.now,
+        }
+    }
+
+    async fn answer(&self) -> (Outcome, String) {
+        let spec = &self.check.spec;
+        let wanted = [
+            spec.http.as_ref().map(|check| &check.headers),
+            spec.prometheus.as_ref().map(|check| &check.headers),
+            spec.json.as_ref().map(|check| &check.headers),
+        ];
+        let wanted = wanted.into_iter().flatten().flatten();
+        let headers: Headers =
+            match headers::resolve(&self.actor, &self.targets.names.namespace, wanted).await {
+                Ok(headers) => headers,
+                Err(why) => return (Outcome::NoData, why),
+            };
+        let (outcome, value) = if let Some(http) = &spec.http {
+            probe::probe(http, &headers, &self.targets.pods).await
+        } else if let Some(check) = &spec.prometheus {
+            let traffic = self.traffic.as_ref();
+            prometheus::query(check, traffic, &headers, &self.targets.names, self.now).await
+        } else if let Some(check) = &spec.json {
+            let fill = |text: &str| self.fill(text);
+            json::ask(check, &headers, fill).await
+        } else {
+            (Outcome::NoData, "the check says nothing".to_owned())
+        };
+        // A server may repeat in its answer what it was sent.
+        (outcome, redacted(value, &headers))
+    }
+
+    /// The names of the canary's side in a text.
+    fn fill(&self, text: &str) -> String {
+        let names = &self.targets.names;
+        names.fill(text, Side::Canary, Duration::from_mins(1))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,10 @@ pub use environment::{
 };
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
 pub use rollout::{
-    BlueGreenSpec, CanarySpec, CheckSpec, CheckStatus, HoldEnd, HoldSpec, HttpCheck,
-    PrometheusCheck, RolloutPhase, RolloutPolicy, RolloutPolicySpec, RolloutStatus,
-    RolloutStrategy, StepSpec, WorkloadKind, WorkloadReference,
+    BlueGreenSpec, Builtin, CanarySpec, CheckSpec, CheckStatus, CompareSpec, HeaderSpec, HoldEnd,
+    HoldSpec, HttpCheck, JobCheck, JsonCheck, LatencySpec, PrometheusCheck, RolloutPhase,
+    RolloutPolicy, RolloutPolicySpec, RolloutStatus, RolloutStrategy, Router, SecretKeyRef,
+    StepSpec, ValueFrom, WorkloadKind, WorkloadReference,
 };
 pub use rollout::{IstioReference, MatchSpec, RequestMark, RouteReference, TrafficSpec};
 pub use time::HumanDuration;

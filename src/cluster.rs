@@ -2,6 +2,7 @@
 //! says what the API server answered, and an error is never told as absence.
 
 mod error;
+mod jobs;
 mod kinds;
 mod lease;
 mod object;

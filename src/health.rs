@@ -3,6 +3,7 @@
 
 mod builtin;
 mod checks;
+mod condition;
 mod custom;
 mod pods;
 mod read;
@@ -12,6 +13,7 @@ mod template;
 mod workloads;
 
 pub use checks::{CheckError, Checks};
+pub use condition::Condition;
 pub use pods::{Finding, Gravity, findings};
 pub use reason::{Explanation, Reason};
 pub use settle::{Progress, Settled, settle};

@@ -1,9 +1,14 @@
 //! Rollouts: what holds a change to a workload back until it has proved itself. The state machine ([`machine`]) and what
 //! it makes of the desired objects ([`stage`]). Must not talk to the cluster, look at a clock, or write a log.
 
+pub mod job;
 pub mod machine;
+pub mod names;
 mod pin;
+pub mod pods;
 pub mod policy;
+pub mod query;
+pub mod reach;
 mod share;
 pub mod stage;
 pub mod traffic;
@@ -12,6 +17,8 @@ pub mod traffic;
 pub const TRACK_LABEL: &str = "driftless.dev/track";
 /// On everything that exists, or is changed, only for a rollout: the first 10 digits of the change.
 pub const ROLLOUT_LABEL: &str = "driftless.dev/rollout";
+/// The name of the check, on its Job and the pods of that.
+pub const CHECK_LABEL: &str = "driftless.dev/check";
 /// `"true"` on a workload whose references to configuration are to content-named copies.
 pub const PINNED_ANNOTATION: &str = "driftless.dev/pinned";
 /// What a person asks of the rollouts of an Environment: `TIME COMMAND [WORKLOAD]`.

@@ -69,6 +69,24 @@ pub struct Report {
     pub sync: Option<String>,
     pub approved_by: Option<String>,
     pub rollouts: Vec<RolloutStatus>,
+    /// The revisions that rollouts took back now, with the reason.
+    pub taken_back: Vec<TakenBack>,
+}
+
+/// A revision that a rollout took back.
+#[derive(Clone, Debug)]
+pub struct TakenBack {
+    pub revision: RevisionStatus,
+    pub hash: String,
+    /// Of which workload, and why.
+    pub message: String,
+}
+
+/// The entry of the revision that was applied last.
+pub fn newest_applied(history: &[HistoryEntry]) -> Option<&HistoryEntry> {
+    history
+        .iter()
+        .find(|entry| entry.outcome != Outcome::TakenBack)
 }
 
 /// The status after this report. Equal reports give equal statuses, whatever the time.
@@ -261,20 +279,46 @@ fn failure_message(report: &Report) -> String {
 
 fn history(before: &[HistoryEntry], report: &Report, now: Timestamp) -> Vec<HistoryEntry> {
     let mut history = before.to_vec();
+    for taken in &report.taken_back {
+        let entry = HistoryEntry {
+            revision: taken.revision.clone(),
+            hash: taken.hash.clone(),
+            outcome: Outcome::TakenBack,
+            taken_back_at: Some(Time(now)),
+            message: Some(taken.message.clone()),
+            ..HistoryEntry::default()
+        };
+        history.insert(0, entry);
+    }
+    apply(&mut history, report, now);
+    while history.len() > HISTORY {
+        let last = history.len() - 1;
+        // However often changes are taken back, what is applied is known.
+        let is_newest = newest_applied(&history[..last]).is_none();
+        history.remove(last - usize::from(is_newest));
+    }
+    history
+}
+
+/// What became of the revision that is applied.
+fn apply(history: &mut Vec<HistoryEntry>, report: &Report, now: Timestamp) {
     let (Some(revision), Some(hash)) = (&report.revision, &report.hash) else {
-        return history;
+        return;
     };
     let outcome = match report.progress {
-        Progress::None => return history,
+        Progress::None => return,
         Progress::Progressing => Outcome::Progressing,
         Progress::Healthy => Outcome::Healthy,
         Progress::Failed => Outcome::Failed,
     };
-    let same = history
-        .first()
-        .is_some_and(|newest| newest.hash == *hash && newest.revision.commit == revision.commit);
+    let applied = |entry: &HistoryEntry| entry.outcome != Outcome::TakenBack;
+    let mut newest = history.iter().position(applied);
+    let same = newest.is_some_and(|newest| {
+        let newest = &history[newest];
+        newest.hash == *hash && newest.revision.commit == revision.commit
+    });
     if !same {
-        if let Some(newest) = history.first_mut()
+        if let Some(newest) = newest.and_then(|newest| history.get_mut(newest))
             && newest.outcome == Outcome::Progressing
         {
             newest.outcome = Outcome::Superseded;
@@ -289,9 +333,9 @@ fn history(before: &[HistoryEntry], report: &Report, now: Timestamp) -> Vec<Hist
                 ..HistoryEntry::default()
             },
         );
-        history.truncate(HISTORY);
+        newest = Some(0);
     }
-    if let Some(newest) = history.first_mut() {
+    if let Some(newest) = newest.and_then(|newest| history.get_mut(newest)) {
         // Deletions are approved after their revision was taken.
         if newest.approved_by.is_none() {
             newest.approved_by.clone_from(&report.approved_by);
@@ -305,7 +349,6 @@ fn history(before: &[HistoryEntry], report: &Report, now: Timestamp) -> Vec<Hist
             }
         }
     }
-    history
 }
 
 /// A condition without a time: [`set_condition`] gives it one.
@@ -399,5 +442,56 @@ mod tests {
             .map(|entry| entry.approved_by.as_deref())
             .collect();
         assert_eq!(by, [None, Some("alice")]);
+    }
+
+    #[test]
+    fn what_was_taken_back_stands_in_front_of_what_stays_applied() {
+        let taken = |commit: &str| TakenBack {
+            revision: RevisionStatus {
+                commit: commit.to_owned(),
+                ..RevisionStatus::default()
+            },
+            hash: "other".to_owned(),
+            message: "check errors failed 3 times at 25 %: 0.2 is more than 0.01".to_owned(),
+        };
+        let report = |commit: &str, taken_back: Vec<TakenBack>| Report {
+            revision: Some(RevisionStatus {
+                commit: commit.to_owned(),
+                ..RevisionStatus::default()
+            }),
+            hash: Some("hash".to_owned()),
+            progress: Progress::Healthy,
+            taken_back,
+            ..Report::default()
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let mut seen = after(&[], "a", None);
+        seen = history(&seen, &report("a", vec![taken("b")]), now);
+        // The next passes over the same revision change nothing.
+        let again = history(&seen, &report("a", Vec::new()), now);
+        assert_eq!(seen, again);
+        assert_eq!(newest_applied(&seen).unwrap().revision.commit, "a");
+        seen = history(&seen, &report("c", Vec::new()), now);
+        let told: Vec<_> = seen
+            .iter()
+            .map(|entry| (entry.revision.commit.as_str(), entry.outcome))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("c", Outcome::Healthy),
+                ("b", Outcome::TakenBack),
+                ("a", Outcome::Healthy)
+            ]
+        );
+        assert!(seen[1].message.as_ref().unwrap().contains("0.2"));
+        for number in 0..20 {
+            seen = history(&seen, &report("c", vec![taken(&number.to_string())]), now);
+        }
+        assert_eq!(seen.len(), HISTORY);
+        assert_eq!(seen[0].revision.commit, "19");
+        let applied = newest_applied(&seen).unwrap();
+        assert_eq!(applied.revision.commit, "c");
+        assert_eq!(seen.last(), Some(applied));
     }
 }

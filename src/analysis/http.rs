@@ -1,19 +1,23 @@
-//! One HTTP request with its limits: of time, and of how much is read.
+//! One HTTP request with its limits: of time, of how much is read, and of where it goes.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{Request, Response};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Method, Request, Response, header};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-/// So much of an answer is read.
+use super::headers::Headers;
+
+/// So much of an answer is read; what comes after it is not waited for.
 const MOST: usize = 1 << 20;
 
 /// Why there is no answer.
@@ -27,31 +31,27 @@ pub(super) enum Error {
     Late(String, Duration),
 }
 
-/// Sends a request without a body to the host of `url`.
-pub(super) async fn send(
-    url: &Url,
-    request: http::request::Builder,
-    timeout: Duration,
-) -> Result<Response<Bytes>, Error> {
+/// What is sent, and how long it may take from the connection to the last byte.
+pub(super) struct Call<'a> {
+    pub method: Method,
+    pub headers: &'a Headers,
+    pub body: String,
+    pub timeout: Duration,
+}
+
+/// Sends a request to the host of `url`, on a connection of its own. Redirects are not followed.
+pub(super) async fn send(url: &Url, call: Call<'_>) -> Result<Response<Bytes>, Error> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(80);
     let place = format!("{host}:{port}");
-    let connect = async {
-        TcpStream::connect((host.trim_matches(['[', ']']), port))
-            .await
-            .map_err(|error| Error::Connect(place.clone(), error.to_string()))
-    };
-    let stream = tokio::time::timeout(timeout, connect)
-        .await
-        .map_err(|_| Error::Connect(place.clone(), "no answer".to_owned()))??;
-    let mut path = url.path().to_owned();
-    if let Some(query) = url.query() {
-        path = format!("{path}?{query}");
-    }
-    let request = request
-        .uri(path)
-        .body(Empty::<Bytes>::new())
+    let timeout = call.timeout;
+    let deadline = Instant::now() + timeout;
+    let request = request(url, &host, call)
         .map_err(|error| Error::Answer(place.clone(), error.to_string()))?;
+    let stream = tokio::time::timeout_at(deadline, connect(host.trim_matches(['[', ']']), port))
+        .await
+        .map_err(|_| Error::Connect(place.clone(), "no answer".to_owned()))?
+        .map_err(|error| Error::Connect(place.clone(), error.to_string()))?;
     let exchange = async {
         if url.scheme() == "https" {
             let name = ServerName::try_from(host.clone())
@@ -65,14 +65,62 @@ pub(super) async fn send(
             exchange(TokioIo::new(stream), request, &place).await
         }
     };
-    tokio::time::timeout(timeout, exchange)
+    tokio::time::timeout_at(deadline, exchange)
         .await
         .map_err(|_| Error::Late(place.clone(), timeout))?
 }
 
+fn request(url: &Url, host: &str, call: Call<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let mut request = Request::builder().method(call.method).uri(path);
+    if !call
+        .headers
+        .all
+        .iter()
+        .any(|(name, _)| name == header::HOST)
+    {
+        let host = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        request = request.header(header::HOST, host);
+    }
+    for (name, value) in &call.headers.all {
+        request = request.header(name, value);
+    }
+    request.body(Full::new(Bytes::from(call.body)))
+}
+
+async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let all = tokio::net::lookup_host((host, port)).await?;
+    let addresses: Vec<SocketAddr> = all.filter(|address| !is_link_local(address.ip())).collect();
+    if addresses.is_empty() {
+        return Err(std::io::Error::other(
+            "checks are not sent to link-local addresses, such as a cloud's metadata service",
+        ));
+    }
+    TcpStream::connect(&addresses[..]).await
+}
+
+/// There the machine answers, and who may write a policy is not who may ask it.
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local()
+                || address
+                    .to_ipv4_mapped()
+                    .is_some_and(|address| address.is_link_local())
+        }
+    }
+}
+
 async fn exchange<S>(
     stream: S,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
     place: &str,
 ) -> Result<Response<Bytes>, Error>
 where
@@ -82,16 +130,29 @@ where
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
         .await
         .map_err(failed)?;
-    let connection = tokio::spawn(connection);
+    let connection = AbortOnDrop(tokio::spawn(connection).abort_handle());
     let answer = sender.send_request(request).await.map_err(failed)?;
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MOST)
-        .collect()
-        .await
-        .map_err(|error| Error::Answer(place.to_owned(), error.to_string()))?
-        .to_bytes();
-    connection.abort();
-    Ok(Response::from_parts(head, body))
+    let (head, mut body) = answer.into_parts();
+    let mut read = Vec::new();
+    while read.len() < MOST
+        && let Some(frame) = body.frame().await
+    {
+        if let Some(data) = frame.map_err(failed)?.data_ref() {
+            read.extend_from_slice(data);
+        }
+    }
+    read.truncate(MOST);
+    drop(connection);
+    Ok(Response::from_parts(head, Bytes::from(read)))
+}
+
+/// A request that is given up leaves no connection.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The system's authorities.
@@ -108,4 +169,41 @@ fn tls() -> Arc<ClientConfig> {
             )
         })
         .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cloud_s_metadata_is_not_asked() {
+        let is = |text: &str| is_link_local(text.parse().unwrap());
+        assert!(is("169.254.169.254") && is("fe80::1") && is("::ffff:169.254.169.254"));
+        assert!(!is("10.0.0.1") && !is("127.0.0.1") && !is("fd00:ec2::1"));
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_url_unless_a_header_says_otherwise() {
+        let host = |url: &str, headers: &Headers| {
+            let url = Url::parse(url).unwrap();
+            let call = Call {
+                method: Method::POST,
+                headers,
+                body: "x".to_owned(),
+                timeout: Duration::ZERO,
+            };
+            let request = request(&url, url.host_str().unwrap(), call).unwrap();
+            (request.uri().to_string(), request.headers()["host"].clone())
+        };
+        let none = Headers::default();
+        let seen = host("http://[fd00::1]:8080/a?b=c", &none);
+        assert_eq!(
+            seen,
+            ("/a?b=c".to_owned(), "[fd00::1]:8080".parse().unwrap())
+        );
+        assert_eq!(host("https://example.com", &none).1, "example.com");
+        let mut named = Headers::default();
+        named.all.push((header::HOST, "shop".parse().unwrap()));
+        assert_eq!(host("http://10.0.0.1", &named).1, "shop");
+    }
 }

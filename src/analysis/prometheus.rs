@@ -1,119 +1,205 @@
 //! Queries to a Prometheus server.
 
+mod answer;
+
 use std::time::Duration;
 
-use http::Request;
-use serde_json::Value;
+use http::Method;
+use jiff::Timestamp;
 use url::Url;
 
-use super::http::send;
-use crate::api::PrometheusCheck;
+use super::headers::Headers;
+use super::http::{Call, send};
+use crate::api::{CompareSpec, PrometheusCheck, TrafficSpec};
 use crate::rollout::machine::Outcome;
+use crate::rollout::names::{Names, Side};
+use crate::rollout::query::queries;
+use answer::{Sample, read};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_mins(1);
 
 pub(super) async fn query(
     check: &PrometheusCheck,
-    names: &[(&'static str, String)],
+    traffic: Option<&TrafficSpec>,
+    headers: &Headers,
+    names: &Names,
+    now: Timestamp,
 ) -> (Outcome, String) {
-    match value(check, names).await {
-        Err(why) => (Outcome::NoData, why),
-        Ok(value) => judge(check, value),
-    }
-}
-
-fn judge(check: &PrometheusCheck, value: f64) -> (Outcome, String) {
-    if let Some(min) = check.min.filter(|min| value < *min) {
-        return (Outcome::Fail, format!("{value} is less than {min}"));
-    }
-    if let Some(max) = check.max.filter(|max| value > *max) {
-        return (Outcome::Fail, format!("{value} is more than {max}"));
-    }
-    (Outcome::Pass, value.to_string())
-}
-
-async fn value(check: &PrometheusCheck, names: &[(&'static str, String)]) -> Result<f64, String> {
-    let mut query = check.query.clone();
-    for (name, value) in names {
-        query = query.replace(&format!("{{{{{name}}}}}"), value);
-    }
-    let base = check.url.trim_end_matches('/');
-    let mut url = Url::parse(&format!("{base}/api/v1/query"))
-        .map_err(|error| format!("prometheus.url: {error}"))?;
-    url.query_pairs_mut().append_pair("query", &query);
-    let host = url.host_str().unwrap_or_default();
-    let host = match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+    let asker = Asker {
+        check,
+        traffic,
+        headers,
+        names,
+        window: check.window.map_or(WINDOW, |window| window.0),
     };
-    let request = Request::get("/").header("host", host);
-    let answer = send(&url, request, TIMEOUT)
-        .await
-        .map_err(|error| error.to_string())?;
-    read(answer.body()).map_err(|why| format!("{why} ({})", answer.status()))
+    match asker.values(now).await {
+        Err(why) => (Outcome::NoData, why),
+        Ok((canary, stable)) => judge(check, canary, stable),
+    }
 }
 
-/// The single value of an answer.
-fn read(body: &[u8]) -> Result<f64, String> {
-    let answer: Value = serde_json::from_slice(body)
-        .map_err(|_| "the answer is not that of a Prometheus server".to_owned())?;
-    if answer["status"] != "success" {
-        let words = answer["error"]
-            .as_str()
-            .unwrap_or("the answer is not that of a Prometheus server");
-        return Err(words.chars().take(256).collect());
+struct Asker<'a> {
+    check: &'a PrometheusCheck,
+    traffic: Option<&'a TrafficSpec>,
+    headers: &'a Headers,
+    names: &'a Names,
+    window: Duration,
+}
+
+impl Asker<'_> {
+    /// The canary's value, and the stable side's where they are compared: both of the same time of the server.
+    async fn values(&self, now: Timestamp) -> Result<(f64, Option<f64>), String> {
+        let canary = self.side(Side::Canary, None).await?;
+        canary.is_of(now, self.window)?;
+        if self.check.compare.is_none() {
+            return Ok((canary.value, None));
+        }
+        let stable = self.side(Side::Stable, Some(canary.at)).await;
+        let stable = stable.map_err(|why| format!("the stable side: {why}"))?;
+        Ok((canary.value, Some(stable.value)))
     }
-    let data = &answer["data"];
-    let sample = match (data["resultType"].as_str(), &data["result"]) {
-        (Some("scalar"), result) => &result[1],
-        (Some("vector"), Value::Array(series)) => match series.as_slice() {
-            [] => return Err("the query has no result".to_owned()),
-            [one] => &one["value"][1],
-            several => return Err(format!("the query has {} results, not one", several.len())),
-        },
-        (kind, _) => {
+
+    /// The value of a side, at a time of the server or now; there must be enough requests in its window.
+    async fn side(&self, side: Side, at: Option<f64>) -> Result<Sample, String> {
+        let asked = queries(self.check, self.traffic, side)?;
+        let fill = |text: &str| self.names.fill(text, side, self.window);
+        let query = fill(&asked.value);
+        let Some((requests, least)) = asked.requests else {
+            let sample = self.ask(&query, at).await?;
+            self.is_fresh(&query, &sample).await?;
+            return Ok(sample);
+        };
+        // No series at all is no request.
+        let requests = format!("({}) or vector(0)", fill(&requests));
+        let counted = self.ask(&requests, at).await?;
+        if counted.value < f64::from(least) {
             return Err(format!(
-                "the query's result is a {}, not a number",
-                kind.unwrap_or("nothing")
+                "{} requests in {}s, of at least {least}",
+                told(counted.value),
+                self.window.as_secs()
             ));
         }
-    };
-    let value: f64 = sample
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .ok_or("the query's value is no number")?;
-    if value.is_nan() {
-        return Err("the query's value is NaN".to_owned());
+        let sample = self.ask(&query, Some(counted.at)).await?;
+        self.is_fresh(&query, &sample).await?;
+        Ok(sample)
     }
-    Ok(value)
+
+    /// The server answers with the last sample of up to five minutes, under the time of the question. Of a series, the sample's
+    /// own time can be asked for; what is computed has the time of its computation.
+    async fn is_fresh(&self, query: &str, sample: &Sample) -> Result<(), String> {
+        let asked = self
+            .ask(&format!("timestamp({query})"), Some(sample.at))
+            .await;
+        match asked {
+            Ok(time) if sample.at - time.value > self.window.as_secs_f64() => Err(format!(
+                "the value is {} s old, and the window is of {} s",
+                (sample.at - time.value).round(),
+                self.window.as_secs()
+            )),
+            // A scalar has no time.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn ask(&self, query: &str, at: Option<f64>) -> Result<Sample, String> {
+        let base = self.names.fill(&self.check.url, Side::Canary, self.window);
+        let mut url = Url::parse(&format!("{}/api/v1/query", base.trim_end_matches('/')))
+            .map_err(|error| format!("prometheus.url: {error}"))?;
+        url.query_pairs_mut().append_pair("query", query);
+        if let Some(at) = at {
+            url.query_pairs_mut().append_pair("time", &at.to_string());
+        }
+        let call = Call {
+            method: Method::GET,
+            headers: self.headers,
+            body: String::new(),
+            timeout: TIMEOUT,
+        };
+        let answer = send(&url, call).await.map_err(|error| error.to_string())?;
+        read(answer.body()).map_err(|why| format!("{why} ({})", answer.status().as_u16()))
+    }
+}
+
+fn judge(check: &PrometheusCheck, canary: f64, stable: Option<f64>) -> (Outcome, String) {
+    let mut seen = told(canary);
+    let mut bounds = vec![("", canary, check.min, check.max)];
+    if let (Some(compare), Some(stable)) = (&check.compare, stable) {
+        seen = format!("canary {seen}, stable {}", told(stable));
+        bounds.extend(compared(compare, canary, stable));
+    }
+    for (what, value, min, max) in bounds {
+        let value_told = match what {
+            "" => seen.clone(),
+            what => format!("{seen}: the {what} {}", told(value)),
+        };
+        // Infinity minus infinity, as of two latencies beyond the last bucket.
+        if value.is_nan() && (min.is_some() || max.is_some()) {
+            return (Outcome::NoData, format!("{seen}: there is no {what}"));
+        }
+        if let Some(min) = min.filter(|min| value < *min) {
+            return (Outcome::Fail, format!("{value_told} is less than {min}"));
+        }
+        if let Some(max) = max.filter(|max| value > *max) {
+            return (Outcome::Fail, format!("{value_told} is more than {max}"));
+        }
+    }
+    (Outcome::Pass, seen)
+}
+
+type Bound = (&'static str, f64, Option<f64>, Option<f64>);
+
+fn compared(compare: &CompareSpec, canary: f64, stable: f64) -> [Bound; 2] {
+    let CompareSpec {
+        min_ratio,
+        max_ratio,
+        min_difference,
+        max_difference,
+    } = compare;
+    // Beside a stable side of 0 another 0 is as much, and anything else without measure.
+    let ratio = if canary == 0.0 && stable == 0.0 {
+        1.0
+    } else {
+        canary / stable
+    };
+    [
+        ("ratio", ratio, *min_ratio, *max_ratio),
+        (
+            "difference",
+            canary - stable,
+            *min_difference,
+            *max_difference,
+        ),
+    ]
+}
+
+/// A value with as many digits as people read.
+fn told(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the exponent of a float has three digits"
+    )]
+    let digits = 4 - value.abs().log10().floor() as i32;
+    let Ok(digits) = usize::try_from(digits) else {
+        return value.round().to_string();
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_one_number_is_a_value() {
-        let vector = |result: &str| {
-            format!(
-                r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#
-            )
-        };
-        let one = |value: &str| format!(r#"{{"metric":{{}},"value":[1,"{value}"]}}"#);
-        assert_eq!(read(vector(&one("0.25")).as_bytes()), Ok(0.25));
-        assert_eq!(
-            read(br#"{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}"#),
-            Ok(2.0)
-        );
-        for nothing in [
-            vector(""),
-            vector(&one("NaN")),
-            vector(&format!("{},{}", one("1"), one("2"))),
-            r#"{"status":"error","error":"parse error"}"#.to_owned(),
-            "<html>".to_owned(),
-        ] {
-            assert!(read(nothing.as_bytes()).is_err(), "{nothing}");
-        }
+    fn outcome(check: &PrometheusCheck, canary: f64, stable: Option<f64>) -> (Outcome, String) {
+        judge(check, canary, stable)
     }
 
     #[test]
@@ -123,9 +209,57 @@ mod tests {
             max: Some(1.0),
             ..PrometheusCheck::default()
         };
-        let outcome = |value| judge(&check, value).0;
-        assert_eq!(outcome(0.5), Outcome::Pass);
-        assert_eq!(outcome(1.5), Outcome::Fail);
-        assert_eq!(outcome(-0.5), Outcome::Fail);
+        let of = |value| outcome(&check, value, None);
+        assert_eq!(of(0.5), (Outcome::Pass, "0.5".to_owned()));
+        assert_eq!(of(1.0).0, Outcome::Pass);
+        assert_eq!(of(1.5), (Outcome::Fail, "1.5 is more than 1".to_owned()));
+        assert_eq!(of(-0.5), (Outcome::Fail, "-0.5 is less than 0".to_owned()));
+        assert_eq!(of(f64::INFINITY).0, Outcome::Fail);
+    }
+
+    #[test]
+    fn the_canary_is_held_against_the_stable_side() {
+        let check = |compare| PrometheusCheck {
+            compare: Some(compare),
+            ..PrometheusCheck::default()
+        };
+        let slower = check(CompareSpec {
+            max_ratio: Some(1.5),
+            ..CompareSpec::default()
+        });
+        let of = |canary, stable| outcome(&slower, canary, Some(stable));
+        assert_eq!(of(0.3, 0.2).0, Outcome::Pass);
+        assert_eq!(
+            of(0.4, 0.2),
+            (
+                Outcome::Fail,
+                "canary 0.4, stable 0.2: the ratio 2 is more than 1.5".to_owned()
+            )
+        );
+        assert_eq!(of(0.0, 0.0).0, Outcome::Pass);
+        assert_eq!(of(0.1, 0.0).0, Outcome::Fail);
+        assert_eq!(of(f64::INFINITY, f64::INFINITY).0, Outcome::NoData);
+        let worse = check(CompareSpec {
+            min_difference: Some(-0.01),
+            ..CompareSpec::default()
+        });
+        assert_eq!(outcome(&worse, 0.99, Some(0.995)).0, Outcome::Pass);
+        assert_eq!(outcome(&worse, 0.9, Some(1.0)).0, Outcome::Fail);
+    }
+
+    #[test]
+    fn values_are_told_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.987_654_321, "0.98765"),
+            (1_234_567.8, "1234568"),
+            (0.000_012_345_678, "0.000012346"),
+            (-2.5, "-2.5"),
+            (100.0, "100"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(told(value), text);
+        }
     }
 }

@@ -276,7 +276,7 @@ pub struct EnvironmentStatus {
     /// The rollouts that are under way, or whose change was taken back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<RolloutStatus>,
-    /// The last ten revisions, newest first.
+    /// The last ten revisions that were applied or taken back, newest first.
     pub history: Vec<HistoryEntry>,
     /// The value of the annotation `driftless.dev/sync-requested` that was last served.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -382,6 +382,8 @@ pub enum Outcome {
     Failed,
     /// A newer one came first.
     Superseded,
+    /// A rollout took it back: it was never applied as a whole.
+    TakenBack,
 }
 
 /// One revision of the past.
@@ -403,7 +405,10 @@ pub struct HistoryEntry {
     /// Who approved it, where approval was needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
-    /// Why it failed.
+    /// When a rollout took it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_back_at: Option<Time>,
+    /// Why it failed, or was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

@@ -1,11 +1,16 @@
 //! `RolloutPolicy`: how a change to a workload reaches live traffic. It lies in Git beside the workload.
 
+mod check;
 mod traffic;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use check::{
+    Builtin, CheckSpec, CompareSpec, HeaderSpec, HttpCheck, JobCheck, JsonCheck, LatencySpec,
+    PrometheusCheck, Router, SecretKeyRef, ValueFrom,
+};
 pub use traffic::{IstioReference, MatchSpec, RequestMark, RouteReference, TrafficSpec};
 
 use super::HumanDuration;
@@ -160,84 +165,6 @@ pub struct StepSpec {
     pub pause: Option<bool>,
 }
 
-/// One piece of evidence. Exactly one of `http` and `prometheus`.
-#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.http), has(self.prometheus)].filter(given, given).size() == 1").message("give exactly one of http and prometheus"))]
-pub struct CheckSpec {
-    /// Its name in the status; unique in the policy.
-    #[schemars(length(min = 1, max = 63))]
-    pub name: String,
-    /// How often it is made; `checkInterval` of the policy where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval: Option<HumanDuration>,
-    /// So many failed verdicts at one step abort the rollout; `failureLimit` of the policy where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1000))]
-    pub failure_limit: Option<u32>,
-    /// So many verdicts must pass at each step (default 1).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub count: Option<u32>,
-    /// A request to each of the canary's pods, from the agent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpCheck>,
-    /// A query to a Prometheus server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prometheus: Option<PrometheusCheck>,
-}
-
-/// A request to each ready pod of the canary. It fails if one of them answers otherwise.
-#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpCheck {
-    /// The path, with its query.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^/[!-~]*$"))]
-    pub path: String,
-    /// The port of the pod; that of its first container's first port where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: Option<u16>,
-    /// `GET` where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^(GET|HEAD|POST|PUT|OPTIONS)$"))]
-    pub method: Option<String>,
-    /// Headers of the request.
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub headers: std::collections::BTreeMap<String, String>,
-    /// The status that is expected; any below 400 where it is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 100, max = 599))]
-    pub expect: Option<u16>,
-    /// A regular expression that the first 64 KiB of the body must match.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub body: Option<String>,
-    /// How long an answer may take (default 5s).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<HumanDuration>,
-}
-
-/// A query whose single value must lie in a range. No value, several, `NaN` and an unreachable server are no verdict.
-#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.min) || has(self.max)").message("give min, max, or both"))]
-pub struct PrometheusCheck {
-    /// The server, such as `http://prometheus.monitoring:9090`.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s@]+$"))]
-    pub url: String,
-    /// PromQL. `{{namespace}}`, `{{workload}}`, `{{canary}}` (the canary's Deployment) and `{{service}}` (the canary's Service)
-    /// stand for their names.
-    #[schemars(length(min = 1, max = 8192))]
-    pub query: String,
-    /// The least that passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// The most that passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
-}
-
 /// What happens where no evidence comes.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
@@ -381,6 +308,9 @@ pub struct CheckStatus {
     pub passed: u32,
     /// Verdicts at this step that failed.
     pub failed: u32,
+    /// When the check was begun that the last verdict is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
     /// When the last verdict fell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,

@@ -23,7 +23,11 @@ use crate::desired::{Desired, DesiredObject, Wave};
 use crate::kustomize::{BuildError, BuildOptions, Limits, Resource};
 use crate::render::render;
 use crate::rollout::policy::policies;
+use crate::rollout::reach::blocked;
 use crate::tree::{Files, join};
+
+/// As `driftless install` names it.
+const AGENT_NAMESPACE: &str = "driftless-system";
 
 /// Check a local checkout: the objects of our kinds in it, and that what Environments name renders
 #[derive(Args, Debug)]
@@ -44,6 +48,9 @@ pub struct Arguments {
     /// Render these paths of it, not those that Environments name
     #[arg(long, value_name = "PATH")]
     path: Vec<String>,
+    /// Where the agent runs: the NetworkPolicies must let its requests through to the pods that they check
+    #[arg(long, value_name = "NAMESPACE", default_value = AGENT_NAMESPACE)]
+    agent_namespace: String,
     #[command(flatten)]
     budgets: Budgets,
 }
@@ -92,7 +99,12 @@ pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         paths,
         rendered,
         problems,
-    } = check(&folder, &arguments.path, &options);
+    } = check(
+        &folder,
+        &arguments.path,
+        &options,
+        &arguments.agent_namespace,
+    );
     for problem in &problems {
         writeln!(out, "{} {problem}", styled("✗", BAD))?;
     }
@@ -115,7 +127,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 }
 
 /// Everything that is wrong, sorted by place.
-fn check(files: &dyn Files, asked: &[String], options: &BuildOptions) -> Checked {
+fn check(files: &dyn Files, asked: &[String], options: &BuildOptions, agent: &str) -> Checked {
     let mut checked = Checked::default();
     let found = find::objects(files, &mut checked.problems);
     // Each path with who names it.
@@ -155,7 +167,7 @@ fn check(files: &dyn Files, asked: &[String], options: &BuildOptions) -> Checked
                 message: format!("{}{path:?} leaves the checkout", named_by.message),
                 ..named_by
             }),
-            Some(path) => renders(files, &path, options, &named_by, &mut checked),
+            Some(path) => renders(files, &path, options, agent, &named_by, &mut checked),
         }
     }
     if checked.paths == 0 && checked.problems.is_empty() {
@@ -171,8 +183,8 @@ fn check(files: &dyn Files, asked: &[String], options: &BuildOptions) -> Checked
     checked
 }
 
-/// Policies that cannot be followed.
-fn rollouts(resources: Vec<Resource>) -> Vec<Problem> {
+/// Policies that cannot be followed, and NetworkPolicies that keep their checks from what they check.
+fn rollouts(resources: Vec<Resource>, agent: &str) -> Vec<Problem> {
     let objects = resources.into_iter().map(|resource| DesiredObject {
         id: resource.object.id(),
         object: resource.object,
@@ -181,8 +193,12 @@ fn rollouts(resources: Vec<Resource>) -> Vec<Problem> {
         origin: format!("{}:{}", resource.origin.file, resource.origin.line),
     });
     let desired = Desired::new(objects.collect(), String::new());
-    let Err(problems) = policies(&desired) else {
-        return Vec::new();
+    let problems = match policies(&desired) {
+        Err(problems) => problems,
+        Ok(policies) => policies
+            .values()
+            .flat_map(|policy| blocked(policy, &desired, agent))
+            .collect(),
     };
     problems
         .into_iter()
@@ -202,6 +218,7 @@ fn renders(
     files: &dyn Files,
     path: &str,
     options: &BuildOptions,
+    agent: &str,
     named_by: &Problem,
     checked: &mut Checked,
 ) {
@@ -209,7 +226,7 @@ fn renders(
     let errors = match render(files, path, options) {
         Ok(rendered) => {
             checked.rendered += rendered.resources.len();
-            checked.problems.extend(rollouts(rendered.resources));
+            checked.problems.extend(rollouts(rendered.resources, agent));
             return;
         }
         Err(errors) => errors.0,

@@ -48,8 +48,8 @@ struct Check {
     failed: Option<Arc<Compiled>>,
 }
 
-struct Compiled {
-    expression: Expression,
+pub(super) struct Compiled {
+    pub(super) expression: Expression,
     source: String,
     /// How deep its comprehensions are nested.
     nesting: u32,
@@ -67,7 +67,7 @@ pub struct Checks {
 impl Default for Checks {
     fn default() -> Self {
         Self {
-            env: Arc::new(Env::stdlib().with_optional_support(true)),
+            env: Arc::new(env()),
             checks: Vec::new(),
         }
     }
@@ -184,20 +184,22 @@ impl Checks {
 impl Compiled {
     /// What cannot be evaluated is not true and not false: it is unclear, and says why.
     fn holds(&self, context: &Context, longest: usize) -> Result<bool, Health> {
+        self.evaluate(context, longest)
+            .map_err(|why| unclear(&self.source, &why))
+    }
+
+    /// On `self`, in which no list or map is longer than `longest`.
+    pub(super) fn evaluate(&self, context: &Context, longest: usize) -> Result<bool, String> {
         let longest = longest.max(self.longest);
         if (longest as u128).saturating_pow(self.nesting) > STEPS {
-            return Err(unclear(
-                &self.source,
-                &format!("its loops are too deep for a list of {longest} elements"),
+            return Err(format!(
+                "its loops are too deep for a list of {longest} elements"
             ));
         }
         match Value::resolve(&self.expression, context) {
             Ok(Value::Bool(holds)) => Ok(holds),
-            Ok(other) => Err(unclear(
-                &self.source,
-                &format!("it gives a {} and not a boolean", other.type_of()),
-            )),
-            Err(error) => Err(unclear(&self.source, &describe(&error, &self.source))),
+            Ok(other) => Err(format!("it gives a {} and not a boolean", other.type_of())),
+            Err(error) => Err(describe(&error, &self.source)),
         }
     }
 }
@@ -229,8 +231,13 @@ fn describe(error: &ExecutionError, source: &str) -> String {
     }
 }
 
+/// What all expressions may use.
+pub(super) fn env() -> Env {
+    Env::stdlib().with_optional_support(true)
+}
+
 /// The Pratt parser counts its recursion; the crate's other one overflows the stack at sixteen brackets.
-fn compile(source: &str) -> Result<Compiled, String> {
+pub(super) fn compile(source: &str) -> Result<Compiled, String> {
     if source.len() > LENGTH {
         return Err(format!("it has more than {LENGTH} bytes"));
     }
@@ -255,7 +262,7 @@ fn compile(source: &str) -> Result<Compiled, String> {
 }
 
 /// Calls `visit` with the parts of an expression.
-fn parts<'a>(expression: &'a Expression, visit: &mut dyn FnMut(&'a Expression)) {
+pub(super) fn parts<'a>(expression: &'a Expression, visit: &mut dyn FnMut(&'a Expression)) {
     match &expression.expr {
         Expr::Call(call) => call
             .target
@@ -322,7 +329,7 @@ fn longest_literal(expression: &Expression) -> usize {
 }
 
 /// The length of the longest list or map in it.
-fn longest(value: &Json) -> usize {
+pub(super) fn longest(value: &Json) -> usize {
     match value {
         Json::Array(list) => list.iter().map(longest).max().unwrap_or(0).max(list.len()),
         Json::Object(map) => map.values().map(longest).max().unwrap_or(0).max(map.len()),

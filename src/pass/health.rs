@@ -11,6 +11,7 @@ use crate::api::ObjectFailure;
 use crate::health::{self, Health, Progress, Settled, settle};
 use crate::object::{Id, Object};
 use crate::plan::{LiveState, PlannedWave};
+use crate::status::newest_applied;
 
 /// How a wave is.
 pub(super) struct Wave {
@@ -234,7 +235,7 @@ fn since(memory: &mut Memory, pass: &Pass<'_>, id: &Id) -> Timestamp {
             .environment
             .status
             .as_ref()
-            .and_then(|status| status.history.first());
+            .and_then(|status| newest_applied(&status.history));
         history
             .filter(|newest| {
                 Some(&newest.hash) == pass.report.hash.as_ref() && newest.healthy_at.is_none()

@@ -14,7 +14,7 @@ use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::object::{ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 use crate::plan::{LiveState, Plan, PlanInput, plan};
-use crate::status::{Progress, Report};
+use crate::status::{Progress, Report, newest_applied};
 
 /// The live state of everything that is desired or was.
 pub(super) struct Observed {
@@ -251,7 +251,7 @@ impl Pass<'_> {
             .environment
             .status
             .as_ref()
-            .and_then(|status| status.history.first());
+            .and_then(|status| newest_applied(&status.history));
         history.is_some_and(|newest| {
             newest.hash == running.desired.hash && newest.healthy_at.is_some()
         })

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use kube::ResourceExt;
 
 use super::{Memory, Pass, Running};
-use crate::api::{GROUP, NextRevision, ObjectFailure, RolloutPhase as Phase, RolloutStatus};
+use crate::api::{
+    GROUP, NextRevision, ObjectFailure, RevisionStatus, RolloutPhase as Phase, RolloutStatus,
+};
 use crate::desired::Desired;
 use crate::object::Id;
 use crate::plan::{Departed, LiveState};
@@ -21,7 +23,7 @@ use crate::rollout::machine::{self, Observed};
 use crate::rollout::policy::{Policy, policies};
 use crate::rollout::stage::{self, Rollout, Staged};
 use crate::rollout::{COMMAND_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
-use crate::status::Problem;
+use crate::status::{Problem, TakenBack};
 
 use observe::{Gates, command, live, number, observe, stable};
 
@@ -440,7 +442,12 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             );
             pass.events.push((warning, reason, "Rollout", what));
         }
-        after.extend(decision.record);
+        after.extend(decision.record.inspect(|after| {
+            if after.taken_back && !record.taken_back {
+                let taken = taken_back(memory, after);
+                pass.report.taken_back.push(taken);
+            }
+        }));
     }
     for (workload, change) in &rolling.changes {
         let known = after
@@ -463,4 +470,29 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
         pass.due(Instant::now());
     }
     pass.report.rollouts = after;
+}
+
+/// What the history says of it.
+fn taken_back(memory: &Memory, record: &RolloutStatus) -> TakenBack {
+    let RolloutStatus {
+        workload,
+        commit,
+        message,
+        ..
+    } = record;
+    let held = memory.rollouts.next.as_ref();
+    let held = held.filter(|held| held.revision.commit == *commit);
+    TakenBack {
+        // The commit that brought the change may not be the newest that is held.
+        revision: held.map_or_else(
+            || RevisionStatus {
+                commit: commit.clone(),
+                short: commit.get(..7).unwrap_or(commit).to_owned(),
+                ..RevisionStatus::default()
+            },
+            |held| held.revision.clone(),
+        ),
+        hash: held.map_or_else(String::new, |held| held.desired.hash.clone()),
+        message: format!("{workload}: {message}"),
+    }
 }

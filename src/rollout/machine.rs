@@ -377,6 +377,9 @@ impl Machine<'_> {
         let until = after(in_effect, for_);
         let missing = self.missing_evidence();
         if self.now >= until && missing.is_none() && self.observed.canary.ready {
+            if let Some(outdated) = self.outdated_evidence() {
+                return self.wait(&format!("holds: {outdated}"));
+            }
             self.record.step += 1;
             return self.at_step();
         }
@@ -551,9 +554,10 @@ impl Machine<'_> {
     fn enter(mut self, phase: Phase, reason: &'static str, what: String) -> Decision {
         self.record.phase = phase;
         self.record.since = Some(Time(self.now));
-        // A pause keeps the weight, and goes on collecting evidence.
+        // A pause keeps the weight, and goes on collecting evidence; none of it is begun anew.
         let keeps = matches!(phase, Phase::Paused | Phase::Proved);
-        self.record.in_effect_since = keeps.then_some(Time(self.now));
+        let since = self.record.in_effect_since.take();
+        self.record.in_effect_since = keeps.then(|| since.unwrap_or(Time(self.now)));
         self.record.written_at = None;
         self.record.message.clone_from(&what);
         let told = format!("{}: {what}", self.record.workload);

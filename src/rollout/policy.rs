@@ -1,5 +1,6 @@
 //! A policy as the rollout needs it: its steps and checks with their defaults, or why it cannot be followed.
 
+mod evidence;
 mod services;
 mod workload;
 
@@ -14,6 +15,7 @@ use crate::api::{
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
+use crate::rollout::job;
 use crate::rollout::stage::canary_name;
 use crate::rollout::traffic::{Router, Split};
 
@@ -57,6 +59,8 @@ impl Strategy {
 pub struct Policy {
     pub workload: Id,
     pub strategy: Strategy,
+    /// The first Service that selects its pods.
+    pub service: Option<String>,
     pub steps: Vec<Step>,
     pub traffic: Option<TrafficSpec>,
     pub shared_volumes: bool,
@@ -73,6 +77,8 @@ pub struct Check {
     pub interval: Duration,
     pub failure_limit: u32,
     pub count: u32,
+    /// The template of its Job, or why there is none; `None` where it is no Job.
+    pub job: Option<Result<Value, String>>,
 }
 
 /// The policies among the desired objects, by workload.
@@ -96,8 +102,16 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                 continue;
             }
         };
-        let policy = Policy::new(&policy.spec, object.id.namespace.clone());
+        let mut policy = Policy::new(&policy.spec, object.id.namespace.clone());
+        for check in &mut policy.checks {
+            let namespace = object.id.namespace.as_deref();
+            let job = check.spec.job.as_ref();
+            check.job = job.map(|job| job::template(job, namespace, desired));
+        }
         let workload = policy.workload.clone();
+        policy.service = services(&workload, desired)
+            .next()
+            .map(|service| service.id.name.clone());
         match desired.get(&workload) {
             None => problems.push((
                 object.id.clone(),
@@ -109,6 +123,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                     .map(|reason| format!("{workload}: {reason}"))
                     .chain(collisions(&policy, desired))
                     .chain(unroutable(&policy, desired))
+                    .chain(evidence::unprovable(&policy, desired))
                     .map(|reason| (object.id.clone(), reason)),
             ),
         }
@@ -152,6 +167,7 @@ impl Policy {
                 name: spec.workload.name.clone(),
             },
             strategy,
+            service: None,
             steps,
             traffic: spec.traffic.clone(),
             shared_volumes: spec.shared_volumes,
@@ -162,6 +178,7 @@ impl Policy {
                     interval: check.interval.unwrap_or(spec.check_interval).0,
                     failure_limit: check.failure_limit.unwrap_or(spec.failure_limit).max(1),
                     count: check.count.unwrap_or(1),
+                    job: None,
                     spec: check.clone(),
                 })
                 .collect(),
@@ -182,6 +199,7 @@ impl Policy {
             } else {
                 Strategy::Canary
             },
+            service: None,
             steps: Vec::new(),
             traffic: None,
             shared_volumes: false,

@@ -63,7 +63,7 @@ pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
     records.iter().any(|record| record.phase == Phase::Aborting)
 }
 
-/// What marks the objects of a rollout.
+/// What marks the objects of a rollout: the first digits of its change.
 pub fn id(record: &RolloutStatus) -> &str {
     record.change.get(..10).unwrap_or(&record.change)
 }

@@ -7,6 +7,7 @@ packages=(
   gcc libc6-dev make perl                            # its pause program; the C libraries of the agent
   openssl curl ca-certificates                       # certificates; webhooks; roots of trust for the image
   git apache2-bin openssh-server                     # the two transports of Git
+  prometheus                                         # evidence for rollouts
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -3,10 +3,13 @@
 mod blue_green;
 mod by_pods;
 mod by_route;
+mod evidence;
 mod in_the_way;
 mod load;
+mod metrics;
 mod middle;
 mod partition;
+mod prometheus;
 mod published;
 mod refusals;
 mod router;

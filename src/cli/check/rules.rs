@@ -1,6 +1,8 @@
 //! What the definitions' CEL rules say, and what the agent would find only at work: expressions, ranges and patterns that
 //! cannot be read, tags that no rule can give. Pure.
 
+mod evidence;
+
 use globset::Glob;
 
 use super::find::Found;
@@ -137,25 +139,11 @@ fn policy(policy: &RolloutPolicy) -> Problems {
     }
     for (index, check) in checks.iter().enumerate() {
         let field = format!("checks[{index}]");
-        if check.http.is_some() == check.prometheus.is_some() {
-            wrong(&field, "give exactly one of http and prometheus");
-        }
         if checks[..index].iter().any(|other| other.name == check.name) {
             wrong(&field, "another check has this name");
         }
-        if let Some(prometheus) = &check.prometheus
-            && prometheus.min.is_none()
-            && prometheus.max.is_none()
-        {
-            wrong(&field, "give min, max, or both");
-        }
-        if let Some(Err(error)) = check
-            .http
-            .as_ref()
-            .and_then(|http| http.body.as_ref())
-            .map(|pattern| regex::Regex::new(pattern))
-        {
-            wrong(&format!("{field}.http.body"), &error.to_string());
+        for (part, message) in evidence::rules(check) {
+            wrong(&format!("{field}{part}"), message);
         }
     }
     problems

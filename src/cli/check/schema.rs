@@ -130,6 +130,9 @@ impl Walk<'_> {
             self.problem(id, field, "must be a map");
             return;
         }
+        if schema["x-kubernetes-preserve-unknown-fields"] == true {
+            return;
+        }
         let empty = serde_json::Map::new();
         let properties = schema["properties"].as_object().unwrap_or(&empty);
         for (key, value) in self.tree.pairs(id) {

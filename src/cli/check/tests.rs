@@ -23,7 +23,7 @@ const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
 fn checked(files: &[(&str, &str)], paths: &[&str]) -> Checked {
     let files = MemoryFiles::new(files.iter().copied());
     let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
-    check(&files, &paths, &BuildOptions::default())
+    check(&files, &paths, &BuildOptions::default(), AGENT_NAMESPACE)
 }
 
 fn problems(files: &[(&str, &str)]) -> String {
@@ -173,10 +173,87 @@ fn a_path_that_does_not_render_is_told_with_its_file() {
     );
 }
 
+#[test]
+fn a_network_policy_that_keeps_checks_from_the_pods_is_told_with_its_place() {
+    let manifests = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  template:
+    metadata: {labels: {app: api}}
+    spec: {containers: [{name: api, ports: [{containerPort: 8080}]}]}
+---
+apiVersion: driftless.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: api}
+spec:
+  workload: {kind: Deployment, name: api}
+  canary: {steps: [{weight: 25}]}
+  checks:
+  - {name: answers, http: {path: /, latency: {percentile: 95, max: 300ms}}}
+  - name: smoke
+    job: {template: {spec: {template: {spec: {containers: [{name: smoke, image: smoke}]}}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny}
+spec: {podSelector: {}}
+";
+    let files = [
+        ("environments.yaml", GOOD),
+        ("overlays/production/a.yaml", manifests),
+    ];
+    let told = problems(&files);
+    assert!(
+        told.starts_with("overlays/production/a.yaml:20: NetworkPolicy.networking.k8s.io deny: keeps the agent's requests of the check answers from port 8080"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn a_check_holds_to_its_schema_and_rules() {
+    let policy = "\
+apiVersion: driftless.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: api}
+spec:
+  workload: {kind: Deployment, name: api}
+  canary: {steps: [{weight: 25}]}
+  checks:
+";
+    let schema = "  - {name: a b, http: {path: x}}
+  - {name: d, json: {url: 'https://x/y@z?a=b@c', condition: 'true', headers: [{name: 'a b', value: x}]}}
+  - {name: e, prometheus: {url: 'http://x/y?z', builtin: errorRate, max: 1}}
+";
+    let rules = "  - {name: a, http: {path: /}, job: {cronJob: x}}
+  - {name: a, job: {}}
+  - {name: c, prometheus: {url: 'http://x', query: up, builtin: latency, compare: {}}}
+  - {name: d, prometheus: {url: 'http://x', query: up, router: Istio, percentile: 99, minRequests: 5}}
+  - {name: e, json: {url: 'http://x', condition: 'true', headers: [{name: a}]}}
+  - {name: f, prometheus: {url: 'http://u:p@x', query: up, max: 1}}
+  - {name: g, json: {url: 'https://u@x/y', condition: 'true'}}
+";
+    let told = [schema, rules].map(|checks| {
+        let files = [
+            ("environments.yaml", GOOD.to_owned()),
+            ("overlays/production/a.yaml", MAP.to_owned()),
+            ("policy.yaml", format!("{policy}{checks}")),
+        ];
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (*path, text.as_str()))
+            .collect();
+        problems(&files)
+    });
+    insta::assert_snapshot!(told.join("\n"));
+}
+
 /// The rules that only the API server knows by heart are told here in the same words.
 #[test]
 fn every_rule_of_the_definitions_is_checked_here() {
-    let rules = include_str!("rules.rs");
+    let rules = [include_str!("rules.rs"), include_str!("rules/evidence.rs")].concat();
     for definition in crate::api::definitions() {
         let text = serde_json::to_value(definition).unwrap().to_string();
         for message in text

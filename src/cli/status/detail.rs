@@ -302,10 +302,12 @@ fn history(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
             Outcome::Failed => styled("failed", BAD),
             Outcome::Progressing => styled("progressing", WAITS),
             Outcome::Superseded => styled("superseded", DIM),
+            Outcome::TakenBack => styled("taken back", BAD),
         };
         let applied = entry
             .applied_at
             .as_ref()
+            .or(entry.taken_back_at.as_ref())
             .map_or_else(String::new, |time| format!("{} ago", ago(time.0, now)));
         let mut words = Vec::new();
         if let (Some(applied), Some(healthy)) = (&entry.applied_at, &entry.healthy_at) {

@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::super::{Memory, Pass, health};
 use super::{Rolling, set};
-use crate::analysis::{Target, Targets};
+use crate::analysis::{Actor, Target, Targets};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
+use crate::rollout::names::{Names, Runs};
 use crate::rollout::policy::{Policy, Strategy, route};
 use crate::rollout::stage::{self, canary_name};
-use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
+use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
 
 /// What the other rollouts of the revision let this one do.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +53,18 @@ pub(super) async fn observe(
         canary,
         canary_is_gone,
         pods,
+        uid,
     } = if record.strategy == RolloutStrategy::Partition {
         set::sides(pass, memory, workload, record, written).await
     } else {
         let stable = stable(pass, memory, policy).await;
-        let (canary, pods) = canary(pass, memory, policy).await;
+        let (canary, pods, uid) = canary(pass, memory, policy).await;
         Sides {
             stable,
             canary_is_gone: canary.is_none() && pods.is_empty(),
             canary: canary.unwrap_or_default(),
             pods,
+            uid,
         }
     };
     let mut router_waits = rolling
@@ -88,7 +91,7 @@ pub(super) async fn observe(
             pass.due(Instant::now() + Duration::from_secs(1));
         }
     }
-    let verdicts = evidence(pass, memory, policy, record, &pods);
+    let verdicts = evidence(pass, memory, policy, record, &pods, uid);
     Observed {
         change: rolling.changes.get(workload).cloned().or_else(|| {
             // What is being promoted is what the stable side wants now.
@@ -123,6 +126,8 @@ pub(super) struct Sides {
     /// Nothing runs the change any more.
     pub canary_is_gone: bool,
     pub pods: Vec<Object>,
+    /// That of the Deployment that exists for the change only.
+    pub uid: Option<String>,
 }
 
 /// The stable side.
@@ -167,27 +172,24 @@ async fn template_hash(pass: &Pass<'_>, workload: &Id, deployment: &Object) -> O
     set.label("pod-template-hash").map(str::to_owned)
 }
 
-/// The canary's side, and its pods; `None` where it does not exist.
+/// The canary's side, its pods, and its UID; `None` where it does not exist.
 async fn canary(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
     policy: &Policy,
-) -> (Option<Side>, Vec<Object>) {
-    let id = Id {
-        name: canary_name(&policy.workload.name),
-        ..policy.workload.clone()
-    };
-    let pods = pods(pass, memory, &id);
+) -> (Option<Side>, Vec<Object>, Option<String>) {
+    let id = canary_id(policy);
+    let pods = pods_of(pass, memory, &id);
     let cluster = &pass.context.cluster;
     let kinds = cluster.kinds().await;
     let object = match cluster.observe(&kinds, &id, "v1", true).await {
         LiveState::Present(object) => object,
-        LiveState::Absent => return (None, pods.unwrap_or_default()),
+        LiveState::Absent => return (None, pods.unwrap_or_default(), None),
         // What cannot be read is not gone.
-        _ => return (Some(Side::default()), Vec::new()),
+        _ => return (Some(Side::default()), Vec::new(), None),
     };
     let Some(pods) = pods else {
-        return (Some(Side::default()), Vec::new());
+        return (Some(Side::default()), Vec::new(), None);
     };
     let mut side = Side {
         replicas: number(&object, "/spec/replicas"),
@@ -197,12 +199,19 @@ async fn canary(
         Ok(ready) => side.ready = ready,
         Err(failure) => side.failure = Some(failure),
     }
-    side.failure = side.failure.or_else(|| restarted(&pods));
-    (Some(side), pods)
+    side.failure = side.failure.or_else(|| pods::fault(&pods));
+    (Some(side), pods, object.uid().map(str::to_owned))
+}
+
+fn canary_id(policy: &Policy) -> Id {
+    Id {
+        name: canary_name(&policy.workload.name),
+        ..policy.workload.clone()
+    }
 }
 
 /// The canary's pods, by the names of its ReplicaSets; `None` until they are known.
-fn pods(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>> {
+fn pods_of(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>> {
     let namespace = canary.namespace.as_ref()?;
     let watch = memory
         .pods
@@ -221,23 +230,6 @@ fn pods(pass: &Pass<'_>, memory: &mut Memory, canary: &Id) -> Option<Vec<Object>
     Some(pods)
 }
 
-pub(super) fn restarted(pods: &[Object]) -> Option<String> {
-    pods.iter().find_map(|pod| {
-        let statuses = pod.at("/status/containerStatuses")?.as_array()?;
-        let status = statuses
-            .iter()
-            .find(|status| status["restartCount"].as_u64().unwrap_or(0) > 0)?;
-        let why = status["lastState"]["terminated"]["reason"]
-            .as_str()
-            .unwrap_or("it ended");
-        Some(format!(
-            "pod {}, container {}: restarted: {why}",
-            pod.name(),
-            status["name"].as_str().unwrap_or_default()
-        ))
-    })
-}
-
 /// Makes the checks that are due at this step, and takes the verdicts that fell.
 fn evidence(
     pass: &mut Pass<'_>,
@@ -245,6 +237,7 @@ fn evidence(
     policy: &Policy,
     record: &RolloutStatus,
     pods: &[Object],
+    uid: Option<String>,
 ) -> Vec<machine::Verdict> {
     let Some(since) = record.in_effect_since.as_ref().filter(|_| {
         matches!(
@@ -255,27 +248,33 @@ fn evidence(
         return Vec::new();
     };
     let workload = &policy.workload;
-    let (canary, service) = match &policy.strategy {
-        Strategy::Canary => (canary_name(&workload.name), canary_name(&workload.name)),
-        Strategy::BlueGreen { preview, .. } => {
-            let made = || stage::preview_name(&workload.name);
-            (
-                canary_name(&workload.name),
-                preview.clone().unwrap_or_else(made),
-            )
-        }
-        Strategy::Partition => (workload.name.clone(), workload.name.clone()),
-    };
     let targets = Targets {
-        names: vec![
-            ("namespace", workload.namespace.clone().unwrap_or_default()),
-            ("workload", workload.name.clone()),
-            ("canary", canary),
-            ("service", service),
-        ],
+        names: Names {
+            namespace: workload.namespace.clone().unwrap_or_default(),
+            workload: workload.name.clone(),
+            service: policy.service.as_ref().unwrap_or(&workload.name).clone(),
+            stable_hash: record.stable_hash.clone(),
+            runs: match &policy.strategy {
+                Strategy::Canary => Runs::Beside,
+                Strategy::BlueGreen { preview, .. } => Runs::Preview(preview.clone()),
+                Strategy::Partition => {
+                    let all = record.stable_replicas;
+                    Runs::Ordinals(all.saturating_sub(record.canary_replicas), all)
+                }
+            },
+        },
         pods: pods.iter().filter_map(target).collect(),
+        change: stage::id(record).to_owned(),
+        owner: uid.map(|uid| (canary_id(policy), uid)),
     };
-    let next = memory.analysis.make(policy, &targets, since.0, pass.now);
+    let actor = Actor {
+        cluster: pass.context.cluster.clone(),
+        leadership: pass.context.leadership.clone(),
+        identity: pass.identity.clone(),
+    };
+    let next = memory
+        .analysis
+        .make(&actor, policy, &targets, since.0, pass.now);
     if let Some(next) = next {
         pass.due_at(next);
     }

@@ -4,10 +4,11 @@
 use serde_json::Value;
 
 use super::super::{Memory, Pass, health};
-use super::observe::{Sides, live, number, restarted};
+use super::observe::{Sides, live, number};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{Id, Object};
 use crate::rollout::machine::Side;
+use crate::rollout::pods;
 
 /// What the controller calls the template of a pod.
 const REVISION_LABEL: &str = "controller-revision-hash";
@@ -28,7 +29,7 @@ pub(super) async fn sides(
         ..Sides::default()
     };
     let health = health::side(pass, memory, workload, &set).await;
-    let pods = pods(pass, memory, workload, &set);
+    let pods = pods_of(pass, memory, workload, &set);
     let (Some(pods), true) = (pods, is_observed(&set)) else {
         return sides;
     };
@@ -58,7 +59,7 @@ pub(super) async fn sides(
                 Ok(ready) => sides.canary.ready = ready,
                 Err(failure) => sides.canary.failure = Some(failure),
             }
-            sides.canary.failure = sides.canary.failure.or_else(|| restarted(&updated));
+            sides.canary.failure = sides.canary.failure.or_else(|| pods::fault(&updated));
             sides.pods = updated;
         }
     }
@@ -82,7 +83,12 @@ fn is_observed(set: &Object) -> bool {
 }
 
 /// The set's pods; `None` until they are known.
-fn pods(pass: &Pass<'_>, memory: &mut Memory, workload: &Id, set: &Object) -> Option<Vec<Object>> {
+fn pods_of(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    workload: &Id,
+    set: &Object,
+) -> Option<Vec<Object>> {
     let namespace = workload.namespace.as_ref()?;
     let watch = memory
         .pods

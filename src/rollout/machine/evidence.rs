@@ -1,11 +1,16 @@
 //! The verdicts of a step: counted, held against their limits, and looked through for what is missing.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Machine, Outcome};
+use super::{Machine, Outcome, after};
 use crate::api::{CheckStatus, RolloutStatus};
 use crate::rollout::policy::Policy;
+
+/// No verdict is older than it may be for being so old.
+const AT_LEAST: Duration = Duration::from_secs(10);
 
 impl Machine<'_> {
     pub(super) fn take_verdicts(&mut self, in_effect: Timestamp) {
@@ -37,7 +42,8 @@ impl Machine<'_> {
             };
             verdict.outcome.as_str().clone_into(&mut known.verdict);
             known.value.clone_from(&verdict.value);
-            known.at = Some(Time(verdict.at));
+            known.began = Some(Time(verdict.at));
+            known.at = Some(Time(self.now));
             match verdict.outcome {
                 Outcome::Pass => known.passed += 1,
                 Outcome::Fail => known.failed += 1,
@@ -61,6 +67,21 @@ impl Machine<'_> {
     /// Which evidence for the next step is not there.
     pub(super) fn missing_evidence(&self) -> Option<String> {
         missing(self.policy, &self.record)
+    }
+
+    /// Which of the last verdicts is so old that another should have fallen since: an agent that was away does not go on
+    /// from what it saw before.
+    pub(super) fn outdated_evidence(&self) -> Option<String> {
+        self.policy.checks.iter().find_map(|check| {
+            let known = self.status_of(&check.spec.name)?;
+            let (at, began) = (known.at.as_ref()?.0, known.began.as_ref()?.0);
+            let took = Duration::try_from(at.duration_since(began)).unwrap_or_default();
+            let next = (check.interval * 2).max(AT_LEAST) + took;
+            (self.now > after(at, next)).then(|| {
+                let age = self.now.duration_since(at).as_secs();
+                format!("the last verdict of check {} is {age} s old", known.name)
+            })
+        })
     }
 
     fn status_of(&self, name: &str) -> Option<&CheckStatus> {
@@ -90,3 +111,5 @@ pub(super) fn missing(policy: &Policy, record: &RolloutStatus) -> Option<String>
 fn status_of<'a>(record: &'a RolloutStatus, name: &str) -> Option<&'a CheckStatus> {
     record.checks.iter().find(|known| known.name == name)
 }
+#[cfg(test)]
+mod tests;

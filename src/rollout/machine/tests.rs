@@ -18,6 +18,7 @@ fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
             name: "api".to_owned(),
         },
         strategy: Way::Canary,
+        service: None,
         steps,
         traffic: router.then(TrafficSpec::default),
         shared_volumes: false,
@@ -30,6 +31,7 @@ fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
                 interval: Duration::from_secs(10),
                 failure_limit: LIMIT,
                 count: 1,
+                job: None,
             })
             .collect(),
         max_hold: Duration::from_mins(10),

@@ -351,3 +351,98 @@ fn weights_by_steps_or_evenly() {
         [Step::Weight(5, Duration::from_secs(30)), Step::Pause]
     );
 }
+
+#[test]
+fn checks_that_can_never_give_a_verdict_are_refused() {
+    let one = |check: Value, traffic: Option<Value>| {
+        let mut policy = spec();
+        policy["checks"] = json!([check]);
+        let mut objects = vec![deployment(json!({})), service(json!({}))];
+        if let Some(traffic) = traffic {
+            policy["traffic"] = traffic;
+            objects.push(json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "api"},
+                "spec": {"rules": [{"backendRefs": [{"name": "api", "port": 80}]}]},
+            }));
+        }
+        refused(policy, objects).join("; ")
+    };
+    let route = || Some(json!({"httpRoute": {"name": "api"}}));
+    let prometheus = |more: Value| {
+        let mut check = json!({"name": "rate", "prometheus": {"url": "http://p:9090", "max": 1}});
+        if let (Some(into), Value::Object(from)) = (check["prometheus"].as_object_mut(), more) {
+            into.extend(from);
+        }
+        check
+    };
+    let json_check = |condition: &str| json!({"name": "stats", "json": {"url": "http://{{service}}/", "condition": condition}});
+    let job = |labels: Value, image: Value| {
+        let containers = json!([{"name": "smoke", "image": image}]);
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": containers}});
+        json!({"name": "smoke", "job": {"template": {"spec": {"template": template}}}})
+    };
+    for (check, traffic) in [
+        (
+            prometheus(json!({"query": "up{pod=~\"{{pods}}\"}", "compare": {"maxRatio": 2}})),
+            None,
+        ),
+        (
+            prometheus(json!({"builtin": "latency", "router": "Traefik"})),
+            route(),
+        ),
+        (
+            prometheus(json!({"builtin": "successRate", "router": "Istio"})),
+            None,
+        ),
+        (json_check("self.errors < 3"), None),
+        (job(json!({"app": "smoke"}), json!("smoke:1")), None),
+    ] {
+        assert_eq!(one(check.clone(), traffic), "", "{check}");
+    }
+    for (check, traffic, reason) in [
+        (
+            prometheus(json!({"query": "up{pod=\"{{pod}}\"}"})),
+            None,
+            "nothing stands for {{pod}}",
+        ),
+        (
+            prometheus(json!({"query": "up", "compare": {"maxRatio": 2}})),
+            None,
+            "the same for both sides",
+        ),
+        (
+            prometheus(json!({"builtin": "latency"})),
+            route(),
+            "does not say whose metrics",
+        ),
+        (
+            prometheus(json!({"builtin": "latency", "router": "Traefik"})),
+            None,
+            "by Service",
+        ),
+        (
+            json_check("self.errors <"),
+            None,
+            "json.condition is not a CEL expression",
+        ),
+        (
+            json!({"name": "a", "http": {"path": "/", "body": "("}}),
+            None,
+            "check a: http.body",
+        ),
+        (
+            json!({"name": "a", "job": {"cronJob": "smoke"}}),
+            None,
+            "Git has no CronJob.batch smoke",
+        ),
+        (
+            job(json!({"app": "api"}), json!("smoke:1")),
+            None,
+            "would get its requests",
+        ),
+        (job(json!({}), json!(1)), None, "JobTemplateSpec"),
+    ] {
+        let told = one(check.clone(), traffic);
+        assert!(told.contains(reason), "{check}: {told}");
+    }
+}

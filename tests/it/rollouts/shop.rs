@@ -124,7 +124,7 @@ pub fn stable_pods(stage: &Stage) -> Vec<String> {
     pods
 }
 
-/// A person's word on the rollouts of the Environment.
+/// A person's word on all rollouts, as `driftless promote` and its like write it.
 pub async fn say(stage: &Stage, word: &str) {
     let text = format!("{} {word}", jiff::Timestamp::now());
     let patch = json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}});
@@ -148,7 +148,12 @@ pub struct Shop {
 impl Shop {
     /// Version 1, ready, under load.
     pub async fn open(stage: Stage, steps: Value) -> Self {
-        Self::open_as(stage, api, policy(steps, json!({})), json!({})).await
+        Self::with_policy(stage, policy(steps, json!({}))).await
+    }
+
+    /// The same with a policy of its own.
+    pub async fn with_policy(stage: Stage, policy: Value) -> Self {
+        Self::open_as(stage, api, policy, json!({})).await
     }
 
     /// The same, run so, under this policy, in an Environment with what else `spec` says.

@@ -1,0 +1,249 @@
+//! What stands for `{{…}}` in checks.
+
+use std::time::Duration;
+
+use super::stage::{canary_name, preview_name};
+
+/// The names of a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub namespace: String,
+    pub workload: String,
+    /// The Service that selects the workload's pods; the workload's own name where there is none.
+    pub service: String,
+    /// The `pod-template-hash` of the stable pods, where they all have the same and it is known.
+    pub stable_hash: Option<String>,
+    pub runs: Runs,
+}
+
+/// What runs the change, and how it is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Runs {
+    /// A Deployment beside the stable one, with a Service of its own.
+    #[default]
+    Beside,
+    /// The same, behind a preview Service; made by the rollout where Git names none.
+    Preview(Option<String>),
+    /// The pods of one set from the first of these ordinals on, up to the second, which is its size.
+    Ordinals(u32, u32),
+}
+
+/// Whose evidence it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Canary,
+    Stable,
+}
+
+const KNOWN: [&str; 8] = [
+    "namespace",
+    "workload",
+    "canary",
+    "side",
+    "deployment",
+    "service",
+    "pods",
+    "window",
+];
+/// What differs between the sides.
+const OF_A_SIDE: [&str; 4] = ["side", "deployment", "service", "pods"];
+
+impl Names {
+    /// `text` with the names in it.
+    pub fn fill(&self, text: &str, side: Side, window: Duration) -> String {
+        replace(text, |name| {
+            Some(match name {
+                "namespace" => self.namespace.clone(),
+                "workload" => self.workload.clone(),
+                "canary" => self.deployment(Side::Canary),
+                "side" => match side {
+                    Side::Canary => "canary".to_owned(),
+                    Side::Stable => "stable".to_owned(),
+                },
+                "deployment" => self.deployment(side),
+                "service" => self.service(side),
+                "pods" => self.pods(side),
+                "window" => format!("{}s", window.as_secs().max(1)),
+                _ => return None,
+            })
+        })
+    }
+
+    /// The Deployment (or the set) that runs this side.
+    fn deployment(&self, side: Side) -> String {
+        match (side, &self.runs) {
+            (Side::Canary, Runs::Beside | Runs::Preview(_)) => canary_name(&self.workload),
+            _ => self.workload.clone(),
+        }
+    }
+
+    fn service(&self, side: Side) -> String {
+        match (side, &self.runs) {
+            (Side::Canary, Runs::Beside) => canary_name(&self.service),
+            (Side::Canary, Runs::Preview(named)) => {
+                let made = || preview_name(&self.service);
+                named.clone().unwrap_or_else(made)
+            }
+            _ => self.service.clone(),
+        }
+    }
+
+    /// A regular expression without a backslash: it stands in the strings of other languages.
+    fn pods(&self, side: Side) -> String {
+        const PART: &str = "[0-9a-z]+";
+        let name = self.deployment(side).replace('.', "[.]");
+        if let Runs::Ordinals(first, end) = self.runs {
+            let ordinals = match side {
+                Side::Canary => first..end,
+                Side::Stable => 0..first,
+            };
+            let ordinals: Vec<String> = ordinals.map(|ordinal| ordinal.to_string()).collect();
+            return format!("{name}-({})", ordinals.join("|"));
+        }
+        let hash = match side {
+            Side::Canary => None,
+            Side::Stable => self.stable_hash.as_deref(),
+        };
+        format!("{name}-{}-{PART}", hash.unwrap_or(PART))
+    }
+}
+
+/// The first `{{name}}` in it that stands for nothing.
+pub fn unknown(text: &str) -> Option<String> {
+    let mut unknown = None;
+    replace(text, |name| {
+        if !KNOWN.contains(&name) {
+            unknown.get_or_insert_with(|| name.to_owned());
+        }
+        None
+    });
+    unknown
+}
+
+/// Whether it says something else of the canary than of the stable side.
+pub fn tells_sides_apart(text: &str) -> bool {
+    let mut tells = false;
+    replace(text, |name| {
+        tells |= OF_A_SIDE.contains(&name);
+        None
+    });
+    tells
+}
+
+/// Replaces each `{{name}}` by what `value` has for it, and leaves what it has nothing for.
+fn replace(text: &str, mut value: impl FnMut(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        let name = after
+            .split_once("}}")
+            .map(|(name, after)| (name.trim(), after))
+            .filter(|(name, _)| {
+                !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphabetic())
+            });
+        match name.map(|(name, after)| (value(name), after)) {
+            Some((Some(value), after)) => {
+                filled.push_str(&value);
+                rest = after;
+            }
+            _ => {
+                filled.push_str("{{");
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::Regex;
+
+    use super::*;
+
+    fn names() -> Names {
+        Names {
+            namespace: "shop".to_owned(),
+            workload: "api.v1".to_owned(),
+            service: "web".to_owned(),
+            ..Names::default()
+        }
+    }
+
+    fn fill(text: &str, side: Side) -> String {
+        names().fill(text, side, Duration::from_secs(90))
+    }
+
+    #[test]
+    fn names_differ_by_side() {
+        let text = "{{namespace}} {{ workload }} {{canary}} {{side}} {{deployment}} {{service}} {{window}}";
+        assert_eq!(
+            fill(text, Side::Canary),
+            "shop api.v1 api.v1-canary canary api.v1-canary web-canary 90s"
+        );
+        assert_eq!(
+            fill(text, Side::Stable),
+            "shop api.v1 api.v1-canary stable api.v1 web 90s"
+        );
+    }
+
+    #[test]
+    fn names_follow_the_strategy() {
+        let preview = |named: Option<&str>| Names {
+            runs: Runs::Preview(named.map(str::to_owned)),
+            ..names()
+        };
+        let fill = |names: &Names, side| {
+            names.fill("{{deployment}} {{service}} {{pods}}", side, Duration::ZERO)
+        };
+        let green = fill(&preview(None), Side::Canary);
+        assert!(
+            green.starts_with("api.v1-canary web-preview api[.]v1-canary-"),
+            "{green}"
+        );
+        let named = fill(&preview(Some("web-next")), Side::Canary);
+        assert!(named.starts_with("api.v1-canary web-next "), "{named}");
+        let set = Names {
+            runs: Runs::Ordinals(2, 4),
+            ..names()
+        };
+        assert_eq!(fill(&set, Side::Canary), "api.v1 web api[.]v1-(2|3)");
+        assert_eq!(fill(&set, Side::Stable), "api.v1 web api[.]v1-(0|1)");
+    }
+
+    #[test]
+    fn what_stands_for_nothing_stays() {
+        let text = r#"up{a=~"x{{2}}"} {{ {{pod}} {{"#;
+        assert_eq!(fill(text, Side::Canary), text);
+        assert_eq!(unknown(text).as_deref(), Some("pod"));
+        assert_eq!(unknown("{{pods}} {{window}}"), None);
+        assert!(tells_sides_apart("{{ pods }}") && !tells_sides_apart("{{canary}} {{window}}"));
+    }
+
+    #[test]
+    fn pods_of_one_side_are_not_those_of_the_other() {
+        let matches = |names: &Names, side, pod: &str| {
+            let pattern = names.fill("^(?:{{pods}})$", side, Duration::ZERO);
+            Regex::new(&pattern).unwrap().is_match(pod)
+        };
+        let names = names();
+        let (stable, canary) = ("api.v1-5d8f-x7k2p", "api.v1-canary-7c9b-q2w4z");
+        assert!(matches(&names, Side::Stable, stable));
+        assert!(!matches(&names, Side::Stable, canary));
+        assert!(matches(&names, Side::Canary, canary));
+        assert!(!matches(&names, Side::Canary, stable));
+        assert!(!matches(&names, Side::Stable, "apixv1-5d8f-x7k2p"));
+        let of_one_template = Names {
+            stable_hash: Some("5d8f".to_owned()),
+            ..names
+        };
+        assert!(matches(&of_one_template, Side::Stable, stable));
+        assert!(!matches(
+            &of_one_template,
+            Side::Stable,
+            "api.v1-66aa-x7k2p"
+        ));
+    }
+}

@@ -1,0 +1,122 @@
+//! Whether the checks of a policy can be made: what no verdict could ever come of is refused before anything is applied.
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::{Policy, services};
+use crate::api::{CheckSpec, PrometheusCheck, TrafficSpec};
+use crate::desired::Desired;
+use crate::health::Condition;
+use crate::object::Id;
+use crate::rollout::names::{Side, tells_sides_apart, unknown};
+use crate::rollout::query::queries;
+
+/// Why checks of this policy can never give a verdict.
+pub(super) fn unprovable(policy: &Policy, desired: &Desired) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for check in &policy.checks {
+        let mut wrong =
+            |message: String| reasons.push(format!("check {}: {message}", check.spec.name));
+        unreadable(&check.spec, policy.traffic.as_ref())
+            .into_iter()
+            .for_each(&mut wrong);
+        match &check.job {
+            Some(Ok(template)) => served(template, &policy.workload, desired)
+                .into_iter()
+                .for_each(&mut wrong),
+            Some(Err(problem)) => wrong(format!("job.{problem}")),
+            None => {}
+        }
+    }
+    reasons
+}
+
+/// What of a check cannot be read.
+fn unreadable(check: &CheckSpec, traffic: Option<&TrafficSpec>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let mut texts = Vec::new();
+    if let Some(pattern) = check.http.as_ref().and_then(|http| http.body.as_ref())
+        && let Err(error) = Regex::new(pattern)
+    {
+        reasons.push(format!("http.body: {error}"));
+    }
+    if let Some(latency) = check.http.as_ref().and_then(|http| http.latency.as_ref())
+        && !(latency.percentile > 0.0 && latency.percentile <= 100.0)
+    {
+        reasons.push("http.latency.percentile: must be between 0 and 100".to_owned());
+    }
+    if let Some(prometheus) = &check.prometheus {
+        reasons.extend(of_prometheus(prometheus, traffic));
+        texts.push(("prometheus.url", &prometheus.url));
+        texts.extend(prometheus.query.as_ref().map(|it| ("prometheus.query", it)));
+        texts.extend(
+            prometheus
+                .requests
+                .as_ref()
+                .map(|it| ("prometheus.requests", it)),
+        );
+    }
+    if let Some(json) = &check.json {
+        if let Err(message) = Condition::compile(&json.condition) {
+            reasons.push(format!(
+                "json.condition is not a CEL expression: {message}: {}",
+                json.condition
+            ));
+        }
+        texts.push(("json.url", &json.url));
+        texts.extend(json.body.as_ref().map(|it| ("json.body", it)));
+    }
+    for (field, text) in texts {
+        if let Some(name) = unknown(text) {
+            reasons.push(format!(
+                "{field}: nothing stands for {{{{{name}}}}}; there is namespace, workload, canary, side, deployment, service, pods, window"
+            ));
+        }
+    }
+    reasons
+}
+
+fn of_prometheus(check: &PrometheusCheck, traffic: Option<&TrafficSpec>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if let Err(message) = queries(check, traffic, Side::Canary) {
+        reasons.push(format!("prometheus.{message}"));
+    }
+    if let Some(query) = check.query.as_ref().filter(|_| check.compare.is_some())
+        && !tells_sides_apart(query)
+    {
+        reasons.push(
+            "prometheus.compare: the query is the same for both sides; it needs {{pods}}, {{deployment}}, {{service}} or {{side}}"
+                .to_owned(),
+        );
+    }
+    reasons
+}
+
+/// The Services that would send their requests to a Job's pods.
+fn served(template: &Value, workload: &Id, desired: &Desired) -> Vec<String> {
+    let labels = template
+        .pointer("/spec/template/metadata/labels")
+        .and_then(Value::as_object);
+    let Some(labels) = labels else {
+        return Vec::new();
+    };
+    services(workload, desired)
+        .filter(|service| {
+            let selector = service
+                .object
+                .at("/spec/selector")
+                .and_then(Value::as_object);
+            selector.is_some_and(|selector| {
+                selector
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+            })
+        })
+        .map(|service| {
+            format!(
+                "job: its pods carry the labels that {} selects, and would get its requests",
+                service.id
+            )
+        })
+        .collect()
+}
