@@ -93,6 +93,14 @@ impl Load {
         }
     }
 
+    /// How many requests were answered, or failed, so far.
+    pub fn answered(&self) -> usize {
+        self.samples
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
     pub async fn end(mut self) -> Vec<Sample> {
         self.stop.store(true, Ordering::Relaxed);
         while self.workers.join_next().await.is_some() {}
