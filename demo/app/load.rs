@@ -96,6 +96,14 @@ impl Load {
         samples.get(from..).unwrap_or_default().to_vec()
     }
 
+    /// How many requests were answered, or failed, so far.
+    pub fn answered(&self) -> usize {
+        self.samples
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
     /// Ends it; every request, by the time at which it was begun.
     pub async fn end(mut self) -> Vec<Sample> {
         self.stop.store(true, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! A small web application to try Driftless on: it greets, tells its version, and fails or slows down where an environment
 //! variable says so. README.md lists them.
 
+#[allow(dead_code, reason = "the tests ask for more")]
 mod load;
 mod metrics;
 mod settings;

@@ -14,6 +14,10 @@ use super::router::{self, Router};
 use super::shop::{self, SHOP};
 use crate::main_job::stage::{Stage, condition};
 use crate::need_node;
+use crate::support::wait::wait_until;
+
+/// So many requests are counted at each weight.
+const REQUESTS: usize = 4000;
 
 async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
     if !router::is_there(name) {
@@ -26,8 +30,9 @@ async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
     let stage = Stage::new(node).await;
     let router = Router::start(&stage);
     let image = shop::image();
-    let steps = json!([{"weight": 20, "for": "12s"}, {"weight": 50, "for": "12s"}]);
-    let policy = shop::policy(steps, json!({"traffic": traffic, "settle": "2s"}));
+    let steps = json!([{"weight": 20}, {"pause": true}, {"weight": 50}, {"pause": true}]);
+    // Traefik gathers changes for 2 s before it follows them.
+    let policy = shop::policy(steps, json!({"traffic": traffic, "settle": "4s"}));
     let objects = |version: &str, env: &[(&str, &str)]| {
         let mut objects = routes(&router);
         objects.extend([
@@ -49,21 +54,20 @@ async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
     let mut windows = Vec::new();
     for weight in [20_u32, 50] {
         stage
-            .until(SHOP, &format!("{weight} % are in effect"), |status| {
+            .until(SHOP, &format!("it is paused at {weight} %"), |status| {
                 status.rollouts.first().is_some_and(|rollout| {
-                    rollout.weight == weight && rollout.in_effect_since.is_some()
+                    rollout.weight == weight && rollout.phase == Phase::Paused
                 })
             })
             .await;
-        let begin = Instant::now();
-        stage
-            .until(SHOP, &format!("the step of {weight} % is over"), |status| {
-                status.rollouts.first().is_none_or(|rollout| {
-                    rollout.weight != weight || rollout.phase != Phase::Analysing
-                })
-            })
-            .await;
+        let (begin, before) = (Instant::now(), load.answered());
+        // Some of them will lie at the edges.
+        wait_until(Duration::from_mins(3), "enough requests", || async {
+            (load.answered() >= before + REQUESTS + 500).then_some(())
+        })
+        .await;
         windows.push((weight, begin, Instant::now()));
+        shop::say(&stage, "promote").await;
     }
     stage
         .until(SHOP, "the rollout is over", |status| {
@@ -105,7 +109,7 @@ async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
             std::io::stderr(),
             "{name}: weight {weight} %: {canary} of {all} requests, {share:.1} %"
         );
-        assert!(all >= 2000, "{all} requests in the window");
+        assert!(all >= REQUESTS, "{all} requests in the window");
         assert!(
             (share - f64::from(weight)).abs() < 3.0,
             "{share} % at weight {weight} %"
