@@ -265,6 +265,9 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     }
     if environment.spec.suspend {
         pass.report.suspended = true;
+        if rollout::is_under_way(&pass.report.rollouts) {
+            only_rollouts(&mut pass, memory).await;
+        }
         return report::write(pass, memory).await;
     }
 
@@ -285,28 +288,50 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     let wanted = wanted::choose(&mut pass, memory).await; // git
     let prepared = prepare::prepare(&mut pass, memory, wanted).await; // tree, render, desired
     let running = admit::admit(&mut pass, memory, prepared).await; // plan and dry run of what is new
-    let Some(running) = running else {
-        return report::write(pass, memory).await;
-    };
-    let rolling = match rollout::stage(&mut pass, memory, running).await {
+    if let Some(running) = running {
+        keep(&mut pass, memory, running).await;
+    }
+    report::write(pass, memory).await // status
+}
+
+/// The rest of the line, from what is to be kept on.
+async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, running: Arc<Running>) {
+    let rolling = match rollout::stage(pass, memory, running).await {
         Ok(rolling) => rolling, // what rollouts ask for
         Err(message) => {
             pass.stop("RolloutUnknown", message);
-            return report::write(pass, memory).await;
+            return;
         }
     };
     let running = rolling.running.clone();
-    let live = observe::observe(&pass, memory, &running).await; // observe
+    let live = observe::observe(pass, memory, &running).await; // observe
     let plan = pass.plan(memory, &running, &live); // plan
-    if let Err(problem) = observe::write_ahead(&mut pass, memory, &running).await {
+    if let Err(problem) = observe::write_ahead(pass, memory, &running).await {
         pass.stop("StatusNotWritten", problem);
-        return report::write(pass, memory).await;
+        return;
     }
     observe::settle(memory, &plan);
-    let applied = apply::apply(&mut pass, memory, &rolling, &live, &plan).await; // apply, and health, wave by wave
-    prune::prune(&mut pass, memory, &rolling, plan, applied).await; // prune
-    rollout::advance(&mut pass, memory, &rolling).await; // the next state of the rollouts
-    report::write(pass, memory).await // status
+    let applied = apply::apply(pass, memory, &rolling, &live, &plan).await; // apply, and health, wave by wave
+    prune::prune(pass, memory, &rolling, plan, applied).await; // prune
+    rollout::advance(pass, memory, &rolling).await; // the next state of the rollouts
+}
+
+/// What rollouts need that hold still, or end, while nothing else is kept: no revision is taken.
+async fn only_rollouts(pass: &mut Pass<'_>, memory: &mut Memory) {
+    if let Ok(checks) = Checks::compile(&pass.environment.spec.health.checks) {
+        memory.checks = checks;
+    }
+    let snapshot = match wanted::choose(pass, memory).await {
+        Ok(wanted) => Some(wanted.snapshot),
+        Err(snapshot) => snapshot,
+    };
+    match admit::running(pass, memory, snapshot).await {
+        Some(running) => keep(pass, memory, running).await,
+        None => pass.stop(
+            "RolloutUnknown",
+            "the revision that is applied cannot be read, so that its rollouts stay as they are",
+        ),
+    }
 }
 
 /// Runs all of these, at most `parallel` at once.

@@ -1,7 +1,9 @@
 //! Rollouts: what holds a change to a workload back until it has proved itself. The state machine ([`machine`]) and what
 //! it makes of the desired objects ([`stage`]). Must not talk to the cluster, look at a clock, or write a log.
 
+pub mod autoscaler;
 pub mod machine;
+pub mod order;
 mod pin;
 pub mod policy;
 mod share;
@@ -14,5 +16,7 @@ pub const TRACK_LABEL: &str = "driftless.dev/track";
 pub const ROLLOUT_LABEL: &str = "driftless.dev/rollout";
 /// `"true"` on a workload whose references to configuration are to content-named copies.
 pub const PINNED_ANNOTATION: &str = "driftless.dev/pinned";
+/// `never`: the object is applied though its revision is held back.
+pub const HOLD_ANNOTATION: &str = "driftless.dev/hold";
 /// What a person asks of the rollouts of an Environment: `TIME COMMAND [WORKLOAD]`.
 pub const COMMAND_ANNOTATION: &str = "driftless.dev/rollout";

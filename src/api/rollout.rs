@@ -56,6 +56,11 @@ pub struct RolloutPolicySpec {
     /// How long a weight may take to reach every proxy, and a pod to drain.
     #[serde(default = "default_settle")]
     pub settle: HumanDuration,
+    /// Other workloads of this environment, with policies of their own, that are promoted first where one revision changes
+    /// them too. Without it all workloads of a revision are promoted at the same time, when all are proved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub depends_on: Vec<WorkloadReference>,
 }
 
 /// A workload in the namespace of the object that names it.
@@ -275,8 +280,11 @@ pub struct RolloutStatus {
     pub achieved_weight: Option<u32>,
     /// How many pods the stable side had when it began.
     pub stable_replicas: u32,
-    /// How many pods the canary has.
+    /// How many pods the canary has; 0 before it is made, and when the last one is gone.
     pub canary_replicas: u32,
+    /// The stable side referred to content-named copies of its configuration before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_pinned: Option<bool>,
     /// The `pod-template-hash` of the stable side: what its Services are narrowed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable_hash: Option<String>,
@@ -318,11 +326,14 @@ pub enum RolloutPhase {
     Proved,
     /// The stable side takes the change; the canary still serves its share.
     Promoting,
-    /// All traffic goes to the stable side; the canary drains.
+    /// The stable side goes back to what it was before the promotion; the canary serves until it is whole again.
+    Restoring,
+    /// The stable side runs the change. When those of all other workloads of the revision do, the rest of the revision is
+    /// applied, and the canary drains.
     Finishing,
     /// All traffic goes to the stable side, which never changed; the canary drains.
     Aborting,
-    /// The canary is being deleted; the Services stay narrowed until its last pod is gone.
+    /// The canary is being deleted. When its last pod is gone, Services and autoscalers become what Git says.
     Removing,
     /// The change was taken back, and is not tried again.
     Failed,

@@ -59,8 +59,8 @@ impl Word {
             Self::Retry => phase == Phase::Failed,
             Self::Abort => !matches!(
                 phase,
-                Phase::Promoting
-                    | Phase::Finishing
+                Phase::Finishing
+                    | Phase::Restoring
                     | Phase::Aborting
                     | Phase::Removing
                     | Phase::Failed
@@ -156,7 +156,8 @@ mod tests {
             (Word::Retry, Phase::Failed, true),
             (Word::Retry, Phase::Analysing, false),
             (Word::Abort, Phase::Starting, true),
-            (Word::Abort, Phase::Promoting, false),
+            (Word::Abort, Phase::Promoting, true),
+            (Word::Abort, Phase::Finishing, false),
             (Word::Pause, Phase::Analysing, true),
             (Word::Pause, Phase::Paused, false),
         ] {

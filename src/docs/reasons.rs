@@ -265,6 +265,16 @@ const OBJECTS: &[Word] = &[
         STATUS,
     ),
     word(
+        "RolloutRestoring",
+        "The stable side goes back to what it was before the promotion, while the canary serves; the message says why.",
+        STATUS,
+    ),
+    word(
+        "RolloutLeft",
+        "The Environment was deleted, and a rollout of it could not be taken back within five minutes; the message says what stays.",
+        "kubectl get all,httproutes,ingresses -n NAMESPACE -l driftless.dev/rollout",
+    ),
+    word(
         "RolloutAborted",
         "All traffic goes back to the stable side; the message says why.",
         STATUS,
@@ -410,7 +420,7 @@ fn the_list_is_closed() {
 fn sources() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut text = String::new();
-    let mut folders: Vec<_> = ["pass", "sources", "status"]
+    let mut folders: Vec<_> = ["pass", "sources", "status", "rollout/machine"]
         .map(|name| root.join(name))
         .into();
     let files = [
@@ -424,7 +434,12 @@ fn sources() -> String {
     let mut paths: Vec<_> = files.map(|name| root.join(name)).into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            paths.push(entry.path());
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("tests.rs") {
+                paths.push(path);
+            }
         }
     }
     for path in paths {

@@ -49,6 +49,21 @@ pub(super) async fn admit(
         }
     }
     rollout::take_proved(pass, memory);
+    told(pass, memory)
+}
+
+/// The revision that was taken, whatever Git wants by now.
+pub(super) async fn running(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: Option<crate::sources::Snapshot>,
+) -> Option<Arc<Running>> {
+    keep(pass, memory, snapshot).await;
+    told(pass, memory)
+}
+
+/// What is kept, told in the report.
+fn told(pass: &mut Pass<'_>, memory: &Memory) -> Option<Arc<Running>> {
     let running = memory.running.clone()?;
     pass.report.revision = Some(running.revision.clone());
     pass.report.hash = Some(running.desired.hash.clone());

@@ -90,7 +90,8 @@ pub(super) async fn apply(
         }
         // What drifted is put back whatever else is not well; what is new waits for the wave before.
         let actions = wave.actions.iter().filter(|action| {
-            !blocked || action.reason.is_upkeep() || rolling.is_traffic(&action.id)
+            let may_go = !blocked || action.reason.is_upkeep() || rolling.is_traffic(&action.id);
+            may_go && rolling.may_write(&action.id)
         });
         let ended = run(pass, &kinds, observed, actions).await;
         blocked |= record(pass, memory, running, ended, &mut done);

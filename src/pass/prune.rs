@@ -42,7 +42,7 @@ pub(super) async fn prune(
     let settled = done.healthy && done.applied;
     let (parts, departed_ones) = rollout::sort_out(rolling, plan.departed, settled);
     delete_all(pass, memory, &parts, "its rollout is over").await;
-    if departed_ones.is_empty() {
+    if departed_ones.is_empty() || !rolling.is_whole() {
         return;
     }
     let evidence = Evidence {

@@ -2,6 +2,7 @@
 //! next. What the record means for the cluster's objects, [`super::stage`] says.
 
 mod evidence;
+mod promotion;
 
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ pub struct Observed {
     pub command: Option<(String, Command)>,
     /// Every rollout of the revision is proved, those that this one depends on are promoted.
     pub may_promote: bool,
+    /// The revision was taken: the change is what the stable side is to run from now on.
+    pub taken: bool,
+    /// Why it goes back, though the change itself is not at fault.
+    pub go_back: Option<String>,
+    /// Why nothing goes on. What is found bad is taken back all the same.
+    pub held: Option<String>,
 }
 
 /// The pods of one side.
@@ -46,6 +53,8 @@ pub struct Side {
     pub hash: Option<String>,
     /// Pods of two templates are there.
     pub restarting: bool,
+    /// It was scaled to 0.
+    pub stopped: bool,
 }
 
 /// What a check said.
@@ -100,6 +109,8 @@ pub struct Decision {
     pub told: Option<(bool, &'static str, String)>,
 }
 
+const BY_A_PERSON: &str = "taken back by a person";
+
 /// A rollout of this change that begins.
 pub fn begin(
     policy: &Policy,
@@ -122,26 +133,38 @@ pub fn begin(
     }
 }
 
-/// Gives a rollout up whose change is not wanted any more, or whose promotion never reached the stable side; what is
-/// told of it. `wanted` is the change that Git wants of the workload, `stable` what its stable side is to run.
+/// A rollout that has lost its record: nobody knows what was proved, and the canary goes.
+pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
+    RolloutStatus {
+        phase: Phase::Aborting,
+        canary_replicas: 1,
+        message: "its record was lost".to_owned(),
+        ..begin(policy, "", change, stable, now)
+    }
+}
+
+/// Gives a rollout up whose change is not wanted any more; what is told of it. `wanted` is the change that Git wants of the
+/// workload, `stable` what its stable side is to run.
 pub fn give_up(
     record: &mut RolloutStatus,
     wanted: Option<&String>,
     stable: Option<&String>,
     now: Timestamp,
 ) -> Option<String> {
-    let outdated = match record.phase {
-        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {
-            wanted != Some(&record.change)
-        }
-        Phase::Promoting | Phase::Finishing => stable != Some(&record.change),
-        Phase::Narrowing | Phase::Aborting | Phase::Removing | Phase::Failed => false,
-    };
-    if !outdated {
+    if wanted == Some(&record.change) || stable == Some(&record.change) {
         return None;
     }
-    record.phase = Phase::Aborting;
-    record.weight = 0;
+    match record.phase {
+        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {
+            record.phase = Phase::Aborting;
+            record.weight = 0;
+        }
+        // The canary serves until the stable side is what it was.
+        Phase::Promoting | Phase::Finishing => record.phase = Phase::Restoring,
+        Phase::Narrowing | Phase::Restoring | Phase::Aborting | Phase::Removing | Phase::Failed => {
+            return None;
+        }
+    }
     record.taken_back = false;
     record.since = Some(Time(now));
     record.in_effect_since = None;
@@ -187,23 +210,17 @@ impl Machine<'_> {
             Phase::Failed => self.failed(same, command),
             Phase::Aborting => self.aborting(),
             Phase::Removing => self.removing(),
+            Phase::Restoring => self.restoring(),
             Phase::Finishing => self.finishing(),
-            Phase::Promoting => self.promoting(),
-            _ if !same => {
-                let why = match &self.observed.change {
-                    None => "Git no longer wants this change",
-                    Some(_) => "Git wants another change now",
-                };
-                self.abort(false, why.to_owned())
+            Phase::Promoting => self.promoting(command),
+            _ if let Some(why) = self.given_up() => self.abort(false, why),
+            _ if self.observed.stable.stopped => {
+                self.abort(false, "the stable side was scaled to 0".to_owned())
             }
-            _ if command == Some(Command::Abort) => {
-                self.abort(true, "taken back by a person".to_owned())
-            }
+            _ if command == Some(Command::Abort) => self.abort(true, BY_A_PERSON.to_owned()),
+            _ if let Some(failure) = self.canary_failure() => self.abort(true, failure),
+            _ if let Some(why) = self.observed.held.clone() => self.hold_still(&why),
             Phase::Narrowing => self.narrowing(),
-            _ if self.observed.canary.failure.is_some() => {
-                let failure = self.observed.canary.failure.clone().unwrap_or_default();
-                self.abort(true, format!("the canary failed: {failure}"))
-            }
             Phase::Starting => self.starting(),
             Phase::Analysing => self.analysing(command),
             Phase::Paused => self.paused(command),
@@ -388,45 +405,12 @@ impl Machine<'_> {
         self.over_the_limit()
     }
 
-    fn proved(mut self) -> Decision {
+    /// Nothing rises. What is found bad is taken back all the same.
+    fn hold_still(mut self, why: &str) -> Decision {
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
         }
-        if !self.observed.may_promote {
-            return self.wait("proved; waits for the other workloads of the revision");
-        }
-        self.enter(
-            Phase::Promoting,
-            "RolloutPromoting",
-            "proved; the stable side takes the change".to_owned(),
-        )
-    }
-
-    fn promoting(mut self) -> Decision {
-        let outdated = self.observed.change.as_ref() != Some(&self.record.change);
-        let gives_up = outdated && self.observed.stable.failure.is_some();
-        if !gives_up && (!self.observed.written || !self.observed.stable.ready) {
-            let failure = self.observed.stable.failure.clone();
-            return self.wait(&failure.map_or_else(
-                || "the stable side takes the change".to_owned(),
-                |failure| {
-                    format!("the stable side cannot take the change: {failure}; the canary serves")
-                },
-            ));
-        }
-        self.record.weight = 0;
-        self.enter(
-            Phase::Finishing,
-            "RolloutPromoted",
-            "the stable side runs the change; the canary drains".to_owned(),
-        )
-    }
-
-    fn finishing(mut self) -> Decision {
-        if self.is_drained() {
-            return self.end(None);
-        }
-        self.wait("the canary drains")
+        self.wait(why)
     }
 
     fn aborting(mut self) -> Decision {
@@ -440,7 +424,15 @@ impl Machine<'_> {
 
     fn removing(mut self) -> Decision {
         let message = self.record.message.clone();
-        if !self.observed.written || !self.observed.canary_is_gone {
+        if !self.observed.written {
+            return self.wait(&message);
+        }
+        if self.record.canary_replicas > 0 {
+            // The canary's last pods get nothing; when they are gone everything becomes what it was.
+            if self.observed.canary_is_gone {
+                self.record.canary_replicas = 0;
+                self.record.written_at = None;
+            }
             return self.wait(&message);
         }
         if !self.record.taken_back {
@@ -448,7 +440,6 @@ impl Machine<'_> {
         }
         // What failed is remembered, so that it is not tried again.
         self.record.phase = Phase::Failed;
-        self.record.canary_replicas = 0;
         self.record.since = Some(Time(self.now));
         let record = self.record.clone();
         self.end(Some(record))
@@ -503,7 +494,11 @@ impl Machine<'_> {
         let told = format!("{}: {what}", self.record.workload);
         Decision {
             due: None,
-            told: Some((phase == Phase::Aborting, reason, told)),
+            told: Some((
+                matches!(phase, Phase::Aborting | Phase::Restoring),
+                reason,
+                told,
+            )),
             record: Some(self.record),
         }
     }
@@ -530,5 +525,7 @@ fn after(time: Timestamp, duration: Duration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

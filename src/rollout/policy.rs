@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::api::{
     CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec, TrafficSpec, WorkloadKind,
+    WorkloadReference,
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
-use crate::rollout::traffic;
+use crate::rollout::{order, traffic};
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Policy {
     pub max_hold: Duration,
     pub hold_end: HoldEnd,
     pub settle: Duration,
+    /// The workloads that are promoted first.
+    pub depends_on: Vec<Id>,
 }
 
 /// A check with all its defaults.
@@ -84,6 +87,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
             ));
         }
     }
+    problems.extend(order::problems(&found));
     if problems.is_empty() {
         Ok(found)
     } else {
@@ -91,18 +95,29 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
     }
 }
 
+/// The workload that a policy of this namespace names.
+fn workload(reference: &WorkloadReference, namespace: Option<&str>) -> Id {
+    let kind = match reference.kind {
+        WorkloadKind::Deployment => "Deployment",
+    };
+    Id {
+        group: "apps".to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: reference.name.clone(),
+    }
+}
+
 impl Policy {
     pub fn new(spec: &RolloutPolicySpec, namespace: Option<String>) -> Self {
-        let kind = match spec.workload.kind {
-            WorkloadKind::Deployment => "Deployment",
-        };
+        let namespace = namespace.as_deref();
         Self {
-            workload: Id {
-                group: "apps".to_owned(),
-                kind: kind.to_owned(),
-                namespace,
-                name: spec.workload.name.clone(),
-            },
+            workload: workload(&spec.workload, namespace),
+            depends_on: spec
+                .depends_on
+                .iter()
+                .map(|other| workload(other, namespace))
+                .collect(),
             steps: steps(&spec.canary),
             traffic: spec.traffic.clone(),
             checks: spec
@@ -133,6 +148,7 @@ impl Policy {
             max_hold: Duration::ZERO,
             hold_end: HoldEnd::Abort,
             settle: Duration::from_secs(5),
+            depends_on: Vec::new(),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::pin::{Pinned, pin};
-use super::policy::{Policy, services};
-use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
+use super::policy::{Policy, policies, services};
+use super::share::released;
+use super::{HOLD_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, autoscaler, traffic};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::desired::{Desired, DesiredObject, digest};
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
@@ -22,6 +23,8 @@ pub struct Staged {
     pub routes: BTreeSet<Id>,
     /// Everything that decides who gets the traffic: Services, routes, and the canaries of both.
     pub traffic: BTreeSet<Id>,
+    /// The autoscalers of the workloads.
+    pub scalers: BTreeSet<Id>,
     /// Why a rollout cannot be staged, by workload.
     pub problems: Vec<(Id, String)>,
 }
@@ -34,6 +37,7 @@ impl Staged {
             parts: BTreeSet::new(),
             routes: BTreeSet::new(),
             traffic: BTreeSet::new(),
+            scalers: BTreeSet::new(),
             problems: Vec::new(),
         }
     }
@@ -46,14 +50,21 @@ pub struct Rollout<'a> {
     pub record: &'a RolloutStatus,
 }
 
-/// Whether the stable side is still what it was before the change.
-pub fn is_before_promotion(phase: Phase) -> bool {
-    !matches!(phase, Phase::Promoting | Phase::Finishing)
-}
-
 /// Whether the canary's parts are kept though nobody asks for them: the proxies may still send to it.
 pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
-    records.iter().any(|record| record.phase == Phase::Aborting)
+    records
+        .iter()
+        .any(|record| matches!(record.phase, Phase::Restoring | Phase::Aborting))
+}
+
+/// Whether the stable side runs the change, or is about to, before the revision is taken.
+pub fn is_promoted(record: &RolloutStatus) -> bool {
+    match record.phase {
+        // The stable Services select all pods again.
+        Phase::Promoting => record.in_effect_since.is_some(),
+        Phase::Finishing => true,
+        _ => false,
+    }
 }
 
 /// The name of the canary of a workload or a Service.
@@ -72,8 +83,8 @@ fn pinned(workload: &Id, desired: &Desired) -> Option<Pinned> {
     Some(pin(template, workload.namespace.as_deref(), desired))
 }
 
-/// What is to be applied: `base` is what the stable sides run; `next` has the changes that canaries run before they are
-/// promoted; `pinned` are the workloads whose live template refers to copies already.
+/// What is to be applied: `base` is the revision that was taken; `next` has the changes that canaries run, and the stable
+/// sides from their promotion on; `pinned` are the workloads whose live template refers to copies already.
 pub fn stage(
     base: &Desired,
     next: Option<&Desired>,
@@ -90,10 +101,12 @@ pub fn stage(
         parts: BTreeSet::new(),
         routes: BTreeSet::new(),
         traffic: BTreeSet::new(),
+        scalers: BTreeSet::new(),
         problems: Vec::new(),
     };
+    stage.never_held(next);
     for workload in pinned_already {
-        stage.pin_stable(workload);
+        stage.pin_stable(workload, base);
     }
     for rollout in rollouts {
         stage.rollout(*rollout, next);
@@ -112,6 +125,7 @@ pub fn stage(
         parts: stage.parts,
         routes: stage.routes,
         traffic: stage.traffic,
+        scalers: stage.scalers,
         problems: stage.problems,
     }
 }
@@ -122,16 +136,34 @@ struct Stage<'a> {
     parts: BTreeSet<Id>,
     routes: BTreeSet<Id>,
     traffic: BTreeSet<Id>,
+    scalers: BTreeSet<Id>,
     problems: Vec<(Id, String)>,
 }
 
 impl Stage<'_> {
-    /// Has the stable side refer to copies, as it does since its first promotion.
-    fn pin_stable(&mut self, workload: &Id) {
-        let Some(pinned) = pinned(workload, self.base) else {
+    /// Takes from the held revision what asks for it. A workload that is rolled out is never one of these.
+    fn never_held(&mut self, next: Option<&Desired>) {
+        let Some(next) = next else {
+            return;
+        };
+        let rolled_out = policies(next).unwrap_or_default();
+        for object in &next.objects {
+            if object.object.annotation(HOLD_ANNOTATION) == Some("never")
+                && !rolled_out.contains_key(&object.id)
+            {
+                self.objects.insert(object.id.clone(), object.clone());
+            }
+        }
+    }
+
+    /// Has the stable side run what `source` says, and refer to copies of its configuration, as it does since its first
+    /// promotion.
+    fn pin_stable(&mut self, workload: &Id, source: &Desired) {
+        let (Some(pinned), Some(origin)) = (pinned(workload, source), source.get(workload)) else {
             return;
         };
         if let Some(object) = self.objects.get_mut(workload) {
+            object.object = origin.object.clone();
             object.object.0["spec"]["template"] = pinned.template;
             object
                 .object
@@ -146,18 +178,23 @@ impl Stage<'_> {
         if record.phase == Phase::Failed {
             return;
         }
-        let source = if is_before_promotion(record.phase) {
-            next
-        } else {
-            self.pin_stable(workload);
-            Some(self.base)
-        };
+        let brings =
+            |desired: &&Desired| change(workload, desired).as_ref() == Some(&record.change);
+        let taken = Some(self.base).filter(brings);
+        let promoted = taken.or(next.filter(brings).filter(|_| is_promoted(record)));
+        if let Some(promoted) = promoted {
+            self.pin_stable(workload, promoted);
+        }
+        // A canary that still serves is never given another change.
+        let serves_on = |desired: &&Desired| record.phase != Phase::Restoring || brings(desired);
+        let source = taken.or(next.filter(serves_on));
+        self.raise_floor(workload, record);
         let services: Vec<Id> = services(workload, self.base)
             .map(|service| service.id.clone())
             .collect();
         self.traffic.extend(services.iter().cloned());
         self.traffic.extend(routes(policy));
-        if is_narrowed(policy, record) {
+        if taken.is_none() && is_narrowed(policy, record) {
             self.narrow(&services, record);
         }
         let canary_is_wanted = !matches!(
@@ -178,6 +215,26 @@ impl Stage<'_> {
             self.canary_service(service, record);
         }
         self.route(policy, &pairs, record);
+    }
+
+    /// The autoscalers of the workload must not take the stable side below its size at the start.
+    fn raise_floor(&mut self, workload: &Id, record: &RolloutStatus) {
+        if record.phase == Phase::Removing && record.canary_replicas == 0 {
+            return;
+        }
+        for (id, scaler) in &mut self.objects {
+            let value = Value::Object(scaler.object.0.clone());
+            if !autoscaler::is_scaler(id)
+                || autoscaler::target(&value, id.namespace.as_deref()).as_ref() != Some(workload)
+            {
+                continue;
+            }
+            self.scalers.insert(id.clone());
+            if let Some(mut raised) = autoscaler::raised(&scaler.object, record.stable_replicas) {
+                mark(&mut raised, record);
+                scaler.object = raised;
+            }
+        }
     }
 
     fn narrow(&mut self, services: &[Id], record: &RolloutStatus) {
@@ -261,13 +318,14 @@ impl Stage<'_> {
             return;
         };
         let namespace = policy.workload.namespace.as_deref();
+        let weight = written_weight(policy, record);
         if let Some(reference) = &traffic.http_route {
             let id = http_route(namespace, &reference.name);
             let split = self
                 .base
                 .get(&id)
                 .ok_or_else(|| format!("Git has no {id} in this environment"))
-                .and_then(|route| traffic::split(&route.object, services, record.weight));
+                .and_then(|route| traffic::split(&route.object, services, weight));
             match split {
                 Ok(mut route) => {
                     mark(&mut route, record);
@@ -286,7 +344,7 @@ impl Stage<'_> {
                 .get(&id)
                 .ok_or_else(|| format!("Git has no {id} in this environment"))
                 .and_then(|ingress| {
-                    traffic::canary_ingress(&ingress.object, services, record.weight)
+                    traffic::canary_ingress(&ingress.object, services, weight)
                         .map(|canary| (canary, ingress))
                 });
             match canary {
@@ -360,10 +418,24 @@ fn routes(policy: &Policy) -> impl Iterator<Item = Id> {
 /// Whether the stable Services select the stable pods only.
 fn is_narrowed(policy: &Policy, record: &RolloutStatus) -> bool {
     match record.phase {
-        Phase::Promoting | Phase::Finishing | Phase::Failed => false,
-        Phase::Aborting | Phase::Removing => true,
+        Phase::Promoting | Phase::Restoring | Phase::Finishing | Phase::Failed => false,
+        Phase::Aborting => true,
+        // When the canary's last pod is gone the Services become what Git says.
+        Phase::Removing => record.canary_replicas > 0,
         _ => policy.traffic.is_some() || shares_nothing(record),
     }
+}
+
+/// The weight in the routes. While the stable side restarts, its Services select the canary's pods too.
+fn written_weight(policy: &Policy, record: &RolloutStatus) -> u32 {
+    if is_narrowed(policy, record) && record.stable_hash.is_none() {
+        return released(
+            record.weight,
+            record.canary_replicas,
+            record.stable_replicas,
+        );
+    }
+    record.weight
 }
 
 /// Without a router the pods that the Services select share the traffic: a canary that would get too much gets none.

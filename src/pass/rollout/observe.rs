@@ -12,6 +12,7 @@ use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
+use crate::rollout::order;
 use crate::rollout::policy::Policy;
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, traffic};
@@ -22,9 +23,9 @@ pub(super) async fn observe(
     rolling: &Rolling,
     policy: &Policy,
     record: &RolloutStatus,
-    may_promote: bool,
 ) -> Observed {
     let workload = &policy.workload;
+    let taken = stage::change(workload, &rolling.taken.desired).as_ref() == Some(&record.change);
     let stable = stable(pass, memory, policy).await;
     let (canary, pods) = canary(pass, memory, policy).await;
     let written = rolling.running.desired.objects.iter().all(|object| {
@@ -61,10 +62,11 @@ pub(super) async fn observe(
     }
     let verdicts = evidence(pass, memory, policy, record, &pods);
     Observed {
-        change: rolling.changes.get(workload).cloned().or_else(|| {
-            // What is being promoted is what the stable side wants now.
-            (!stage::is_before_promotion(record.phase)).then(|| record.change.clone())
-        }),
+        change: if taken || !rolling.is_whole() {
+            Some(record.change.clone())
+        } else {
+            rolling.changes.get(workload).cloned()
+        },
         written,
         router_waits,
         canary_is_gone: canary.is_none() && pods.is_empty(),
@@ -72,7 +74,13 @@ pub(super) async fn observe(
         stable,
         verdicts,
         command: command(pass, record),
-        may_promote,
+        may_promote: order::may_promote(policy, &rolling.changes, &rolling.records),
+        taken,
+        go_back: rolling
+            .course
+            .go_back()
+            .or_else(|| order::taken_back(workload, &rolling.changes, &rolling.records)),
+        held: rolling.course.held(),
     }
 }
 
@@ -82,8 +90,10 @@ pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Po
     let Ok(Some(object)) = live(pass, workload, "v1").await else {
         return Side::default();
     };
+    let replicas = number(&object, "/spec/replicas");
     let mut side = Side {
-        replicas: number(&object, "/spec/replicas"),
+        replicas,
+        stopped: replicas == 0,
         ..Side::default()
     };
     match health::side(pass, memory, workload, &object).await {
