@@ -24,7 +24,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::analysis::Analysis;
-use crate::api::{Approval, Environment, Repository, RevisionStatus};
+use crate::api::{Approval, Environment, RenderSettings, Repository, RevisionStatus};
 use crate::cluster::scalers::Scalers;
 use crate::cluster::{Cluster, Events, Identity, Leadership, PodWatch, PodWatches, Seen, Tracker};
 use crate::desired::{Desired, Owner};
@@ -81,6 +81,8 @@ pub struct Memory {
     generation: Option<i64>,
     /// The hash whose dry run was passed, or that was recorded before.
     admitted: Option<String>,
+    /// The hash of a revision that an agent before this one admitted, and that waits for its rollouts.
+    admitted_before: Option<String>,
     /// When a damaged mirror was last asked to be made anew.
     mended_at: Option<Instant>,
     /// Why a revision was refused, so that it is not tried again at every event.
@@ -118,6 +120,8 @@ pub struct Memory {
 pub struct Running {
     pub revision: RevisionStatus,
     pub desired: Desired,
+    /// What it was rendered with.
+    pub settings: RenderSettings,
 }
 
 /// What a pass leaves behind: when the next is due at the latest.
@@ -151,6 +155,7 @@ impl Memory {
             running: None,
             generation: None,
             admitted: status.hash,
+            admitted_before: status.next.and_then(|next| next.hash),
             mended_at: None,
             refused: None,
             applied: BTreeMap::new(),
@@ -321,6 +326,7 @@ async fn only_rollouts(pass: &mut Pass<'_>, memory: &mut Memory) {
     if let Ok(checks) = Checks::compile(&pass.environment.spec.health.checks) {
         memory.checks = checks;
     }
+    rollout::still_held(pass);
     let snapshot = match wanted::choose(pass, memory).await {
         Ok(wanted) => Some(wanted.snapshot),
         Err(snapshot) => snapshot,
@@ -359,6 +365,7 @@ impl<'a> Pass<'a> {
                 generation: environment.metadata.generation,
                 revision: status.revision,
                 hash: status.hash,
+                settings: status.settings,
                 renders: memory.renders,
                 sync: sync_requested(environment).map(str::to_owned),
                 rollouts: status.rollouts,

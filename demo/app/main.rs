@@ -76,7 +76,13 @@ async fn greet(State(app): State<Arc<App>>) -> Response {
     };
     app.metrics.request(status.as_u16(), start.elapsed());
     let Settings { version, color, .. } = &app.settings;
-    (status, format!("version {version}, {color}\n")).into_response()
+    let mut answer = (status, format!("version {version}, {color}\n")).into_response();
+    if app.draining.load(Ordering::Relaxed) {
+        // A client that keeps its connection would meet its end with a request under way.
+        let close = header::HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer
 }
 
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {

@@ -224,6 +224,20 @@ pub(super) fn approval(
     })
 }
 
+/// Who admitted this revision: its approval was used when its rollouts began.
+pub(super) fn approver(pass: &Pass<'_>, commit: &str) -> Option<String> {
+    let uid = pass.environment.metadata.uid.as_deref();
+    let approvals = pass.context.approvals.state();
+    let used = approvals.iter().find(|approval| {
+        let admitted = approval.status.as_ref();
+        approval.namespace().as_deref() == Some(pass.namespace())
+            && Some(approval.spec.environment_uid.as_str()) == uid
+            && approval.spec.commit == commit
+            && admitted.is_some_and(|status| status.admitted.as_deref() == Some("revision"))
+    })?;
+    Some(used.spec.by.clone())
+}
+
 /// Writes the use of an approval before what it admits is done. Without the policy that pins who approves, none counts.
 pub(super) async fn use_approval(
     pass: &mut Pass<'_>,

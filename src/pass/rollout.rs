@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{Memory, Pass, Running};
@@ -36,6 +37,8 @@ pub(super) struct Rollouts {
     pinned: BTreeMap<Id, bool>,
     /// What Git wants was compared with what the stable sides run, since the agent started.
     looked: bool,
+    /// When the rollouts were first looked at.
+    since: Option<Timestamp>,
 }
 
 /// A revision as it is to be applied now, with what its rollouts ask for.
@@ -94,6 +97,13 @@ pub(super) fn concerns(pass: &Pass<'_>, candidate: &Running) -> bool {
             .any(|object| object.id.group == GROUP && object.id.kind == "RolloutPolicy")
 }
 
+/// Whether the candidate's changes are those against another commit, which was applied.
+pub(super) fn compares(pass: &Pass<'_>, candidate: &Running) -> bool {
+    let known = pass.report.revision.as_ref();
+    pass.report.hash.is_some()
+        && known.is_some_and(|known| known.commit != candidate.revision.commit)
+}
+
 /// Whether the candidate has to wait until its changes have proved themselves.
 pub(super) async fn holds(
     pass: &mut Pass<'_>,
@@ -105,12 +115,7 @@ pub(super) async fn holds(
     memory.rollouts.looked = true;
     let policies = policies(&candidate.desired).map_err(told)?;
     let Some(running) = running else {
-        let same = pass
-            .report
-            .revision
-            .as_ref()
-            .is_some_and(|known| known.commit == candidate.revision.commit);
-        if pass.report.hash.is_none() || policies.is_empty() || same {
+        if policies.is_empty() || !compares(pass, candidate) {
             return Ok(false);
         }
         // What the stable sides run is not known: nothing is held back from what cannot be compared.
@@ -194,6 +199,15 @@ pub(super) fn nothing_is_held(memory: &mut Memory) {
     memory.rollouts.looked = true;
 }
 
+/// What was held back when it was last looked at is so still, where nobody looks now: it stays admitted.
+pub(super) fn still_held(pass: &mut Pass<'_>) {
+    let status = pass.environment.status.as_ref();
+    let next = status.and_then(|status| status.next.clone());
+    if is_under_way(&pass.report.rollouts) {
+        pass.report.next = next.filter(|next| next.hash.is_some());
+    }
+}
+
 /// Takes what is held, where all stable sides run it: also when Git wants something by now that cannot be had.
 pub(super) fn take_proved(pass: &Pass<'_>, memory: &mut Memory) {
     let (Some(next), Some(running)) = (&memory.rollouts.next, &memory.running) else {
@@ -217,6 +231,7 @@ pub(super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate: Running)
     pass.report.next = Some(NextRevision {
         revision: candidate.revision.clone(),
         waiting_for,
+        hash: Some(candidate.desired.hash.clone()),
     });
     let failed = records.iter().find(|record| record.taken_back);
     if let Some(failed) = failed {
@@ -371,6 +386,7 @@ pub(super) async fn stage(
     let running = Arc::new(Running {
         revision: taken.revision.clone(),
         desired: staged.desired.clone(),
+        settings: taken.settings.clone(),
     });
     Ok(Rolling {
         running,
@@ -421,6 +437,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
     if nothing || rolling.is_whole() && !memory.rollouts.looked {
         return;
     }
+    memory.rollouts.since.get_or_insert(pass.now);
     let recorded = std::mem::take(&mut pass.report.rollouts);
     let mut after = Vec::new();
     for record in &rolling.records {

@@ -36,6 +36,8 @@ pub struct Observed {
     pub taken: bool,
     /// Why it goes back, though the change itself is not at fault.
     pub go_back: Option<String>,
+    /// Since when somebody looks without a break: older verdicts may no longer hold.
+    pub looked_since: Option<Timestamp>,
     /// Why nothing goes on. What is found bad is taken back all the same.
     pub held: Option<String>,
 }
@@ -407,6 +409,13 @@ impl Machine<'_> {
 
     /// Nothing rises. What is found bad is taken back all the same.
     fn hold_still(mut self, why: &str) -> Decision {
+        // The weight may have been written already: then it is checked.
+        let is_due = self.record.phase == Phase::Analysing
+            && self.record.in_effect_since.is_none()
+            && self.record.weight == self.weight_step().0;
+        if is_due && self.takes_effect().is_ok() {
+            self.record.in_effect_since = Some(Time(self.now));
+        }
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
         }

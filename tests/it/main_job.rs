@@ -6,7 +6,7 @@
 mod cluster;
 mod figures;
 mod http;
-mod manifests;
+pub mod manifests;
 mod promises;
-mod sight;
+pub mod sight;
 pub mod stage;

@@ -2,6 +2,11 @@
 
 mod by_pods;
 mod by_route;
+mod lifecycle;
 mod load;
 mod middle;
+mod operations;
+mod recovery;
+mod scaling;
 mod shop;
+mod together;

@@ -80,6 +80,7 @@ pub(super) async fn observe(
             .course
             .go_back()
             .or_else(|| order::taken_back(workload, &rolling.changes, &rolling.records)),
+        looked_since: memory.rollouts.since,
         held: rolling.course.held(),
     }
 }

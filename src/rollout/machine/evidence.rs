@@ -64,6 +64,10 @@ impl Machine<'_> {
             let Some(known) = self.status_of(name) else {
                 return Some(format!("check {name} was not made yet"));
             };
+            let since = self.observed.looked_since;
+            if since.is_some_and(|since| known.at.as_ref().is_some_and(|at| at.0 < since)) {
+                return Some(format!("check {name} was not made since the agent started"));
+            }
             match known.verdict.as_str() {
                 "Pass" if known.passed >= check.count => None,
                 "Pass" => Some(format!(

@@ -8,6 +8,10 @@ use super::tests::{at, policy, side, steps, well};
 use super::*;
 
 /// What may happen between two looks.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations happen"
+)]
 #[derive(Clone, Debug)]
 struct Event {
     seconds: i64,
@@ -18,6 +22,8 @@ struct Event {
     gone: bool,
     others: Others,
     held: bool,
+    /// Another agent looks from now on.
+    restart: bool,
     /// 0: reverted, 1: this change, 2: another one.
     change: u8,
     /// Check, and 0 for a failure, 1 for no data, any other for a pass.
@@ -70,13 +76,14 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let world = (often(), often(), pods(), pods(), often(), others());
     let people = (
         prop::bool::weighted(0.05),
+        prop::bool::weighted(0.1),
         change,
         verdicts,
         prop::option::weighted(0.03, 0..4_u8),
     );
     let event = (1..40_i64, world, people).prop_map(|(seconds, world, people)| {
         let (written, router, canary, stable, gone, others) = world;
-        let (held, change, verdicts, command) = people;
+        let (held, restart, change, verdicts, command) = people;
         Event {
             seconds,
             written,
@@ -86,6 +93,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             gone,
             others,
             held,
+            restart,
             change,
             verdicts,
             command,
@@ -145,6 +153,7 @@ fn observed(event: &Event, now: Timestamp, count: usize, taken: bool) -> Observe
         may_promote: matches!(event.others, Others::Proved | Others::Promoted),
         taken,
         go_back: (event.others == Others::TakenBack).then(|| "the other went back".to_owned()),
+        looked_since: None,
         held: event.held.then(|| "suspended".to_owned()),
     }
 }
@@ -170,7 +179,9 @@ fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> boo
             .find(|verdict| verdict.check == *name);
         match fresh {
             Some(verdict) => verdict.outcome == Outcome::Pass,
-            None => known.is_some_and(|known| known.verdict == "Pass"),
+            None => known.is_some_and(|known| {
+                known.verdict == "Pass" && known.at.as_ref().map(|at| at.0) >= observed.looked_since
+            }),
         }
     })
 }
@@ -318,13 +329,20 @@ fn history(router: bool, events: &[Event]) -> Result<(), TestCaseError> {
     let mut record = begin(&policy, "c", "x", &side(), now);
     let mut ghost = Ghost::default();
     let mut taken = false;
+    let mut looked_since = at(0);
     for (count, event) in events.iter().enumerate() {
         now = now
             .checked_add(Duration::from_secs(event.seconds.unsigned_abs()))
             .unwrap();
         // A revision is taken when all its workloads are promoted, and stays so.
         taken |= record.phase == Phase::Finishing && event.others == Others::Promoted;
-        let observed = observed(event, now, count, taken);
+        if event.restart {
+            looked_since = now;
+        }
+        let observed = Observed {
+            looked_since: Some(looked_since),
+            ..observed(event, now, count, taken)
+        };
         let after = step(&policy, &record, &observed, now).record;
         look(&policy, &record, &observed, after.as_ref(), &mut ghost)?;
         let Some(after) = after else {

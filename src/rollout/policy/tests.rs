@@ -117,3 +117,18 @@ fn weights_by_steps_or_evenly() {
         [Step::Weight(5, Duration::from_secs(30)), Step::Pause]
     );
 }
+
+#[test]
+fn an_order_that_cannot_be_kept_is_refused_by_name() {
+    let mut policy = spec();
+    policy["dependsOn"] = json!([{"kind": "Deployment", "name": "worker"}]);
+    let reasons = refused(policy, vec![deployment(json!({}))]).join("; ");
+    assert!(
+        reasons.contains("spec.dependsOn: Deployment.apps worker has no RolloutPolicy"),
+        "{reasons}"
+    );
+    let mut policy = spec();
+    policy["dependsOn"] = json!([{"kind": "Deployment", "name": "api"}]);
+    let reasons = refused(policy, vec![deployment(json!({}))]).join("; ");
+    assert!(reasons.contains("would wait for itself"), "{reasons}");
+}

@@ -145,33 +145,43 @@ async fn ask(
     Ok((version, ok, sender))
 }
 
+async fn connect(address: &str) -> Result<Kept, String> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| format!("connect: {error}"))?;
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| format!("handshake: {error}"))?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
 /// The body, whether the status is good, and the connection.
 async fn exchange(
     address: &str,
     host: &str,
     connection: Option<Kept>,
 ) -> Result<(String, bool, Kept), String> {
-    let mut sender = match connection {
-        Some(sender) => sender,
-        None => {
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(|error| format!("connect: {error}"))?;
-            let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-                .await
-                .map_err(|error| format!("handshake: {error}"))?;
-            tokio::spawn(connection);
-            sender
-        }
-    };
-    let request = Request::get("/")
+    let mut request = Request::get("/")
         .header("host", host)
         .body(Empty::new())
         .map_err(|error| error.to_string())?;
-    let answer = sender
-        .send_request(request)
-        .await
-        .map_err(|error| format!("send: {error}"))?;
+    let mut kept = connection;
+    let (answer, sender) = loop {
+        let is_kept = kept.is_some();
+        let mut sender = match kept.take() {
+            Some(sender) => sender,
+            None => connect(address).await?,
+        };
+        match sender.try_send_request(request).await {
+            Ok(answer) => break (answer, sender),
+            // The server had closed the kept connection: not a byte of the request was sent.
+            Err(mut error) => match error.take_message().filter(|_| is_kept) {
+                Some(unsent) => request = unsent,
+                None => return Err(format!("send: {}", error.into_error())),
+            },
+        }
+    };
     let ok = answer.status().is_success();
     let body = answer
         .into_body()
