@@ -1,6 +1,7 @@
 //! rollout: which changes are held back, what the records ask for, and what was observed of them. The decisions are
 //! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the line.
 
+mod begin;
 mod course;
 mod observe;
 
@@ -20,13 +21,13 @@ use crate::rollout::machine::{self, Observed};
 use crate::rollout::order::{self, record_of};
 use crate::rollout::policy::{Policy, policies};
 use crate::rollout::stage::{self, Rollout, Staged};
-use crate::rollout::{COMMAND_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
+use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 use crate::status::Problem;
 
 pub(super) use course::is_under_way;
 
 use course::Course;
-use observe::{command, live, number, observe, stable};
+use observe::{command, live, number, observe};
 
 /// What is remembered of an environment's rollouts.
 #[derive(Default)]
@@ -475,39 +476,10 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
         }
         after.extend(decision.record);
     }
-    begin(pass, memory, rolling, &mut after).await;
+    begin::begin(pass, memory, rolling, &mut after).await;
     if after != recorded {
         // What is recorded now is acted on by the next pass.
         pass.due(Instant::now());
     }
     pass.report.rollouts = after;
-}
-
-/// Begins the rollouts of changes that have none: not as long as another of the same revision was taken back.
-async fn begin(
-    pass: &mut Pass<'_>,
-    memory: &mut Memory,
-    rolling: &Rolling,
-    records: &mut Vec<RolloutStatus>,
-) {
-    if !rolling.is_whole() {
-        return;
-    }
-    for (workload, change) in &rolling.changes {
-        let begins = record_of(records, workload).is_none()
-            && record_of(&rolling.records, workload).is_none()
-            && order::taken_back(workload, &rolling.changes, records).is_none();
-        let Some(policy) = rolling.policies.get(workload).filter(|_| begins) else {
-            continue;
-        };
-        let stable = stable(pass, memory, policy).await;
-        let mut record = machine::begin(policy, &rolling.commit, change, &stable, pass.now);
-        record.stable_pinned = memory.rollouts.pinned.get(workload).copied();
-        record.last_command = pass
-            .environment
-            .annotations()
-            .get(COMMAND_ANNOTATION)
-            .cloned();
-        records.push(record);
-    }
 }

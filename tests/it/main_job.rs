@@ -3,7 +3,7 @@
 //! `figures` measures what is promised with a number. Its short form is one of the cluster tests; `make test-main` runs
 //! the long form (`DRIFTLESS_LONG=1`) and prints the table. `promises` shows one promise of the line per test.
 
-mod cluster;
+pub mod cluster;
 mod figures;
 mod http;
 pub mod manifests;

@@ -110,3 +110,51 @@ pub(super) async fn recovered(
         ..record
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(phases: &[Phase]) -> Vec<RolloutStatus> {
+        let of = |phase: &Phase| RolloutStatus {
+            phase: *phase,
+            ..RolloutStatus::default()
+        };
+        phases.iter().map(of).collect()
+    }
+
+    #[test]
+    fn suspended_only_what_goes_down_is_written() {
+        use Phase::{Aborting, Analysing, Failed, Finishing, Promoting, Removing, Restoring};
+        for (phases, writes) in [
+            (&[Analysing][..], false),
+            (&[Promoting], false),
+            (&[Failed], false),
+            (&[Analysing, Aborting], true),
+            (&[Restoring], true),
+            (&[Removing], true),
+            (&[Finishing], true),
+        ] {
+            let records = records(phases);
+            assert_eq!(Course::Suspended.writes(&records), writes, "{phases:?}");
+            assert!(Course::On.writes(&records) && Course::Ending.writes(&records));
+        }
+    }
+
+    #[test]
+    fn parts_stay_as_long_as_nobody_knows_who_asks_for_them() {
+        let serving = records(&[Phase::Paused]);
+        assert!(Course::On.keeps_parts(&serving, false));
+        assert!(!Course::On.keeps_parts(&serving, true));
+        assert!(!Course::On.keeps_parts(&[], false));
+        assert!(Course::Suspended.keeps_parts(&serving, true));
+        assert!(!Course::Suspended.keeps_parts(&records(&[Phase::Removing]), true));
+        assert!(!Course::Ending.keeps_parts(&serving, false));
+    }
+
+    #[test]
+    fn what_was_taken_back_is_not_under_way() {
+        assert!(!is_under_way(&records(&[Phase::Failed])));
+        assert!(is_under_way(&records(&[Phase::Failed, Phase::Removing])));
+    }
+}

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::tests::{at, policy, side, steps, well};
 use super::*;
+use crate::rollout::policy::Check;
 
 /// What may happen between two looks.
 #[expect(
@@ -323,12 +324,40 @@ fn transition(
     Ok(())
 }
 
-fn history(router: bool, events: &[Event]) -> Result<(), TestCaseError> {
+/// A world in which all is well, once people and Git have decided.
+fn all_is_well(policy: &Policy, record: &RolloutStatus, now: Timestamp, taken: bool) -> Observed {
+    let pass = |check: &Check| Verdict {
+        check: check.spec.name.clone(),
+        outcome: Outcome::Pass,
+        value: String::new(),
+        at: now,
+    };
+    Observed {
+        taken: taken || record.phase == Phase::Finishing,
+        verdicts: policy.checks.iter().map(pass).collect(),
+        command: (record.phase == Phase::Paused).then(|| (now.to_string(), Command::Promote)),
+        ..well("x", &[])
+    }
+}
+
+/// All is well for so many looks; then these events come; then all is well again.
+fn history(router: bool, looks: u32, events: &[Event]) -> Result<(), TestCaseError> {
     let policy = policy(steps(), router, 2);
     let mut now = at(0);
     let mut record = begin(&policy, "c", "x", &side(), now);
     let mut ghost = Ghost::default();
     let mut taken = false;
+    for _ in 0..looks {
+        now = now.checked_add(Duration::from_secs(7)).unwrap();
+        taken |= record.phase == Phase::Finishing;
+        let observed = all_is_well(&policy, &record, now, taken);
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let Some(after) = after else {
+            return Ok(());
+        };
+        record = after;
+    }
     let mut looked_since = at(0);
     for (count, event) in events.iter().enumerate() {
         now = now
@@ -350,24 +379,10 @@ fn history(router: bool, events: &[Event]) -> Result<(), TestCaseError> {
         };
         record = after;
     }
-    // From wherever it stands, a world in which all is well ends it, once people and Git have decided.
-    for round in 0..2000 {
+    // From wherever it stands, it ends.
+    for _ in 0..2000 {
         now = now.checked_add(Duration::from_secs(7)).unwrap();
-        let mut observed = Observed {
-            taken: taken || record.phase == Phase::Finishing,
-            ..well("x", &[])
-        };
-        for check in &policy.checks {
-            observed.verdicts.push(Verdict {
-                check: check.spec.name.clone(),
-                outcome: Outcome::Pass,
-                value: String::new(),
-                at: now,
-            });
-        }
-        if record.phase == Phase::Paused {
-            observed.command = Some((format!("end-{round}"), Command::Promote));
-        }
+        let observed = all_is_well(&policy, &record, now, taken);
         let after = step(&policy, &record, &observed, now).record;
         look(&policy, &record, &observed, after.as_ref(), &mut ghost)?;
         match after {
@@ -386,7 +401,7 @@ proptest! {
     })]
 
     #[test]
-    fn every_history_is_safe_and_ends(router: bool, events in events()) {
-        history(router, &events)?;
+    fn every_history_is_safe_and_ends(router: bool, looks in 0..40_u32, events in events()) {
+        history(router, looks, &events)?;
     }
 }

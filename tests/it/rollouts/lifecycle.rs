@@ -89,7 +89,7 @@ async fn suspended_a_rollout_holds_its_weight_and_a_bad_one_goes_back() {
     let Some(node) = need_node!() else { return };
     let image = shop::image();
     let steps = json!([{"weight": 25, "for": "1s"}, {"weight": 50, "for": "4s"}]);
-    let policy = shop::policy(steps, json!({}));
+    let policy = shop::policy(steps, json!({"failureLimit": 10}));
     let stage = Stage::new(node).await;
     let first = with(objects(&image, "1", &[]), &policy);
     let shop = Shop::of(stage, &first, Value::Null, json!({})).await;
@@ -126,7 +126,12 @@ async fn suspended_a_rollout_holds_its_weight_and_a_bad_one_goes_back() {
     // It turns bad while nobody may go on.
     let bad = with(objects(&image, "3", &[("FAIL_RATE", "1")]), &policy);
     stage.push_objects(SHOP, &bad).await;
-    shop.at(Phase::Analysing).await;
+    stage
+        .until(SHOP, "its weight is in effect", |status| {
+            let rollout = status.rollouts.first();
+            rollout.is_some_and(|rollout| rollout.in_effect_since.is_some())
+        })
+        .await;
     suspend(true).await;
     is_suspended("it is taken back all the same", |rollout| {
         rollout.phase == Phase::Failed

@@ -10,10 +10,12 @@ use serde_json::json;
 use super::load;
 use super::shop::{self, SHOP, Shop};
 use crate::main_job::{
+    cluster::Cluster,
     sight::Sight,
     stage::{PATIENCE, Stage, is_ready},
 };
 use crate::need_node;
+use crate::support::agent::NAMESPACE;
 
 /// What is recorded of the one rollout, as far as it decides what comes next.
 type Record = (Phase, u32, u32, u32, bool);
@@ -93,6 +95,19 @@ async fn through(
     seen
 }
 
+/// SIGKILL, and the next agent. The dead one's lease is taken from it: that it runs out by itself is shown elsewhere, and takes
+/// 15 seconds each time.
+async fn kill(shop: &mut Shop) {
+    shop.stage.agent.kill();
+    let leases = Cluster {
+        client: shop.stage.cluster.client.clone(),
+        namespace: NAMESPACE.to_owned(),
+    };
+    let nobody = json!({"spec": {"holderIdentity": ""}});
+    leases.merge("tests", "Lease", "driftless", nobody).await;
+    shop.stage.agent.restart();
+}
+
 /// Every version of the record that the API server was given, in order.
 fn versions(sight: &Sight, mark: usize) -> Vec<EnvironmentStatus> {
     sight
@@ -159,8 +174,7 @@ async fn a_kill_at_every_transition_goes_on_from_the_record() {
             let mut here = 0;
             let seen = through(&mut shop, *flow, version, async |shop| {
                 here += 1;
-                shop.stage.agent.kill();
-                shop.stage.agent.restart();
+                kill(shop).await;
             })
             .await;
             assert_rises_are_earned(&versions(&sight, mark));
