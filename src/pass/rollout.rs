@@ -71,6 +71,11 @@ impl Rolling {
         self.staged.traffic.contains(id)
     }
 
+    /// Whether an object scales a workload that is rolled out.
+    pub fn is_scaler(&self, id: &Id) -> bool {
+        self.staged.scalers.contains(id)
+    }
+
     /// Whether the whole environment is kept, and not only what its rollouts made or changed.
     pub fn is_whole(&self) -> bool {
         self.course == Course::On
@@ -78,11 +83,15 @@ impl Rolling {
 
     /// Whether this object may be written now.
     pub fn may_write(&self, id: &Id) -> bool {
+        let marked = || {
+            let object = self.running.desired.get(id);
+            object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
+        };
         let concerns = || {
-            self.is_part(id)
-                || self.is_traffic(id)
-                || self.staged.scalers.contains(id)
+            self.is_traffic(id)
+                || self.is_scaler(id)
                 || record_of(&self.records, id).is_some()
+                || marked()
         };
         self.is_whole() || self.course.writes(&self.records) && concerns()
     }

@@ -219,9 +219,7 @@ impl Stage<'_> {
 
     /// The autoscalers of the workload must not take the stable side below its size at the start.
     fn raise_floor(&mut self, workload: &Id, record: &RolloutStatus) {
-        if record.phase == Phase::Removing && record.canary_replicas == 0 {
-            return;
-        }
+        let is_over = record.phase == Phase::Removing && record.canary_replicas == 0;
         for (id, scaler) in &mut self.objects {
             let value = Value::Object(scaler.object.0.clone());
             if !autoscaler::is_scaler(id)
@@ -230,7 +228,8 @@ impl Stage<'_> {
                 continue;
             }
             self.scalers.insert(id.clone());
-            if let Some(mut raised) = autoscaler::raised(&scaler.object, record.stable_replicas) {
+            let raised = autoscaler::raised(&scaler.object, record.stable_replicas);
+            if let Some(mut raised) = raised.filter(|_| !is_over) {
                 mark(&mut raised, record);
                 scaler.object = raised;
             }

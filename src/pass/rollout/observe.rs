@@ -31,7 +31,8 @@ pub(super) async fn observe(
     let written = rolling.running.desired.objects.iter().all(|object| {
         let concerns = object.object.label(ROLLOUT_LABEL).is_some()
             || object.id == *workload
-            || rolling.is_traffic(&object.id);
+            || rolling.is_traffic(&object.id)
+            || rolling.is_scaler(&object.id);
         !concerns
             || memory
                 .applied
