@@ -11,7 +11,7 @@ pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use environment::{
     Deletion, Drift, Environment, EnvironmentSpec, EnvironmentStatus, FollowRule, HealthCheck,
     HealthSpec, HeldObject, HistoryEntry, ImageRule, Inventory, InventoryEntry, NextRevision,
-    ObjectFailure, Outcome, PruneSpec, RevisionStatus,
+    ObjectFailure, Outcome, PruneSpec, RenderSettings, RevisionStatus,
 };
 pub use repository::{CommitRenders, Repository, RepositorySpec, RepositoryStatus, SecretName};
 pub use rollout::{

@@ -24,7 +24,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::analysis::Analysis;
-use crate::api::{Approval, Environment, Repository, RevisionStatus};
+use crate::api::{Approval, Environment, RenderSettings, Repository, RevisionStatus};
 use crate::cluster::scalers::Scalers;
 use crate::cluster::{Cluster, Events, Identity, Leadership, PodWatch, PodWatches, Seen, Tracker};
 use crate::desired::{Desired, Owner};
@@ -81,6 +81,8 @@ pub struct Memory {
     generation: Option<i64>,
     /// The hash whose dry run was passed, or that was recorded before.
     admitted: Option<String>,
+    /// The hash of a revision that an agent before this one admitted, and that waits for its rollouts.
+    admitted_before: Option<String>,
     /// When a damaged mirror was last asked to be made anew.
     mended_at: Option<Instant>,
     /// Why a revision was refused, so that it is not tried again at every event.
@@ -118,6 +120,8 @@ pub struct Memory {
 pub struct Running {
     pub revision: RevisionStatus,
     pub desired: Desired,
+    /// What it was rendered with.
+    pub settings: RenderSettings,
 }
 
 /// What a pass leaves behind: when the next is due at the latest.
@@ -151,6 +155,7 @@ impl Memory {
             running: None,
             generation: None,
             admitted: status.hash,
+            admitted_before: status.next.and_then(|next| next.hash),
             mended_at: None,
             refused: None,
             applied: BTreeMap::new(),
@@ -265,6 +270,9 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     }
     if environment.spec.suspend {
         pass.report.suspended = true;
+        if rollout::is_under_way(&pass.report.rollouts) {
+            only_rollouts(&mut pass, memory).await;
+        }
         return report::write(pass, memory).await;
     }
 
@@ -285,28 +293,51 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
     let wanted = wanted::choose(&mut pass, memory).await; // git
     let prepared = prepare::prepare(&mut pass, memory, wanted).await; // tree, render, desired
     let running = admit::admit(&mut pass, memory, prepared).await; // plan and dry run of what is new
-    let Some(running) = running else {
-        return report::write(pass, memory).await;
-    };
-    let rolling = match rollout::stage(&mut pass, memory, running).await {
+    if let Some(running) = running {
+        keep(&mut pass, memory, running).await;
+    }
+    report::write(pass, memory).await // status
+}
+
+/// The rest of the line, from what is to be kept on.
+async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, running: Arc<Running>) {
+    let rolling = match rollout::stage(pass, memory, running).await {
         Ok(rolling) => rolling, // what rollouts ask for
         Err(message) => {
             pass.stop("RolloutUnknown", message);
-            return report::write(pass, memory).await;
+            return;
         }
     };
     let running = rolling.running.clone();
-    let live = observe::observe(&pass, memory, &running).await; // observe
+    let live = observe::observe(pass, memory, &running).await; // observe
     let plan = pass.plan(memory, &running, &live); // plan
-    if let Err(problem) = observe::write_ahead(&mut pass, memory, &running).await {
+    if let Err(problem) = observe::write_ahead(pass, memory, &running).await {
         pass.stop("StatusNotWritten", problem);
-        return report::write(pass, memory).await;
+        return;
     }
     observe::settle(memory, &plan);
-    let applied = apply::apply(&mut pass, memory, &rolling, &live, &plan).await; // apply, and health, wave by wave
-    prune::prune(&mut pass, memory, &rolling, plan, applied).await; // prune
-    rollout::advance(&mut pass, memory, &rolling).await; // the next state of the rollouts
-    report::write(pass, memory).await // status
+    let applied = apply::apply(pass, memory, &rolling, &live, &plan).await; // apply, and health, wave by wave
+    prune::prune(pass, memory, &rolling, plan, applied).await; // prune
+    rollout::advance(pass, memory, &rolling).await; // the next state of the rollouts
+}
+
+/// What rollouts need that hold still, or end, while nothing else is kept: no revision is taken.
+async fn only_rollouts(pass: &mut Pass<'_>, memory: &mut Memory) {
+    if let Ok(checks) = Checks::compile(&pass.environment.spec.health.checks) {
+        memory.checks = checks;
+    }
+    rollout::still_held(pass);
+    let snapshot = match wanted::choose(pass, memory).await {
+        Ok(wanted) => Some(wanted.snapshot),
+        Err(snapshot) => snapshot,
+    };
+    match admit::running(pass, memory, snapshot).await {
+        Some(running) => keep(pass, memory, running).await,
+        None => pass.stop(
+            "RolloutUnknown",
+            "the revision that is applied cannot be read, so that its rollouts stay as they are",
+        ),
+    }
 }
 
 /// Runs all of these, at most `parallel` at once.
@@ -334,6 +365,7 @@ impl<'a> Pass<'a> {
                 generation: environment.metadata.generation,
                 revision: status.revision,
                 hash: status.hash,
+                settings: status.settings,
                 renders: memory.renders,
                 sync: sync_requested(environment).map(str::to_owned),
                 rollouts: status.rollouts,

@@ -1,9 +1,11 @@
 //! Rollouts: what holds a change to a workload back until it has proved itself. The state machine ([`machine`]) and what
 //! it makes of the desired objects ([`stage`]). Must not talk to the cluster, look at a clock, or write a log.
 
+pub mod autoscaler;
 pub mod job;
 pub mod machine;
 pub mod names;
+pub mod order;
 mod pin;
 pub mod pods;
 pub mod policy;
@@ -21,5 +23,7 @@ pub const ROLLOUT_LABEL: &str = "driftless.dev/rollout";
 pub const CHECK_LABEL: &str = "driftless.dev/check";
 /// `"true"` on a workload whose references to configuration are to content-named copies.
 pub const PINNED_ANNOTATION: &str = "driftless.dev/pinned";
+/// `never`: the object is applied though its revision is held back.
+pub const HOLD_ANNOTATION: &str = "driftless.dev/hold";
 /// What a person asks of the rollouts of an Environment: `TIME COMMAND [WORKLOAD]`.
 pub const COMMAND_ANNOTATION: &str = "driftless.dev/rollout";

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use crate::api::{
     EnvironmentStatus, HeldObject, HistoryEntry, NextRevision, ObjectFailure, Outcome,
-    RevisionStatus, RolloutStatus,
+    RenderSettings, RevisionStatus, RolloutStatus,
 };
 use crate::inventory::Inventory;
 use crate::object::SYNC_ANNOTATION;
@@ -58,6 +58,7 @@ pub struct Report {
     /// The revision that is kept, and the hash of its objects.
     pub revision: Option<RevisionStatus>,
     pub hash: Option<String>,
+    pub settings: Option<RenderSettings>,
     pub problem: Option<Problem>,
     pub next: Option<NextRevision>,
     pub progress: Progress,
@@ -106,6 +107,7 @@ pub fn status(before: &EnvironmentStatus, report: &Report, now: Timestamp) -> En
         conditions,
         revision: report.revision.clone(),
         hash: report.hash.clone(),
+        settings: report.settings.clone(),
         next: report.next.clone(),
         failures: report.failures.clone(),
         held: report.held.clone(),

@@ -259,6 +259,9 @@ pub struct EnvironmentStatus {
     /// SHA-256 of the desired objects of that revision, with the namespace, the service account and the prune settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// What of the spec that revision was rendered with: an agent that starts knows by it what was applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<RenderSettings>,
     /// A revision that is wanted but not taken yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<NextRevision>,
@@ -305,6 +308,39 @@ pub struct RevisionStatus {
     pub diverged: bool,
 }
 
+/// What of an Environment's spec decides, beside the commit, what its objects are.
+#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RenderSettings {
+    /// `spec.path`.
+    pub path: String,
+    /// `spec.images`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageRule>,
+    /// `spec.namespace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// `spec.createNamespace`.
+    pub create_namespace: bool,
+    /// `spec.serviceAccount`.
+    pub service_account: String,
+    /// `spec.prune`.
+    pub prune: PruneSpec,
+}
+
+impl From<&EnvironmentSpec> for RenderSettings {
+    fn from(spec: &EnvironmentSpec) -> Self {
+        Self {
+            path: spec.path.clone(),
+            images: spec.images.clone(),
+            namespace: spec.namespace.clone(),
+            create_namespace: spec.create_namespace,
+            service_account: spec.service_account.clone(),
+            prune: spec.prune.clone(),
+        }
+    }
+}
+
 /// A revision that is not taken yet.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
@@ -313,6 +349,9 @@ pub struct NextRevision {
     pub revision: RevisionStatus,
     /// What it waits for, in words.
     pub waiting_for: Vec<String>,
+    /// SHA-256 of its desired objects where it was admitted, and waits for its rollouts only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
 }
 
 /// One thing that is wrong.

@@ -76,6 +76,11 @@ pub struct RolloutPolicySpec {
     /// How long a weight may take to reach every proxy, and a pod to drain.
     #[serde(default = "default_settle")]
     pub settle: HumanDuration,
+    /// Other workloads of this environment, with policies of their own, that are promoted first where one revision changes
+    /// them too. Without it all workloads of a revision are promoted at the same time, when all are proved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub depends_on: Vec<WorkloadReference>,
 }
 
 /// A workload in the namespace of the object that names it.
@@ -222,8 +227,12 @@ pub struct RolloutStatus {
     pub achieved_weight: Option<u32>,
     /// How many pods the stable side had when it began; of a StatefulSet how many it has.
     pub stable_replicas: u32,
-    /// How many pods the canary has; of a StatefulSet how many of its pods run the change.
+    /// How many pods the canary has; 0 before it is made, and when the last one is gone. Of a StatefulSet how many of its
+    /// pods run the change.
     pub canary_replicas: u32,
+    /// The stable side referred to content-named copies of its configuration before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_pinned: Option<bool>,
     /// The `pod-template-hash` of the stable side: what its Services are narrowed to. Of a StatefulSet the revision that it ran
     /// when it began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,11 +292,14 @@ pub enum RolloutPhase {
     Switched,
     /// The stable side takes the change; the canary still serves its share (in blue/green: everything).
     Promoting,
-    /// All traffic goes to the stable side; the canary drains.
+    /// The stable side goes back to what it was before the promotion; the canary serves until it is whole again.
+    Restoring,
+    /// The stable side runs the change. When those of all other workloads of the revision do, the rest of the revision is
+    /// applied, and the canary drains.
     Finishing,
     /// All traffic goes to the stable side, which never changed; the canary drains.
     Aborting,
-    /// The canary is being deleted; the Services stay narrowed until its last pod is gone.
+    /// The canary is being deleted. When its last pod is gone, Services and autoscalers become what Git says.
     Removing,
     /// The change was taken back, and is not tried again.
     Failed,

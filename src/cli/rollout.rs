@@ -61,8 +61,8 @@ impl Word {
             Self::Retry => phase == Phase::Failed,
             Self::Abort => !matches!(
                 phase,
-                Phase::Promoting
-                    | Phase::Finishing
+                Phase::Finishing
+                    | Phase::Restoring
                     | Phase::Aborting
                     | Phase::Removing
                     | Phase::Failed
@@ -160,7 +160,8 @@ mod tests {
             (Word::Abort, Phase::Starting, true),
             (Word::Abort, Phase::Switched, true),
             (Word::Promote, Phase::Switched, true),
-            (Word::Abort, Phase::Promoting, false),
+            (Word::Abort, Phase::Promoting, true),
+            (Word::Abort, Phase::Finishing, false),
             (Word::Pause, Phase::Analysing, true),
             (Word::Pause, Phase::Paused, false),
         ] {

@@ -7,22 +7,11 @@ use futures::{StreamExt, pin_mut};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::desired::Kinds;
 use crate::object::Id;
-
-/// Group, kind and plural of what scales workloads.
-pub const SCALERS: [(&str, &str, &str, &str); 2] = [
-    (
-        "autoscaling",
-        "v2",
-        "HorizontalPodAutoscaler",
-        "horizontalpodautoscalers",
-    ),
-    ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
-];
+pub use crate::rollout::autoscaler::{SCALERS, target};
 
 /// The targets, kept up to date by watches.
 #[derive(Default)]
@@ -125,20 +114,4 @@ fn key(kind: &str, object: &DynamicObject) -> (String, String, String) {
         object.metadata.namespace.clone().unwrap_or_default(),
         object.metadata.name.clone().unwrap_or_default(),
     )
-}
-
-/// What the `spec.scaleTargetRef` of a scaler in `namespace` names. KEDA's default kind is Deployment.
-pub fn target(object: &Value, namespace: Option<&str>) -> Option<Id> {
-    let reference = object.get("spec")?.get("scaleTargetRef")?;
-    let text = |key: &str| reference.get(key).and_then(Value::as_str);
-    let api_version = text("apiVersion").unwrap_or("apps/v1");
-    Some(Id {
-        group: api_version
-            .rsplit_once('/')
-            .map_or("", |(group, _)| group)
-            .to_owned(),
-        kind: text("kind").unwrap_or("Deployment").to_owned(),
-        namespace: namespace.map(str::to_owned),
-        name: text("name")?.to_owned(),
-    })
 }

@@ -285,6 +285,21 @@ const OBJECTS: &[Word] = &[
         STATUS,
     ),
     word(
+        "RolloutRestoring",
+        "The stable side goes back to what it was before the promotion, while the canary serves; the message says why.",
+        STATUS,
+    ),
+    word(
+        "AutoscalerNotInGit",
+        "A workload that is rolled out is scaled by an autoscaler that is not of the environment, and that the rollout does not touch: it may take the stable side below its size.",
+        "kubectl get horizontalpodautoscalers -n NAMESPACE",
+    ),
+    word(
+        "RolloutLeft",
+        "The Environment was deleted, and a rollout of it could not be taken back within five minutes; the message says what stays.",
+        "kubectl get all,httproutes,ingresses -n NAMESPACE -l driftless.dev/rollout",
+    ),
+    word(
         "RolloutAborted",
         "All traffic goes back to the stable side; the message says why.",
         STATUS,

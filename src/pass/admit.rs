@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Known, Prepared};
 use super::wanted::Wanted;
 use super::{Memory, Pass, Running, account, observe, prune, rollout, together};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
@@ -31,14 +31,20 @@ pub(super) async fn admit(
 ) -> Option<Arc<Running>> {
     match prepared {
         Prepared::Same => rollout::nothing_is_held(memory),
-        Prepared::Before(snapshot) => keep(pass, memory, snapshot).await,
+        Prepared::Before(snapshot) => {
+            rollout::still_held(pass);
+            keep(pass, memory, snapshot).await;
+        }
         Prepared::Wanted(prepared) => {
             let (candidate, wanted) = *prepared;
             let before = pass.report.revision.as_ref();
             if before.is_none_or(|before| before.commit != candidate.revision.commit) {
                 memory.approved_by = None;
             }
-            let known = memory.admitted.as_ref() == Some(&candidate.desired.hash);
+            let hash = Some(&candidate.desired.hash);
+            let known = [&memory.admitted, &memory.admitted_before]
+                .iter()
+                .any(|admitted| admitted.as_ref() == hash);
             if known || may_be_taken(pass, memory, &candidate, &wanted).await {
                 memory.admitted = Some(candidate.desired.hash.clone());
                 memory.refused = None;
@@ -49,10 +55,30 @@ pub(super) async fn admit(
         }
     }
     rollout::take_proved(pass, memory);
+    told(pass, memory)
+}
+
+/// The revision that was taken, whatever Git wants by now.
+pub(super) async fn running(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: Option<crate::sources::Snapshot>,
+) -> Option<Arc<Running>> {
+    keep(pass, memory, snapshot).await;
+    told(pass, memory)
+}
+
+/// What is kept, told in the report.
+fn told(pass: &mut Pass<'_>, memory: &Memory) -> Option<Arc<Running>> {
     let running = memory.running.clone()?;
     pass.report.revision = Some(running.revision.clone());
     pass.report.hash = Some(running.desired.hash.clone());
-    pass.report.approved_by.clone_from(&memory.approved_by);
+    pass.report.settings = Some(running.settings.clone());
+    let approver = || {
+        let diverged = running.revision.diverged;
+        diverged.then(|| prune::approver(pass, &running.revision.commit))?
+    };
+    pass.report.approved_by = memory.approved_by.clone().or_else(approver);
     Some(running)
 }
 
@@ -68,7 +94,11 @@ async fn take(
         memory.running = Some(Arc::new(candidate));
         return;
     }
-    keep(pass, memory, Some(snapshot)).await;
+    keep(pass, memory, Some(snapshot.clone())).await;
+    if memory.running.is_none() && rollout::compares(pass, &candidate) {
+        let before = prepare::before(pass, memory, &snapshot, Known::ByItsCommit).await;
+        memory.running = before.map(Arc::new);
+    }
     let running = memory.running.clone();
     match rollout::holds(pass, memory, running.as_deref(), &candidate).await {
         Ok(false) => {
@@ -88,7 +118,8 @@ async fn keep(
     if memory.running.is_none()
         && let Some(snapshot) = snapshot
     {
-        memory.running = prepare::before(pass, memory, &snapshot).await.map(Arc::new);
+        let before = prepare::before(pass, memory, &snapshot, Known::ByItsHash).await;
+        memory.running = before.map(Arc::new);
     }
 }
 
@@ -170,6 +201,7 @@ async fn approved(pass: &mut Pass<'_>, memory: &mut Memory, candidate: &Running)
             pass.report.next = Some(NextRevision {
                 revision: candidate.revision.clone(),
                 waiting_for: vec!["approval".to_owned()],
+                hash: None,
             });
             pass.report.held.push(HeldObject {
                 object: String::new(),
@@ -208,6 +240,7 @@ fn refuse(pass: &mut Pass<'_>, candidate: &Running, failures: Vec<ObjectFailure>
     pass.report.next = Some(NextRevision {
         revision: candidate.revision.clone(),
         waiting_for: vec!["a change of what was refused".to_owned()],
+        hash: None,
     });
     pass.report.failures.extend(failures);
 }

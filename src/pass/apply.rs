@@ -90,7 +90,11 @@ pub(super) async fn apply(
         }
         // What drifted is put back whatever else is not well; what is new waits for the wave before.
         let actions = wave.actions.iter().filter(|action| {
-            !blocked || action.reason.is_upkeep() || rolling.is_traffic(&action.id)
+            let may_go = !blocked
+                || action.reason.is_upkeep()
+                || rolling.is_traffic(&action.id)
+                || !rolling.is_whole();
+            may_go && rolling.may_write(&action.id)
         });
         let ended = run(pass, &kinds, observed, actions).await;
         blocked |= record(pass, memory, running, ended, &mut done);
@@ -109,6 +113,10 @@ pub(super) async fn apply(
     let rolling_out = |rollout: &RolloutStatus| rollout.phase != RolloutPhase::Failed;
     if done.healthy && !pass.report.rollouts.iter().any(rolling_out) {
         memory.pods.clear();
+    }
+    if !rolling.is_whole() {
+        // What is left alone is as it was told last.
+        return done;
     }
     pass.report.progress = match done {
         Done {

@@ -1,22 +1,31 @@
-//! What deleting an Environment does: its objects stay, unless `spec.deletion` says otherwise.
+//! What deleting an Environment does: its rollouts go back to stable; its objects stay, unless `spec.deletion` says
+//! otherwise.
 
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{CustomResourceExt, ResourceExt};
 use serde_json::json;
 
-use super::{Memory, Next, Pass, prune, report};
+use super::{Memory, Next, Pass, only_rollouts, prune, report, rollout};
 use crate::api::{Deletion, Environment};
 use crate::desired::Desired;
 use crate::prune::{Evidence, GatePurpose};
 
-/// Keeps a deleted Environment until its objects are deleted too. Only there with `deletion: prune`.
+/// Keeps a deleted Environment until its rollouts have ended, and its objects are deleted too. Only there with
+/// `deletion: prune`, or while a rollout is under way.
 const FINALIZER: &str = "driftless.dev/prune";
 
-/// Adds or removes the finalizer as `spec.deletion` wants it.
+/// For so long a deleted Environment waits for its rollouts to go back to stable.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Adds or removes the finalizer as `spec.deletion` and the rollouts want it.
 pub(super) async fn guard(pass: &Pass<'_>) -> Result<(), kube::Error> {
-    let wanted = pass.environment.spec.deletion == Deletion::Prune;
+    let wanted = pass.environment.spec.deletion == Deletion::Prune
+        || rollout::is_under_way(&pass.report.rollouts);
     if wanted == has_finalizer(pass.environment) {
         return Ok(());
     }
@@ -62,12 +71,21 @@ pub(super) async fn run(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
     }
     let orphan = pass.environment.spec.deletion == Deletion::Orphan;
     match all_is_going(&pass).await {
-        Ok(going) if going || orphan => return let_go(pass).await,
-        Ok(_) => {}
+        Ok(true) => return let_go(pass).await,
+        Ok(false) => {}
         Err(error) => {
             pass.stop("DeletionUnknown", error.to_string());
             return report::write(pass, memory).await;
         }
+    }
+    if rollout::is_under_way(&pass.report.rollouts) && !is_late(&pass) {
+        pass.due(Instant::now() + Duration::from_secs(1));
+        only_rollouts(&mut pass, memory).await;
+        return report::write(pass, memory).await;
+    }
+    if orphan {
+        tell_what_stays(&pass).await;
+        return let_go(pass).await;
     }
     let departed = prune::everything(&pass, memory).await;
     let desired = Desired::new(Vec::new(), pass.report.hash.clone().unwrap_or_default());
@@ -98,6 +116,35 @@ pub(super) async fn run(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
     }
     pass.next.retry = true;
     report::write(pass, memory).await
+}
+
+/// Whether the Environment has waited long enough for its rollouts.
+fn is_late(pass: &Pass<'_>) -> bool {
+    let deleted = pass.environment.metadata.deletion_timestamp.as_ref();
+    deleted.is_some_and(|deleted| {
+        let waited = Timestamp::now().duration_since(deleted.0);
+        Duration::try_from(waited).is_ok_and(|waited| waited > PATIENCE)
+    })
+}
+
+/// A rollout that could not be ended is left as it is; a person has to know.
+async fn tell_what_stays(pass: &Pass<'_>) {
+    for record in &pass.report.rollouts {
+        if !rollout::is_under_way(std::slice::from_ref(record)) {
+            continue;
+        }
+        let note = format!(
+            "the rollout of {} could not be taken back to stable and stays as it is ({:?} at {} %); what it made carries the label {}",
+            record.workload,
+            record.phase,
+            record.weight,
+            crate::rollout::ROLLOUT_LABEL
+        );
+        let events = &pass.context.events;
+        events
+            .warning(pass.environment, "RolloutLeft", "Rollout", &note)
+            .await;
+    }
 }
 
 async fn let_go(pass: Pass<'_>) -> Next {

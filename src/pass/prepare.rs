@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::wanted::Wanted;
 use super::{Memory, Pass, Running};
-use crate::api::{ObjectFailure, RevisionStatus};
+use crate::api::{ObjectFailure, RenderSettings, RevisionStatus};
 use crate::cluster::ClusterError;
 use crate::desired::{Desired, Kinds, Problem as DesiredProblem, Scope, Source, desired};
 use crate::git::{Choice, Mirror};
@@ -52,12 +52,14 @@ pub(super) async fn prepare(
         count(pass, memory, &wanted, false);
         return Prepared::Same;
     }
+    let settings = RenderSettings::from(&pass.environment.spec);
     let result = objects(
         pass,
         memory,
         &wanted.snapshot.mirror,
         &revision,
         &wanted.choice,
+        &settings,
     )
     .await;
     count(
@@ -67,7 +69,14 @@ pub(super) async fn prepare(
         matches!(result, Ok((_, true)) | Err(_)),
     );
     match result {
-        Ok((desired, _)) => Prepared::Wanted(Box::new((Running { revision, desired }, wanted))),
+        Ok((desired, _)) => {
+            let candidate = Running {
+                revision,
+                desired,
+                settings,
+            };
+            Prepared::Wanted(Box::new((candidate, wanted)))
+        }
         Err(failure) => {
             tell(pass, &revision, failure);
             mend(pass, memory, Some(&wanted.snapshot));
@@ -107,11 +116,12 @@ fn count(pass: &Pass<'_>, memory: &mut Memory, wanted: &Wanted, rendered: bool) 
     }
 }
 
-/// The revision that the status says was applied, rendered anew: after a restart, while the wanted one is not to be had.
+/// The revision that the status says was applied, rendered anew: after a restart.
 pub(super) async fn before(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
     snapshot: &Snapshot,
+    how: Known,
 ) -> Option<Running> {
     let revision = pass.report.revision.clone()?;
     let choice = Choice {
@@ -123,13 +133,31 @@ pub(super) async fn before(
             .and_then(|version| version.parse().ok()),
         commit: revision.commit.clone(),
     };
-    match objects(pass, memory, &snapshot.mirror, &revision, &choice).await {
-        // Only what is known to be what was applied is kept.
-        Ok((desired, _)) if pass.report.hash.as_deref() == Some(desired.hash.as_str()) => {
-            Some(Running { revision, desired })
-        }
-        Ok(_) | Err(_) => None,
-    }
+    // The spec may have changed since.
+    let settings = pass
+        .report
+        .settings
+        .clone()
+        .unwrap_or_else(|| RenderSettings::from(&pass.environment.spec));
+    let mirror = &snapshot.mirror;
+    let (desired, _) = objects(pass, memory, mirror, &revision, &choice, &settings)
+        .await
+        .ok()?;
+    let is_known = pass.report.hash.as_deref() == Some(desired.hash.as_str());
+    (is_known || how == Known::ByItsCommit).then_some(Running {
+        revision,
+        desired,
+        settings,
+    })
+}
+
+/// How a revision is known to be what was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Its objects are the same.
+    ByItsHash,
+    /// Its commit says today what it says: another version of the agent may have rendered it.
+    ByItsCommit,
 }
 
 /// Why there are no objects.
@@ -147,10 +175,11 @@ async fn objects(
     mirror: &Arc<Mirror>,
     revision: &RevisionStatus,
     choice: &Choice,
+    settings: &RenderSettings,
 ) -> Result<(Desired, bool), Failure> {
-    let path = crate::tree::join("", &pass.environment.spec.path)
+    let path = crate::tree::join("", &settings.path)
         .ok_or_else(|| place("spec.path", "leaves the repository"))?;
-    let images = resolve(&pass.environment.spec.images, choice)
+    let images = resolve(&settings.images, choice)
         .map_err(|error| place("spec.images", &error.to_string()))?;
     let (sources, rendered) = sources(pass, memory, mirror, revision, &path).await?;
     let mut sources: Vec<Source> = sources.as_ref().clone();
@@ -160,13 +189,13 @@ async fn objects(
         }
     }
     let mut kinds = pass.context.cluster.kinds().await;
-    let mut result = scoped(pass, memory, &kinds, sources.clone());
+    let mut result = scoped(settings, memory, &kinds, sources.clone());
     if matches!(&result, Err(problems) if problems.iter().any(|problem| problem.unknown_kind)) {
         // A definition may have come since they were asked for.
         kinds = refreshed(pass)
             .await
             .map_err(|error| Failure::Once(error.to_string()))?;
-        result = scoped(pass, memory, &kinds, sources);
+        result = scoped(settings, memory, &kinds, sources);
     }
     match result {
         Ok(desired) => Ok((desired, rendered)),
@@ -179,21 +208,20 @@ async fn refreshed(pass: &Pass<'_>) -> Result<Arc<Kinds>, ClusterError> {
 }
 
 fn scoped(
-    pass: &Pass<'_>,
+    settings: &RenderSettings,
     memory: &Memory,
     kinds: &Kinds,
     sources: Vec<Source>,
 ) -> Result<Desired, Vec<DesiredProblem>> {
-    let spec = &pass.environment.spec;
     let kinds = kinds.with_definitions(&sources);
     desired(
         sources,
         &Scope {
             owner: &memory.owner,
-            namespace: spec.namespace.as_deref(),
-            create_namespace: spec.create_namespace,
-            service_account: &spec.service_account,
-            prune: &spec.prune,
+            namespace: settings.namespace.as_deref(),
+            create_namespace: settings.create_namespace,
+            service_account: &settings.service_account,
+            prune: &settings.prune,
             kinds: &kinds,
         },
     )

@@ -42,7 +42,7 @@ pub(super) async fn prune(
     let settled = done.healthy && done.applied;
     let (parts, departed_ones) = rollout::sort_out(rolling, plan.departed, settled);
     delete_all(pass, memory, &parts, "its rollout is over").await;
-    if departed_ones.is_empty() {
+    if departed_ones.is_empty() || !rolling.is_whole() {
         return;
     }
     let evidence = Evidence {
@@ -222,6 +222,20 @@ pub(super) fn approval(
                 .is_none_or(|status| status.used_at.is_none())
             && fits(spec)
     })
+}
+
+/// Who admitted this revision: its approval was used when its rollouts began.
+pub(super) fn approver(pass: &Pass<'_>, commit: &str) -> Option<String> {
+    let uid = pass.environment.metadata.uid.as_deref();
+    let approvals = pass.context.approvals.state();
+    let used = approvals.iter().find(|approval| {
+        let admitted = approval.status.as_ref();
+        approval.namespace().as_deref() == Some(pass.namespace())
+            && Some(approval.spec.environment_uid.as_str()) == uid
+            && approval.spec.commit == commit
+            && admitted.is_some_and(|status| status.admitted.as_deref() == Some("revision"))
+    })?;
+    Some(used.spec.by.clone())
 }
 
 /// Writes the use of an approval before what it admits is done. Without the policy that pins who approves, none counts.

@@ -2,6 +2,8 @@
 //! [`crate::rollout`]'s; here they meet the cluster. Must not write: what is staged is applied by the
 //! line. Only pods that a `StatefulSet` would wait for forever are deleted here ([`set`]).
 
+mod begin;
+mod course;
 mod foreign;
 mod observe;
 mod set;
@@ -10,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{Memory, Pass, Running};
@@ -20,12 +23,16 @@ use crate::desired::Desired;
 use crate::object::Id;
 use crate::plan::{Departed, LiveState};
 use crate::rollout::machine::{self, Observed};
+use crate::rollout::order::{self, record_of};
 use crate::rollout::policy::{Policy, policies};
 use crate::rollout::stage::{self, Rollout, Staged};
-use crate::rollout::{COMMAND_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
+use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 use crate::status::{Problem, TakenBack};
 
-use observe::{Gates, command, live, number, observe, stable};
+pub(super) use course::is_under_way;
+
+use course::Course;
+use observe::{command, live, number, observe};
 
 /// What is remembered of an environment's rollouts.
 #[derive(Default)]
@@ -36,11 +43,15 @@ pub(super) struct Rollouts {
     pinned: BTreeMap<Id, bool>,
     /// What Git wants was compared with what the stable sides run, since the agent started.
     looked: bool,
+    /// When the rollouts were first looked at.
+    since: Option<Timestamp>,
 }
 
 /// A revision as it is to be applied now, with what its rollouts ask for.
 pub(super) struct Rolling {
     pub running: Arc<Running>,
+    /// The revision as Git says it.
+    taken: Arc<Running>,
     staged: Staged,
     policies: BTreeMap<Id, Policy>,
     /// The changes that Git wants and the stable sides do not run.
@@ -51,6 +62,7 @@ pub(super) struct Rolling {
     records: Vec<RolloutStatus>,
     /// What exists for rollouts is left, though nobody asks for it now.
     keeps_parts: bool,
+    course: Course,
 }
 
 impl Rolling {
@@ -62,6 +74,31 @@ impl Rolling {
     /// Whether an object decides who gets the traffic: it is written whatever else is not well.
     pub fn is_traffic(&self, id: &Id) -> bool {
         self.staged.traffic.contains(id)
+    }
+
+    /// Whether an object scales a workload that is rolled out.
+    pub fn is_scaler(&self, id: &Id) -> bool {
+        self.staged.scalers.contains(id)
+    }
+
+    /// Whether the whole environment is kept, and not only what its rollouts made or changed.
+    pub fn is_whole(&self) -> bool {
+        self.course == Course::On
+    }
+
+    /// Whether this object may be written now.
+    pub fn may_write(&self, id: &Id) -> bool {
+        let marked = || {
+            let object = self.running.desired.get(id);
+            object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
+        };
+        let concerns = || {
+            self.is_traffic(id)
+                || self.is_scaler(id)
+                || record_of(&self.records, id).is_some()
+                || marked()
+        };
+        self.is_whole() || self.course.writes(&self.records) && concerns()
     }
 }
 
@@ -75,6 +112,13 @@ pub(super) fn concerns(pass: &Pass<'_>, candidate: &Running) -> bool {
             .any(|object| object.id.group == GROUP && object.id.kind == "RolloutPolicy")
 }
 
+/// Whether the candidate's changes are those against another commit, which was applied.
+pub(super) fn compares(pass: &Pass<'_>, candidate: &Running) -> bool {
+    let known = pass.report.revision.as_ref();
+    pass.report.hash.is_some()
+        && known.is_some_and(|known| known.commit != candidate.revision.commit)
+}
+
 /// Whether the candidate has to wait until its changes have proved themselves.
 pub(super) async fn holds(
     pass: &mut Pass<'_>,
@@ -86,12 +130,7 @@ pub(super) async fn holds(
     memory.rollouts.looked = true;
     let policies = policies(&candidate.desired).map_err(told)?;
     let Some(running) = running else {
-        let same = pass
-            .report
-            .revision
-            .as_ref()
-            .is_some_and(|known| known.commit == candidate.revision.commit);
-        if pass.report.hash.is_none() || policies.is_empty() || same {
+        if policies.is_empty() || !compares(pass, candidate) {
             return Ok(false);
         }
         // What the stable sides run is not known: nothing is held back from what cannot be compared.
@@ -105,8 +144,7 @@ pub(super) async fn holds(
     let changed = changes(&policies, &running.desired, &candidate.desired);
     // A rollout whose policy is gone ends before what Git wants now is applied.
     let mut held = pass.report.rollouts.iter().any(|record| {
-        stage::is_before_promotion(record.phase)
-            && record.phase != Phase::Failed
+        record.phase != Phase::Failed
             && !policies
                 .keys()
                 .any(|workload| workload.to_string() == record.workload)
@@ -124,7 +162,7 @@ pub(super) async fn holds(
             .iter()
             .find(|record| record.workload == workload.to_string());
         match record.map(|record| (record.phase, &record.change)) {
-            Some((Phase::Promoting | Phase::Finishing, known)) if known == change => {}
+            Some((Phase::Finishing, known)) if known == change => {}
             Some(_) => held = true,
             None => {
                 if !has_pods(pass, workload).await {
@@ -191,21 +229,23 @@ pub(super) fn nothing_is_held(memory: &mut Memory) {
     memory.rollouts.looked = true;
 }
 
-/// Takes what is held, where its promotion is recorded: also when Git wants something by now that cannot be had.
+/// What was held back when it was last looked at is so still, where nobody looks now: it stays admitted.
+pub(super) fn still_held(pass: &mut Pass<'_>) {
+    let status = pass.environment.status.as_ref();
+    let next = status.and_then(|status| status.next.clone());
+    if is_under_way(&pass.report.rollouts) {
+        pass.report.next = next.filter(|next| next.hash.is_some());
+    }
+}
+
+/// Takes what is held, where all stable sides run it: also when Git wants something by now that cannot be had.
 pub(super) fn take_proved(pass: &Pass<'_>, memory: &mut Memory) {
     let (Some(next), Some(running)) = (&memory.rollouts.next, &memory.running) else {
         return;
     };
     let policies = policies(&next.desired).unwrap_or_default();
     let changes = changes(&policies, &running.desired, &next.desired);
-    let is_promoted = |(workload, change): (&Id, &String)| {
-        pass.report.rollouts.iter().any(|record| {
-            record.workload == workload.to_string()
-                && record.change == *change
-                && !stage::is_before_promotion(record.phase)
-        })
-    };
-    if !changes.is_empty() && changes.iter().all(is_promoted) {
+    if order::all_promoted(&changes, &pass.report.rollouts) {
         memory.running = memory.rollouts.next.take();
         memory.generation = pass.environment.metadata.generation;
     }
@@ -221,6 +261,7 @@ pub(super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate: Running)
     pass.report.next = Some(NextRevision {
         revision: candidate.revision.clone(),
         waiting_for,
+        hash: Some(candidate.desired.hash.clone()),
     });
     let failed = records.iter().find(|record| record.taken_back);
     if let Some(failed) = failed {
@@ -249,27 +290,49 @@ pub(super) async fn stage(
     let wanted = next.as_ref().unwrap_or(&running);
     // A policy that cannot be followed was refused before; what it held back goes back to stable.
     let mut policies = policies(&wanted.desired).unwrap_or_default();
-    let changes = next.as_ref().map_or_else(BTreeMap::new, |next| {
+    let mut changes = next.as_ref().map_or_else(BTreeMap::new, |next| {
         changes(&policies, &running.desired, &next.desired)
     });
     let known_policies = self::policies(&running.desired).unwrap_or_default();
+    let course = Course::of(pass);
     let mut records = pass.report.rollouts.clone();
-    if memory.rollouts.looked {
-        for record in &mut records {
-            let stable = running
-                .desired
-                .objects
-                .iter()
-                .find(|object| object.id.to_string() == record.workload)
-                .and_then(|object| stage::change(&object.id, &running.desired));
-            let wanted = changes
-                .iter()
-                .find(|(id, _)| id.to_string() == record.workload)
-                .map(|(_, change)| change);
-            if let Some(what) = machine::give_up(record, wanted, stable.as_ref(), pass.now) {
-                // Lowering is written at once; raising waits for its record.
-                pass.events.push((true, "RolloutAborted", "Rollout", what));
+    for policy in policies.values() {
+        if record_of(&records, &policy.workload).is_none() {
+            records.extend(course::recovered(pass, memory, policy).await?);
+        }
+    }
+    // Where nothing serves, nothing is rolled out: it is applied with the rest of the revision.
+    for workload in changes.keys().cloned().collect::<Vec<_>>() {
+        if record_of(&records, &workload).is_none() && !has_pods(pass, &workload).await {
+            changes.remove(&workload);
+        }
+    }
+    for record in &mut records {
+        let stable = running
+            .desired
+            .objects
+            .iter()
+            .find(|object| object.id.to_string() == record.workload)
+            .and_then(|object| stage::change(&object.id, &running.desired));
+        let wanted = changes
+            .iter()
+            .find(|(id, _)| id.to_string() == record.workload)
+            .map(|(_, change)| change);
+        if course != Course::On {
+            continue;
+        }
+        if !memory.rollouts.looked {
+            if stage::is_promoted(record) && stable.as_ref() != Some(&record.change) {
+                return Err(format!(
+                    "{} runs a change of {}, which was not read yet; nothing is written before it is",
+                    record.workload, record.commit
+                ));
             }
+            continue;
+        }
+        if let Some(what) = machine::give_up(record, wanted, stable.as_ref(), pass.now) {
+            // Lowering is written at once; raising waits for its record.
+            pass.events.push((true, "RolloutAborted", "Rollout", what));
         }
     }
     for record in &records {
@@ -288,12 +351,17 @@ pub(super) async fn stage(
         });
     }
     for workload in policies.keys() {
-        let promoted = records.iter().any(|record| {
-            record.workload == workload.to_string()
-                && matches!(record.phase, Phase::Promoting | Phase::Finishing)
-        });
-        if promoted {
-            memory.rollouts.pinned.insert(workload.clone(), true);
+        let pinned = match record_of(&records, workload) {
+            Some(record)
+                if stage::change(workload, &running.desired).as_ref() == Some(&record.change) =>
+            {
+                Some(true)
+            }
+            Some(record) => record.stable_pinned,
+            None => None,
+        };
+        if let Some(pinned) = pinned {
+            memory.rollouts.pinned.insert(workload.clone(), pinned);
         } else if !memory.rollouts.pinned.contains_key(workload) {
             let pinned = live(pass, workload, "v1")
                 .await?
@@ -315,16 +383,18 @@ pub(super) async fn stage(
     let commit = wanted.revision.commit.clone();
     // Before what Git wants is known again, nothing of a rollout goes.
     let keeps_parts =
-        stage::keeps_parts(&records) || !(records.is_empty() || memory.rollouts.looked);
+        stage::keeps_parts(&records) || course.keeps_parts(&records, memory.rollouts.looked);
     if policies.is_empty() {
         return Ok(Rolling {
             staged: Staged::plain(Desired::default()),
+            taken: running.clone(),
             running,
             policies,
             changes,
             commit,
             records,
             keeps_parts,
+            course,
         });
     }
     let rollouts: Vec<Rollout> = records
@@ -342,18 +412,22 @@ pub(super) async fn stage(
         &rollouts,
         &pinned,
     );
+    let taken = running;
     let running = Arc::new(Running {
-        revision: running.revision.clone(),
+        revision: taken.revision.clone(),
         desired: staged.desired.clone(),
+        settings: taken.settings.clone(),
     });
     Ok(Rolling {
         running,
+        taken,
         staged,
         policies,
         changes,
         commit,
         records,
         keeps_parts,
+        course,
     })
 }
 
@@ -389,27 +463,14 @@ fn is_configuration(id: &Id) -> bool {
 
 /// Observes every rollout, and records what follows; begins those that are due.
 pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &Rolling) {
-    if pass.report.rollouts.is_empty() && rolling.changes.is_empty() || !memory.rollouts.looked {
+    let nothing = rolling.records.is_empty() && rolling.changes.is_empty();
+    if nothing || rolling.is_whole() && !memory.rollouts.looked {
         return;
     }
+    memory.rollouts.since.get_or_insert(pass.now);
     let recorded = std::mem::take(&mut pass.report.rollouts);
-    let records = rolling.records.clone();
-    let now = pass.now;
-    let all = |is: &dyn Fn(&Policy, &RolloutStatus) -> bool| {
-        rolling.changes.keys().all(|workload| {
-            rolling.policies.get(workload).is_some_and(|policy| {
-                records
-                    .iter()
-                    .any(|record| record.workload == workload.to_string() && is(policy, record))
-            })
-        })
-    };
-    let gates = Gates {
-        may_switch: all(&|_, record| machine::is_proved(record)),
-        may_promote: all(&|policy, record| machine::is_ready_to_promote(policy, record, now)),
-    };
     let mut after = Vec::new();
-    for record in &records {
+    for record in &rolling.records {
         let policy = rolling
             .policies
             .values()
@@ -426,7 +487,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
                 ..Observed::default()
             }
         } else {
-            observe(pass, memory, rolling, policy, record, gates).await
+            observe(pass, memory, rolling, policy, record).await
         };
         let decision = machine::step(policy, record, &observed, pass.now);
         if let Some(due) = decision.due {
@@ -449,22 +510,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             }
         }));
     }
-    for (workload, change) in &rolling.changes {
-        let known = after
-            .iter()
-            .any(|record| record.workload == workload.to_string());
-        let Some(policy) = rolling.policies.get(workload).filter(|_| !known) else {
-            continue;
-        };
-        let stable = stable(pass, memory, policy).await;
-        let mut record = machine::begin(policy, &rolling.commit, change, &stable, pass.now);
-        record.last_command = pass
-            .environment
-            .annotations()
-            .get(COMMAND_ANNOTATION)
-            .cloned();
-        after.push(record);
-    }
+    begin::begin(pass, memory, rolling, &mut after).await;
     if after != recorded {
         // What is recorded now is acted on by the next pass.
         pass.due(Instant::now());

@@ -4,6 +4,7 @@
 mod blue_green;
 mod evidence;
 mod partition;
+mod promotion;
 
 use std::time::Duration;
 
@@ -36,6 +37,14 @@ pub struct Observed {
     /// Every rollout of the revision is proved, and none keeps its old side any longer; those that this one depends on are
     /// promoted.
     pub may_promote: bool,
+    /// The revision was taken: the change is what the stable side is to run from now on.
+    pub taken: bool,
+    /// Why it goes back, though the change itself is not at fault.
+    pub go_back: Option<String>,
+    /// Since when somebody looks without a break: older verdicts may no longer hold.
+    pub looked_since: Option<Timestamp>,
+    /// Why nothing goes on. What is found bad is taken back all the same.
+    pub held: Option<String>,
 }
 
 /// The pods of one side.
@@ -51,6 +60,8 @@ pub struct Side {
     pub hash: Option<String>,
     /// Pods of two templates are there.
     pub restarting: bool,
+    /// It was scaled to 0.
+    pub stopped: bool,
 }
 
 /// What a check said.
@@ -105,6 +116,8 @@ pub struct Decision {
     pub told: Option<(bool, &'static str, String)>,
 }
 
+const BY_A_PERSON: &str = "taken back by a person";
+
 /// A rollout of this change that begins.
 pub fn begin(
     policy: &Policy,
@@ -146,26 +159,38 @@ pub fn is_ready_to_promote(policy: &Policy, record: &RolloutStatus, now: Timesta
     }
 }
 
-/// Gives a rollout up whose change is not wanted any more, or whose promotion never reached the stable side; what is
-/// told of it. `wanted` is the change that Git wants of the workload, `stable` what its stable side is to run.
+/// A rollout that has lost its record: nobody knows what was proved, and the canary goes.
+pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
+    RolloutStatus {
+        phase: Phase::Aborting,
+        canary_replicas: 1,
+        message: "its record was lost".to_owned(),
+        ..begin(policy, "", change, stable, now)
+    }
+}
+
+/// Gives a rollout up whose change is not wanted any more; what is told of it. `wanted` is the change that Git wants of the
+/// workload, `stable` what its stable side is to run.
 pub fn give_up(
     record: &mut RolloutStatus,
     wanted: Option<&String>,
     stable: Option<&String>,
     now: Timestamp,
 ) -> Option<String> {
-    let outdated = match record.phase {
-        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched => {
-            wanted != Some(&record.change)
-        }
-        Phase::Promoting | Phase::Finishing => stable != Some(&record.change),
-        Phase::Narrowing | Phase::Aborting | Phase::Removing | Phase::Failed => false,
-    };
-    if !outdated {
+    if wanted == Some(&record.change) || stable == Some(&record.change) {
         return None;
     }
-    record.phase = Phase::Aborting;
-    without_traffic(record);
+    match record.phase {
+        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched => {
+            record.phase = Phase::Aborting;
+            without_traffic(record);
+        }
+        // The canary serves until the stable side is what it was.
+        Phase::Promoting | Phase::Finishing => record.phase = Phase::Restoring,
+        Phase::Narrowing | Phase::Restoring | Phase::Aborting | Phase::Removing | Phase::Failed => {
+            return None;
+        }
+    }
     record.taken_back = false;
     record.since = Some(Time(now));
     record.in_effect_since = None;
@@ -218,27 +243,27 @@ impl Machine<'_> {
             Phase::Failed => self.failed(same, command),
             Phase::Aborting => self.aborting(),
             Phase::Removing => self.removing(),
+            Phase::Restoring => self.restoring(),
             Phase::Finishing => self.finishing(),
-            Phase::Promoting => self.promoting(),
-            _ if !same => {
-                let why = match &self.observed.change {
-                    None => "Git no longer wants this change",
-                    Some(_) => "Git wants another change now",
-                };
-                self.abort(false, why.to_owned())
-            }
+            Phase::Promoting => self.promoting(command),
+            _ if let Some(why) = self.given_up() => self.abort(false, why),
             _ if self.policy.strategy.kind() != self.record.strategy => {
                 self.abort(false, "its policy names another strategy now".to_owned())
             }
-            _ if command == Some(Command::Abort) => {
-                self.abort(true, "taken back by a person".to_owned())
+            _ if self.observed.stable.stopped => {
+                self.abort(false, "the stable side was scaled to 0".to_owned())
             }
+            _ if command == Some(Command::Abort) => self.abort(true, BY_A_PERSON.to_owned()),
+            // What starts anew leaves its pods of before behind.
+            phase if phase != Phase::Narrowing && self.must_begin_anew() => self.begin_anew(),
+            phase
+                if phase != Phase::Narrowing
+                    && let Some(failure) = self.canary_failure() =>
+            {
+                self.abort(true, failure)
+            }
+            _ if let Some(why) = self.observed.held.clone() => self.hold_still(&why),
             Phase::Narrowing => self.narrowing(),
-            _ if self.must_begin_anew() => self.begin_anew(),
-            _ if self.observed.canary.failure.is_some() => {
-                let failure = self.observed.canary.failure.clone().unwrap_or_default();
-                self.abort(true, format!("the canary failed: {failure}"))
-            }
             Phase::Starting => self.starting(),
             Phase::Analysing => self.analysing(command),
             Phase::Paused => self.paused(command),
@@ -443,48 +468,19 @@ impl Machine<'_> {
         self.over_the_limit()
     }
 
-    fn proved(mut self) -> Decision {
+    /// Nothing rises. What is found bad is taken back all the same.
+    fn hold_still(mut self, why: &str) -> Decision {
+        // The weight may have been written already: then it is checked.
+        let is_due = self.record.phase == Phase::Analysing
+            && self.record.in_effect_since.is_none()
+            && self.record.weight == self.weight_step().0;
+        if is_due && self.takes_effect().is_ok() {
+            self.record.in_effect_since = Some(Time(self.now));
+        }
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
         }
-        if self.record.strategy == RolloutStrategy::BlueGreen {
-            return self.switch();
-        }
-        if !self.observed.may_promote {
-            return self.wait("proved; waits for the other workloads of the revision");
-        }
-        self.enter(
-            Phase::Promoting,
-            "RolloutPromoting",
-            "proved; the stable side takes the change".to_owned(),
-        )
-    }
-
-    fn promoting(mut self) -> Decision {
-        let outdated = self.observed.change.as_ref() != Some(&self.record.change);
-        let gives_up = outdated && self.observed.stable.failure.is_some();
-        if !gives_up && (!self.observed.written || !self.observed.stable.ready) {
-            let failure = self.observed.stable.failure.clone();
-            return self.wait(&failure.map_or_else(
-                || "the stable side takes the change".to_owned(),
-                |failure| {
-                    format!("the stable side cannot take the change: {failure}; the canary serves")
-                },
-            ));
-        }
-        without_traffic(&mut self.record);
-        self.enter(
-            Phase::Finishing,
-            "RolloutPromoted",
-            "the stable side runs the change; the canary drains".to_owned(),
-        )
-    }
-
-    fn finishing(mut self) -> Decision {
-        if self.is_drained() {
-            return self.end(None);
-        }
-        self.wait("the canary drains")
+        self.wait(why)
     }
 
     fn aborting(mut self) -> Decision {
@@ -498,7 +494,15 @@ impl Machine<'_> {
 
     fn removing(mut self) -> Decision {
         let message = self.record.message.clone();
-        if !self.observed.written || !self.observed.canary_is_gone {
+        if !self.observed.written {
+            return self.wait(&message);
+        }
+        if self.record.canary_replicas > 0 {
+            // The canary's last pods get nothing; when they are gone everything becomes what it was.
+            if self.observed.canary_is_gone {
+                self.record.canary_replicas = 0;
+                self.record.written_at = None;
+            }
             return self.wait(&message);
         }
         if !self.record.taken_back {
@@ -506,7 +510,6 @@ impl Machine<'_> {
         }
         // What failed is remembered, so that it is not tried again.
         self.record.phase = Phase::Failed;
-        self.record.canary_replicas = 0;
         self.record.since = Some(Time(self.now));
         let record = self.record.clone();
         self.end(Some(record))
@@ -563,7 +566,11 @@ impl Machine<'_> {
         let told = format!("{}: {what}", self.record.workload);
         Decision {
             due: None,
-            told: Some((phase == Phase::Aborting, reason, told)),
+            told: Some((
+                matches!(phase, Phase::Aborting | Phase::Restoring),
+                reason,
+                told,
+            )),
             record: Some(self.record),
         }
     }
@@ -590,5 +597,7 @@ fn after(time: Timestamp, duration: Duration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use crate::api::{
     BlueGreenSpec, CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec,
-    RolloutStrategy, TrafficSpec, WorkloadKind,
+    RolloutStrategy, TrafficSpec, WorkloadKind, WorkloadReference,
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
-use crate::rollout::job;
 use crate::rollout::stage::canary_name;
 use crate::rollout::traffic::{Router, Split};
+use crate::rollout::{job, order};
 
 pub use services::foreign;
 pub(super) use services::stable_services;
@@ -68,6 +68,8 @@ pub struct Policy {
     pub max_hold: Duration,
     pub hold_end: HoldEnd,
     pub settle: Duration,
+    /// The workloads that are promoted first.
+    pub depends_on: Vec<Id>,
 }
 
 /// A check with all its defaults.
@@ -134,6 +136,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
             ));
         }
     }
+    problems.extend(order::problems(&found));
     if problems.is_empty() {
         Ok(found)
     } else {
@@ -141,12 +144,22 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
     }
 }
 
+/// The workload that a policy of this namespace names.
+fn named(reference: &WorkloadReference, namespace: Option<&str>) -> Id {
+    let kind = match reference.kind {
+        WorkloadKind::Deployment => "Deployment",
+        WorkloadKind::StatefulSet => "StatefulSet",
+    };
+    Id {
+        group: "apps".to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: reference.name.clone(),
+    }
+}
+
 impl Policy {
     pub fn new(spec: &RolloutPolicySpec, namespace: Option<String>) -> Self {
-        let kind = match spec.workload.kind {
-            WorkloadKind::Deployment => "Deployment",
-            WorkloadKind::StatefulSet => "StatefulSet",
-        };
         let strategy = match (&spec.blue_green, spec.workload.kind) {
             (_, WorkloadKind::StatefulSet) => Strategy::Partition,
             (Some(spec), WorkloadKind::Deployment) => Strategy::BlueGreen {
@@ -159,13 +172,14 @@ impl Policy {
             Some(spec) => before_the_switch(spec),
             None => spec.canary.as_ref().map(steps).unwrap_or_default(),
         };
+        let namespace = namespace.as_deref();
         Self {
-            workload: Id {
-                group: "apps".to_owned(),
-                kind: kind.to_owned(),
-                namespace,
-                name: spec.workload.name.clone(),
-            },
+            workload: named(&spec.workload, namespace),
+            depends_on: spec
+                .depends_on
+                .iter()
+                .map(|other| named(other, namespace))
+                .collect(),
             strategy,
             service: None,
             steps,
@@ -207,6 +221,7 @@ impl Policy {
             max_hold: Duration::ZERO,
             hold_end: HoldEnd::Abort,
             settle: Duration::from_secs(5),
+            depends_on: Vec::new(),
         }
     }
 }

@@ -50,7 +50,13 @@ pub fn queries(
 
 /// The router that a route names.
 fn named(traffic: &TrafficSpec) -> Option<Router> {
-    traffic.ingress_nginx.as_ref().map(|_| Router::IngressNginx)
+    if traffic.ingress_nginx.is_some() {
+        Some(Router::IngressNginx)
+    } else if traffic.istio.is_some() {
+        Some(Router::Istio)
+    } else {
+        traffic.traefik.as_ref().map(|_| Router::Traefik)
+    }
 }
 
 /// How a router counts.

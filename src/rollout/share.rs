@@ -10,6 +10,15 @@ pub struct Share {
     pub achieved: Option<u32>,
 }
 
+/// The weight to write while the stable Services select the canary's pods too: with the part that it gets through them the
+/// canary's share is that of `weight`, or, where its pods alone are more than that, theirs.
+pub fn released(weight: u32, canary: u32, stable: u32) -> u32 {
+    let (weight, canary, stable) = (weight.min(100), canary.max(1), stable.max(1));
+    // weight = written + (1 - written) × canary / (canary + stable)
+    let over = (weight * (canary + stable)).saturating_sub(100 * canary);
+    over / stable
+}
+
 /// Beside a router the canary has its weight's share of the stable side's pods. Without one it has as many as stay within
 /// the weight; one that would be too many gets no traffic at all. The green side is as large as the stable one at any
 /// weight. Of a `StatefulSet` so many of its own pods run the change as stay within the weight, but one at least.

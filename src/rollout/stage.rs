@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::pin::{Pinned, pin};
-use super::policy::{Policy, stable_services};
+use super::policy::{Policy, policies, stable_services};
+use super::share::released;
 use super::traffic::{Router, Split};
-use super::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
+use super::{HOLD_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, autoscaler};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::desired::{Desired, DesiredObject, digest};
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
@@ -28,6 +29,8 @@ pub struct Staged {
     pub routes: BTreeSet<Id>,
     /// Everything that decides who gets the traffic: Services, routes, and the canaries of both.
     pub traffic: BTreeSet<Id>,
+    /// The autoscalers of the workloads.
+    pub scalers: BTreeSet<Id>,
     /// Why a rollout cannot be staged, by workload.
     pub problems: Vec<(Id, String)>,
 }
@@ -41,6 +44,7 @@ impl Staged {
             mixed: BTreeSet::new(),
             routes: BTreeSet::new(),
             traffic: BTreeSet::new(),
+            scalers: BTreeSet::new(),
             problems: Vec::new(),
         }
     }
@@ -53,14 +57,21 @@ pub struct Rollout<'a> {
     pub record: &'a RolloutStatus,
 }
 
-/// Whether the stable side is still what it was before the change.
-pub fn is_before_promotion(phase: Phase) -> bool {
-    !matches!(phase, Phase::Promoting | Phase::Finishing)
-}
-
 /// Whether the canary's parts are kept though nobody asks for them: the proxies may still send to it.
 pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
-    records.iter().any(|record| record.phase == Phase::Aborting)
+    records
+        .iter()
+        .any(|record| matches!(record.phase, Phase::Restoring | Phase::Aborting))
+}
+
+/// Whether the stable side runs the change, or is about to, before the revision is taken.
+pub fn is_promoted(record: &RolloutStatus) -> bool {
+    match record.phase {
+        // The stable Services select all pods again.
+        Phase::Promoting => record.in_effect_since.is_some(),
+        Phase::Finishing => true,
+        _ => false,
+    }
 }
 
 /// What marks the objects of a rollout: the first digits of its change.
@@ -89,8 +100,8 @@ fn pinned(workload: &Id, desired: &Desired) -> Option<Pinned> {
     Some(pin(template, workload.namespace.as_deref(), desired))
 }
 
-/// What is to be applied: `base` is what the stable sides run; `next` has the changes that canaries run before they are
-/// promoted; `pinned` are the workloads whose live template refers to copies already.
+/// What is to be applied: `base` is the revision that was taken; `next` has the changes that canaries run, and the stable
+/// sides from their promotion on; `pinned` are the workloads whose live template refers to copies already.
 pub fn stage(
     base: &Desired,
     next: Option<&Desired>,
@@ -108,10 +119,12 @@ pub fn stage(
         mixed: BTreeSet::new(),
         routes: BTreeSet::new(),
         traffic: BTreeSet::new(),
+        scalers: BTreeSet::new(),
         problems: Vec::new(),
     };
+    stage.never_held(next);
     for workload in pinned_already {
-        stage.pin_stable(workload);
+        stage.pin_stable(workload, base);
     }
     for rollout in rollouts {
         stage.rollout(*rollout, next);
@@ -131,6 +144,7 @@ pub fn stage(
         mixed: stage.mixed,
         routes: stage.routes,
         traffic: stage.traffic,
+        scalers: stage.scalers,
         problems: stage.problems,
     }
 }
@@ -142,6 +156,7 @@ struct Stage<'a> {
     mixed: BTreeSet<Id>,
     routes: BTreeSet<Id>,
     traffic: BTreeSet<Id>,
+    scalers: BTreeSet<Id>,
     problems: Vec<(Id, String)>,
 }
 
@@ -155,12 +170,29 @@ enum Selected {
 }
 
 impl Stage<'_> {
-    /// Has the stable side refer to copies, as it does since its first promotion.
-    fn pin_stable(&mut self, workload: &Id) {
-        let Some(pinned) = pinned(workload, self.base) else {
+    /// Takes from the held revision what asks for it. A workload that is rolled out is never one of these.
+    fn never_held(&mut self, next: Option<&Desired>) {
+        let Some(next) = next else {
+            return;
+        };
+        let rolled_out = policies(next).unwrap_or_default();
+        for object in &next.objects {
+            if object.object.annotation(HOLD_ANNOTATION) == Some("never")
+                && !rolled_out.contains_key(&object.id)
+            {
+                self.objects.insert(object.id.clone(), object.clone());
+            }
+        }
+    }
+
+    /// Has the stable side run what `source` says, and refer to copies of its configuration, as it does since its first
+    /// promotion.
+    fn pin_stable(&mut self, workload: &Id, source: &Desired) {
+        let (Some(pinned), Some(origin)) = (pinned(workload, source), source.get(workload)) else {
             return;
         };
         if let Some(object) = self.objects.get_mut(workload) {
+            object.object = origin.object.clone();
             object.object.0["spec"]["template"] = pinned.template;
             object
                 .object
@@ -175,14 +207,19 @@ impl Stage<'_> {
         if record.phase == Phase::Failed {
             return;
         }
-        let source = if is_before_promotion(record.phase) {
-            next
-        } else {
-            self.pin_stable(workload);
-            Some(self.base)
-        };
+        let brings =
+            |desired: &&Desired| change(workload, desired).as_ref() == Some(&record.change);
+        let taken = Some(self.base).filter(brings);
+        let promoted = taken.or(next.filter(brings).filter(|_| is_promoted(record)));
+        if let Some(promoted) = promoted {
+            self.pin_stable(workload, promoted);
+        }
+        // A canary that still serves is never given another change.
+        let serves_on = |desired: &&Desired| record.phase != Phase::Restoring || brings(desired);
+        let source = taken.or(next.filter(serves_on));
+        self.raise_floor(workload, record);
         if record.strategy == RolloutStrategy::Partition {
-            return self.partition(workload, source, record);
+            return self.partition(workload, source, promoted.is_some(), record);
         }
         let services: Vec<Id> = stable_services(policy, self.base)
             .map(|service| service.id.clone())
@@ -191,6 +228,8 @@ impl Stage<'_> {
         self.traffic.extend(routes(policy));
         match selected(policy, record) {
             Selected::All => {}
+            // What is taken is what the stable side runs.
+            Selected::Stable if taken.is_some() => {}
             Selected::Stable => self.narrow(&services, record),
             Selected::Canary => self.select_canary(&services, record),
         }
@@ -212,6 +251,25 @@ impl Stage<'_> {
             self.canary_service(service, canary_name(&service.name), policy, record);
         }
         self.route(policy, &services, record);
+    }
+
+    /// The autoscalers of the workload must not take the stable side below its size at the start.
+    fn raise_floor(&mut self, workload: &Id, record: &RolloutStatus) {
+        let is_over = record.phase == Phase::Removing && record.canary_replicas == 0;
+        for (id, scaler) in &mut self.objects {
+            let value = Value::Object(scaler.object.0.clone());
+            if !autoscaler::is_scaler(id)
+                || autoscaler::target(&value, id.namespace.as_deref()).as_ref() != Some(workload)
+            {
+                continue;
+            }
+            self.scalers.insert(id.clone());
+            let raised = autoscaler::raised(&scaler.object, record.stable_replicas);
+            if let Some(mut raised) = raised.filter(|_| !is_over) {
+                mark(&mut raised, record);
+                scaler.object = raised;
+            }
+        }
     }
 
     fn narrow(&mut self, services: &[Id], record: &RolloutStatus) {
@@ -322,7 +380,7 @@ impl Stage<'_> {
         let split = Split {
             workload: &policy.workload.name,
             services: &services,
-            weight: record.weight,
+            weight: written_weight(policy, record),
             testers: testers.filter(|_| !drains),
         };
         let id = router.route(policy.workload.namespace.as_deref());
@@ -412,11 +470,27 @@ fn selected(policy: &Policy, record: &RolloutStatus) -> Selected {
         Phase::Switched => Selected::Canary,
         // The stable pods are being replaced: those of before would be met again.
         Phase::Promoting if switches => Selected::Canary,
-        Phase::Promoting | Phase::Finishing | Phase::Failed => Selected::All,
-        Phase::Aborting | Phase::Removing => Selected::Stable,
+        Phase::Restoring if switches && record.weight > 0 => Selected::Canary,
+        Phase::Promoting | Phase::Restoring | Phase::Finishing | Phase::Failed => Selected::All,
+        Phase::Aborting => Selected::Stable,
+        // When the canary's last pod is gone the Services become what Git says.
+        Phase::Removing if record.canary_replicas > 0 => Selected::Stable,
+        Phase::Removing => Selected::All,
         _ if switches || policy.traffic.is_some() || shares_nothing(record) => Selected::Stable,
         _ => Selected::All,
     }
+}
+
+/// The weight in the routes. While the stable side restarts, its Services select the canary's pods too.
+fn written_weight(policy: &Policy, record: &RolloutStatus) -> u32 {
+    if selected(policy, record) == Selected::Stable && record.stable_hash.is_none() {
+        return released(
+            record.weight,
+            record.canary_replicas,
+            record.stable_replicas,
+        );
+    }
+    record.weight
 }
 
 /// Without a router the pods that the Services select share the traffic: a canary that would get too much gets none.

@@ -6,7 +6,7 @@
 pub mod cluster;
 mod figures;
 mod http;
-mod manifests;
+pub mod manifests;
 mod promises;
 pub mod sight;
 pub mod stage;

@@ -95,7 +95,8 @@ fn rollouts(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
         let weight = rollout.achieved_weight.unwrap_or(rollout.weight).min(100);
         let full = usize::try_from(weight / 5).unwrap_or_default();
         let style = match rollout.phase {
-            RolloutPhase::Failed | RolloutPhase::Aborting | RolloutPhase::Removing => BAD,
+            RolloutPhase::Failed | RolloutPhase::Aborting | RolloutPhase::Restoring => BAD,
+            RolloutPhase::Removing if rollout.taken_back => BAD,
             RolloutPhase::Proved
             | RolloutPhase::Switched
             | RolloutPhase::Promoting

@@ -13,16 +13,10 @@ use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
 use crate::rollout::names::{Names, Runs};
+use crate::rollout::order;
 use crate::rollout::policy::{Policy, Strategy, route};
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
-
-/// What the other rollouts of the revision let this one do.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gates {
-    pub may_switch: bool,
-    pub may_promote: bool,
-}
 
 pub(super) async fn observe(
     pass: &mut Pass<'_>,
@@ -30,9 +24,9 @@ pub(super) async fn observe(
     rolling: &Rolling,
     policy: &Policy,
     record: &RolloutStatus,
-    gates: Gates,
 ) -> Observed {
     let workload = &policy.workload;
+    let taken = stage::change(workload, &rolling.taken.desired).as_ref() == Some(&record.change);
     let written = rolling.running.desired.objects.iter().all(|object| {
         let concerns = match object.object.label(ROLLOUT_LABEL) {
             // What another rollout cannot write does not keep this one.
@@ -40,7 +34,11 @@ pub(super) async fn observe(
                 route(policy).as_ref() == Some(&object.id)
             }
             Some(_) => true,
-            None => object.id == *workload || rolling.is_traffic(&object.id),
+            None => {
+                object.id == *workload
+                    || rolling.is_traffic(&object.id)
+                    || rolling.is_scaler(&object.id)
+            }
         };
         !concerns
             || memory
@@ -93,10 +91,11 @@ pub(super) async fn observe(
     }
     let verdicts = evidence(pass, memory, policy, record, &pods, uid);
     Observed {
-        change: rolling.changes.get(workload).cloned().or_else(|| {
-            // What is being promoted is what the stable side wants now.
-            (!stage::is_before_promotion(record.phase)).then(|| record.change.clone())
-        }),
+        change: if taken || !rolling.is_whole() {
+            Some(record.change.clone())
+        } else {
+            rolling.changes.get(workload).cloned()
+        },
         written,
         router_waits,
         canary_is_gone,
@@ -104,8 +103,21 @@ pub(super) async fn observe(
         stable,
         verdicts,
         command: command(pass, record),
-        may_switch: gates.may_switch,
-        may_promote: gates.may_promote,
+        may_switch: order::may_switch(&rolling.changes, &rolling.records),
+        may_promote: order::may_promote(
+            policy,
+            &rolling.policies,
+            &rolling.changes,
+            &rolling.records,
+            pass.now,
+        ),
+        taken,
+        go_back: rolling
+            .course
+            .go_back()
+            .or_else(|| order::taken_back(workload, &rolling.changes, &rolling.records)),
+        looked_since: memory.rollouts.since,
+        held: rolling.course.held(),
     }
 }
 
@@ -139,8 +151,10 @@ pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Po
     if policy.strategy == Strategy::Partition {
         return set::stable(&object);
     }
+    let replicas = number(&object, "/spec/replicas");
     let mut side = Side {
-        replicas: number(&object, "/spec/replicas"),
+        replicas,
+        stopped: replicas == 0,
         ..Side::default()
     };
     match health::side(pass, memory, workload, &object).await {

@@ -38,10 +38,16 @@ pub(super) async fn sides(
         .into_iter()
         .partition(|pod| pod.label(REVISION_LABEL) == newest);
     match record.phase {
-        Phase::Promoting | Phase::Finishing => match health {
-            Ok(ready) => sides.stable.ready = ready,
-            Err(failure) => sides.stable.failure = Some(failure),
-        },
+        Phase::Promoting | Phase::Restoring | Phase::Finishing => {
+            match health {
+                Ok(ready) => sides.stable.ready = ready,
+                Err(failure) => sides.stable.failure = Some(failure),
+            }
+            if written && record.phase == Phase::Restoring {
+                sides.stable.ready &= older.is_empty();
+                unblock(pass, memory, &older).await;
+            }
+        }
         Phase::Narrowing | Phase::Aborting | Phase::Removing => {
             if written {
                 sides.canary_is_gone = older.is_empty();
@@ -71,8 +77,10 @@ pub(super) fn stable(set: &Object) -> Side {
     let is_one = is_observed(set)
         && number(set, "/status/updatedReplicas") == number(set, "/status/replicas");
     let revision = set.at("/status/updateRevision").and_then(Value::as_str);
+    let replicas = number(set, "/spec/replicas");
     Side {
-        replicas: number(set, "/spec/replicas"),
+        replicas,
+        stopped: replicas == 0,
         hash: revision.filter(|_| is_one).map(str::to_owned),
         ..Side::default()
     }

@@ -66,7 +66,17 @@ impl Machine<'_> {
 
     /// Which evidence for the next step is not there.
     pub(super) fn missing_evidence(&self) -> Option<String> {
-        missing(self.policy, &self.record)
+        missing(self.policy, &self.record).or_else(|| self.unseen_evidence())
+    }
+
+    /// Which verdict is of a time before somebody looked without a break: an agent that has just started asks again.
+    fn unseen_evidence(&self) -> Option<String> {
+        let since = self.observed.looked_since?;
+        self.policy.checks.iter().find_map(|check| {
+            let known = self.status_of(&check.spec.name)?;
+            let is_older = known.at.as_ref().is_some_and(|at| at.0 < since);
+            is_older.then(|| format!("check {} was not made since the agent started", known.name))
+        })
     }
 
     /// Which of the last verdicts is so old that another should have fallen since: an agent that was away does not go on

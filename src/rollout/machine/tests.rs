@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::*;
 use crate::api::{CheckSpec, TrafficSpec};
 use crate::object::Id;
@@ -9,7 +7,7 @@ use crate::rollout::policy::{Check, Strategy as Way};
 
 const LIMIT: u32 = 3;
 
-fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
+pub(super) fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
     Policy {
         workload: Id {
             group: "apps".to_owned(),
@@ -37,12 +35,13 @@ fn policy(steps: Vec<Step>, router: bool, checks: usize) -> Policy {
         max_hold: Duration::from_mins(10),
         hold_end: HoldEnd::Abort,
         settle: Duration::from_secs(5),
+        depends_on: Vec::new(),
     }
 }
 
 const KEEP: Duration = Duration::from_mins(2);
 
-fn blue_green(checks: usize) -> Policy {
+pub(super) fn blue_green(checks: usize) -> Policy {
     Policy {
         strategy: Way::BlueGreen {
             preview: None,
@@ -56,14 +55,14 @@ fn blue_green(checks: usize) -> Policy {
     }
 }
 
-fn partition(checks: usize) -> Policy {
+pub(super) fn partition(checks: usize) -> Policy {
     let mut policy = policy(steps(), false, checks);
     policy.workload.kind = "StatefulSet".to_owned();
     policy.strategy = Way::Partition;
     policy
 }
 
-fn steps() -> Vec<Step> {
+pub(super) fn steps() -> Vec<Step> {
     let minute = Duration::from_mins(1);
     vec![
         Step::Weight(10, minute),
@@ -72,22 +71,23 @@ fn steps() -> Vec<Step> {
     ]
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
 }
 
-fn side() -> Side {
+pub(super) fn side() -> Side {
     Side {
         ready: true,
         failure: None,
         replicas: 4,
         hash: Some("aaaa".to_owned()),
         restarting: false,
+        stopped: false,
     }
 }
 
 /// Everything is as it should be.
-fn well(change: &str, verdicts: &[(Outcome, i64)]) -> Observed {
+pub(super) fn well(change: &str, verdicts: &[(Outcome, i64)]) -> Observed {
     Observed {
         change: Some(change.to_owned()),
         written: true,
@@ -105,6 +105,7 @@ fn well(change: &str, verdicts: &[(Outcome, i64)]) -> Observed {
             .collect(),
         may_switch: true,
         may_promote: true,
+        taken: true,
         ..Observed::default()
     }
 }
@@ -143,6 +144,8 @@ fn blue_green_switches_once_and_keeps_the_old_side() {
             (Phase::Switched, 100, 4),
             (Phase::Promoting, 100, 4),
             (Phase::Finishing, 0, 4),
+            (Phase::Removing, 0, 4),
+            (Phase::Removing, 0, 0),
         ]
     );
 }
@@ -161,6 +164,8 @@ fn a_set_takes_the_change_pod_by_pod() {
             (Phase::Proved, 50, 2),
             (Phase::Promoting, 50, 2),
             (Phase::Finishing, 0, 2),
+            (Phase::Removing, 0, 2),
+            (Phase::Removing, 0, 0),
         ]
     );
 }
@@ -358,6 +363,7 @@ fn a_good_change_goes_through_its_steps() {
             (Phase::Proved, 50),
             (Phase::Promoting, 50),
             (Phase::Finishing, 0),
+            (Phase::Removing, 0),
         ]
     );
 }
@@ -504,7 +510,7 @@ fn what_nobody_wants_loses_its_weight_before_anything_else() {
         (Phase::Analysing, Some(&other), None, true),
         (Phase::Paused, None, Some(&other), true),
         (Phase::Promoting, None, Some(&this), false),
-        (Phase::Promoting, Some(&this), Some(&other), true),
+        (Phase::Promoting, Some(&this), Some(&other), false),
         (Phase::Failed, None, None, false),
         (Phase::Removing, None, None, false),
     ] {
@@ -520,6 +526,230 @@ fn what_nobody_wants_loses_its_weight_before_anything_else() {
             (phase, 10)
         };
         assert_eq!((record.phase, record.weight), expected);
+    }
+    // The canary serves until the stable side is what it was.
+    for phase in [Phase::Promoting, Phase::Finishing] {
+        let mut record = RolloutStatus {
+            phase,
+            ..analysing(&policy)
+        };
+        assert!(give_up(&mut record, Some(&other), Some(&other), at(101)).is_some());
+        assert_eq!((record.phase, record.weight), (Phase::Restoring, 10));
+    }
+}
+
+/// A record in this phase, everything of which is written and known.
+fn settled_in(policy: &Policy, phase: Phase) -> RolloutStatus {
+    RolloutStatus {
+        phase,
+        canary_replicas: 1,
+        ..analysing(policy)
+    }
+}
+
+fn phase_after(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> (Phase, bool, u32) {
+    let after = step(policy, record, observed, at(200)).record.unwrap();
+    (after.phase, after.taken_back, after.weight)
+}
+
+#[test]
+fn a_promotion_that_fails_goes_back_while_the_canary_serves() {
+    let policy = policy(steps(), true, 1);
+    let record = settled_in(&policy, Phase::Promoting);
+    let failing = |change: &dyn Fn(&mut Observed)| {
+        let mut observed = well("x", &[]);
+        observed.stable.ready = false;
+        observed.taken = false;
+        change(&mut observed);
+        observed
+    };
+    let crashes = failing(&|it| it.stable.failure = Some("CrashLoopBackOff".to_owned()));
+    let restoring = (Phase::Restoring, true, 10);
+    assert_eq!(phase_after(&policy, &record, &crashes), restoring);
+    // What failed before the change was written is not the change's fault.
+    let before = failing(&|it| {
+        it.stable.failure = Some("CrashLoopBackOff".to_owned());
+        it.written = false;
+    });
+    let waits = (Phase::Promoting, false, 10);
+    assert_eq!(phase_after(&policy, &record, &before), waits);
+    let canary = failing(&|it| it.canary.failure = Some("OOMKilled".to_owned()));
+    assert_eq!(phase_after(&policy, &record, &canary), restoring);
+    let person = failing(&|it| it.command = Some(("now".to_owned(), Command::Abort)));
+    assert_eq!(phase_after(&policy, &record, &person), restoring);
+    let other = failing(&|it| it.go_back = Some("the rollout of worker was taken back".to_owned()));
+    let given_up = (Phase::Restoring, false, 10);
+    assert_eq!(phase_after(&policy, &record, &other), given_up);
+    let newer = failing(&|it| it.change = Some("y".to_owned()));
+    assert_eq!(phase_after(&policy, &record, &newer), given_up);
+
+    let restoring = RolloutStatus {
+        taken_back: true,
+        message: "the stable side cannot take the change: CrashLoopBackOff".to_owned(),
+        ..settled_in(&policy, Phase::Restoring)
+    };
+    let still = failing(&|_| {});
+    assert_eq!(
+        phase_after(&policy, &restoring, &still),
+        (Phase::Restoring, true, 10)
+    );
+    let whole = step(&policy, &restoring, &well("x", &[]), at(200))
+        .record
+        .unwrap();
+    assert_eq!((whole.phase, whole.weight), (Phase::Aborting, 0));
+    assert!(whole.taken_back && whole.message.ends_with("CrashLoopBackOff"));
+}
+
+#[test]
+fn a_promoted_side_waits_for_the_others_and_goes_back_with_them() {
+    let policy = policy(steps(), true, 1);
+    let record = RolloutStatus {
+        weight: 0,
+        ..settled_in(&policy, Phase::Finishing)
+    };
+    let mut observed = Observed {
+        taken: false,
+        ..well("x", &[])
+    };
+    assert_eq!(
+        phase_after(&policy, &record, &observed).0,
+        Phase::Finishing,
+        "as long as it takes"
+    );
+    observed.go_back = Some("the rollout of worker was taken back".to_owned());
+    assert_eq!(
+        phase_after(&policy, &record, &observed),
+        (Phase::Restoring, false, 0)
+    );
+    observed.taken = true;
+    assert_eq!(phase_after(&policy, &record, &observed).0, Phase::Removing);
+}
+
+#[test]
+fn a_promotion_lets_the_stable_services_go_first() {
+    let policy = policy(steps(), true, 0);
+    let record = RolloutStatus {
+        in_effect_since: None,
+        written_at: None,
+        ..settled_in(&policy, Phase::Promoting)
+    };
+    let observed = well("x", &[]);
+    let waits = step(&policy, &record, &observed, at(200)).record.unwrap();
+    assert_eq!(waits.in_effect_since, None);
+    let released = step(&policy, &waits, &observed, at(205)).record.unwrap();
+    assert_eq!(released.phase, Phase::Promoting);
+    assert_eq!(released.in_effect_since, Some(Time(at(205))));
+}
+
+#[test]
+fn suspended_nothing_rises_and_what_is_bad_goes_back() {
+    let policy = policy(steps(), true, 1);
+    let suspended = |verdicts: &[(Outcome, i64)]| Observed {
+        held: Some("suspended".to_owned()),
+        ..well("x", verdicts)
+    };
+    for phase in [
+        Phase::Narrowing,
+        Phase::Starting,
+        Phase::Analysing,
+        Phase::Paused,
+        Phase::Proved,
+        Phase::Promoting,
+    ] {
+        let record = settled_in(&policy, phase);
+        let after = step(
+            &policy,
+            &record,
+            &suspended(&[(Outcome::Pass, 150)]),
+            at(900),
+        )
+        .record
+        .unwrap();
+        assert_eq!(
+            (after.phase, after.step, after.weight),
+            (phase, 0, 10),
+            "{phase:?}"
+        );
+    }
+    let bad = suspended(&[(Outcome::Fail, 150); 3]);
+    let record = settled_in(&policy, Phase::Analysing);
+    assert_eq!(
+        phase_after(&policy, &record, &bad),
+        (Phase::Aborting, true, 0)
+    );
+}
+
+#[test]
+fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
+    let policy = policy(steps(), true, 1);
+    let mut observed = well("x", &[]);
+    observed.stable.stopped = true;
+    for phase in [Phase::Narrowing, Phase::Analysing, Phase::Proved] {
+        let record = settled_in(&policy, phase);
+        assert_eq!(
+            phase_after(&policy, &record, &observed),
+            (Phase::Aborting, false, 0)
+        );
+    }
+}
+
+#[test]
+fn the_canary_is_gone_before_anything_becomes_what_it_was() {
+    let policy = policy(steps(), true, 1);
+    let record = RolloutStatus {
+        weight: 0,
+        taken_back: true,
+        ..settled_in(&policy, Phase::Removing)
+    };
+    let there = Observed {
+        canary_is_gone: false,
+        ..well("x", &[])
+    };
+    let waits = step(&policy, &record, &there, at(200)).record.unwrap();
+    assert_eq!(waits, record);
+    let gone = step(&policy, &record, &well("x", &[]), at(200))
+        .record
+        .unwrap();
+    assert_eq!((gone.phase, gone.canary_replicas), (Phase::Removing, 0));
+    let ended = step(&policy, &gone, &well("x", &[]), at(201))
+        .record
+        .unwrap();
+    assert_eq!(ended.phase, Phase::Failed);
+}
+
+#[test]
+fn what_lost_its_record_goes_back() {
+    let policy = policy(steps(), true, 1);
+    let mut record = Some(recovered(&policy, "x", &side(), at(0)));
+    let mut seen = Vec::new();
+    for seconds in 0..30 {
+        let Some(known) = &record else { break };
+        seen.push(known.phase);
+        record = step(&policy, known, &well("x", &[]), at(seconds)).record;
+    }
+    seen.dedup();
+    assert_eq!(
+        (record, seen),
+        (None, vec![Phase::Aborting, Phase::Removing])
+    );
+}
+
+#[test]
+fn a_stable_side_that_restarts_does_not_raise_the_canarys_share() {
+    use crate::rollout::share::released;
+    for (weight, canary, stable, written) in [
+        (50, 2, 4, 25),
+        (20, 1, 3, 0),
+        (5, 1, 3, 0),
+        (50, 5, 10, 25),
+        (100, 4, 4, 100),
+        (0, 1, 4, 0),
+    ] {
+        let released = released(weight, canary, stable);
+        assert_eq!(released, written, "{weight} % of {canary} and {stable}");
+        // In hundredths of the requests: through the route, and through the stable Services.
+        let share = released * (canary + stable) + (100 - released) * canary;
+        assert!(share <= (weight * (canary + stable)).max(100 * canary));
     }
 }
 
@@ -552,288 +782,4 @@ fn whole_pods_stay_within_the_weight() {
     let by_router = policy(steps(), true, 0);
     assert_eq!(share(&by_router, 5, 3).pods, 1);
     assert_eq!(share(&by_router, 50, 5).pods, 3);
-}
-
-/// What may happen between two looks.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and all combinations happen"
-)]
-#[derive(Clone, Debug)]
-struct Event {
-    seconds: i64,
-    written: bool,
-    router: bool,
-    ready: bool,
-    canary_fails: bool,
-    stable_ready: bool,
-    stable_restarts: bool,
-    stable_pods: u32,
-    gone: bool,
-    others: bool,
-    /// 0: reverted, 1: this change, 2: another one.
-    change: u8,
-    verdicts: Vec<(u8, u8)>,
-    command: Option<u8>,
-}
-
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let often = || prop::bool::weighted(0.85);
-    let event = (
-        1..40_i64,
-        (
-            often(),
-            often(),
-            often(),
-            prop::bool::weighted(0.02),
-            often(),
-            prop::bool::weighted(0.02),
-            often(),
-            often(),
-        ),
-        prop_oneof![40 => Just(1_u8), 1 => Just(0), 1 => Just(2)],
-        prop::collection::vec((0..2_u8, 0..8_u8), 0..3),
-        prop::option::weighted(0.03, 0..4_u8),
-        prop_oneof![20 => Just(4_u32), 1 => 0..12_u32],
-    )
-        .prop_map(
-            |(
-                seconds,
-                (written, router, ready, canary_fails, stable_ready, stable_restarts, gone, others),
-                change,
-                verdicts,
-                command,
-                stable_pods,
-            )| Event {
-                seconds,
-                written,
-                router,
-                ready,
-                canary_fails,
-                stable_ready,
-                stable_restarts,
-                stable_pods,
-                gone,
-                others,
-                change,
-                verdicts,
-                command,
-            },
-        );
-    prop::collection::vec(event, 1..80)
-}
-
-fn observed(event: &Event, record: &RolloutStatus, now: Timestamp, count: usize) -> Observed {
-    let outcome = |kind: u8| match kind {
-        0 => Outcome::Fail,
-        1 => Outcome::NoData,
-        _ => Outcome::Pass,
-    };
-    Observed {
-        change: match event.change {
-            0 => None,
-            1 => Some("x".to_owned()),
-            _ => Some("y".to_owned()),
-        },
-        written: event.written,
-        router_waits: (!event.router).then(|| "not yet".to_owned()),
-        canary: Side {
-            ready: event.ready,
-            failure: event.canary_fails.then(|| "OOMKilled".to_owned()),
-            replicas: record.canary_replicas,
-            ..side()
-        },
-        canary_is_gone: event.gone,
-        stable: Side {
-            ready: event.stable_ready,
-            restarting: event.stable_restarts,
-            replicas: event.stable_pods,
-            ..side()
-        },
-        verdicts: event
-            .verdicts
-            .iter()
-            .map(|(check, kind)| Verdict {
-                check: format!("check-{check}"),
-                outcome: outcome(*kind),
-                value: String::new(),
-                at: now,
-            })
-            .collect(),
-        command: event.command.map(|command| {
-            let command = match command {
-                0 => Command::Promote,
-                1 => Command::Abort,
-                2 => Command::Retry,
-                _ => Command::Pause,
-            };
-            (count.to_string(), command)
-        }),
-        may_switch: event.others,
-        may_promote: event.others,
-    }
-}
-
-/// The share of the traffic that the record gives to the canary.
-fn weight_in_force(record: &RolloutStatus) -> u32 {
-    record.weight
-}
-
-/// A canary by a router, one by pods, blue/green, a set.
-fn policies() -> impl Strategy<Value = Policy> {
-    let paused = || {
-        let mut policy = blue_green(2);
-        policy.steps.push(Step::Pause);
-        policy
-    };
-    prop_oneof![
-        Just(policy(steps(), true, 2)),
-        Just(policy(steps(), false, 2)),
-        Just(blue_green(2)),
-        Just(paused()),
-        Just(partition(2)),
-    ]
-}
-
-/// The last word of every check, the verdicts of this look included, is that it passes.
-fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> bool {
-    policy.checks.iter().all(|check| {
-        let known = record
-            .checks
-            .iter()
-            .find(|known| known.name == check.spec.name)
-            .map_or("", |known| known.verdict.as_str());
-        let last = observed
-            .verdicts
-            .iter()
-            .rfind(|verdict| verdict.check == check.spec.name);
-        last.map_or(known, |verdict| verdict.outcome.as_str()) == "Pass"
-    })
-}
-
-fn history(policy: &Policy, events: &[Event]) -> Result<(), TestCaseError> {
-    let mut now = at(0);
-    let mut record = begin(policy, "c", "x", &side(), now);
-    // Whether every check has passed since the last step, or a person said that they need not.
-    let mut proved = false;
-    for (count, event) in events.iter().enumerate() {
-        now = now
-            .checked_add(Duration::from_secs(event.seconds.unsigned_abs()))
-            .unwrap();
-        let observed = observed(event, &record, now, count);
-        let decision = step(policy, &record, &observed, now);
-        let promoted_by_hand = matches!(observed.command, Some((_, Command::Promote)));
-        let Some(after) = decision.record else {
-            // It ends drained: promoted, taken back, or forgotten after a failure.
-            prop_assert!(matches!(
-                record.phase,
-                Phase::Finishing | Phase::Removing | Phase::Failed
-            ));
-            prop_assert_eq!(weight_in_force(&record), 0);
-            if record.phase == Phase::Removing {
-                prop_assert!(observed.canary_is_gone && observed.written);
-            }
-            return Ok(());
-        };
-        // A step further only on evidence at the weight before: every check's last word is that it passes.
-        if after.step > record.step && record.phase == Phase::Analysing && !promoted_by_hand {
-            prop_assert!(record.in_effect_since.is_some());
-            prop_assert!(observed.canary.ready && observed.canary.failure.is_none());
-            prop_assert!(all_pass(policy, &record, &observed));
-        }
-        proved |= after.step > record.step;
-        // A side that starts anew has proved nothing.
-        proved &= !matches!(after.phase, Phase::Narrowing | Phase::Starting);
-        // The weight never rises but to that of the step, with its pods ready.
-        if after.weight > record.weight {
-            prop_assert!(observed.canary.ready && observed.written);
-            if after.phase == Phase::Switched {
-                prop_assert!(proved && record.phase == Phase::Proved && observed.may_switch);
-                prop_assert!(observed.canary.replicas >= observed.stable.replicas);
-                prop_assert!(!observed.stable.restarting);
-            } else {
-                prop_assert_eq!(after.phase, Phase::Analysing);
-            }
-        }
-        if record.strategy == RolloutStrategy::BlueGreen {
-            let has_all = matches!(after.phase, Phase::Switched | Phase::Promoting);
-            prop_assert_eq!(after.weight, if has_all { 100 } else { 0 });
-        }
-        // Of a set no more pods run the change than the step says, whatever its size.
-        if record.strategy == RolloutStrategy::Partition
-            && matches!(after.phase, Phase::Starting | Phase::Analysing)
-        {
-            let index = usize::try_from(after.step).unwrap();
-            let Step::Weight(weight, _) = policy.steps[index] else {
-                return Err(TestCaseError::fail("it is at a pause"));
-            };
-            let share = share(policy, weight, after.stable_replicas);
-            prop_assert!(after.canary_replicas <= share.pods);
-        }
-        // Nothing goes to a canary that is on its way out.
-        if matches!(
-            after.phase,
-            Phase::Aborting | Phase::Removing | Phase::Failed | Phase::Finishing
-        ) {
-            prop_assert_eq!(weight_in_force(&after), 0);
-        }
-        // The stable side takes the change only when all steps are behind it.
-        if after.phase == Phase::Promoting && record.phase != Phase::Promoting {
-            let behind = if record.strategy == RolloutStrategy::BlueGreen {
-                prop_assert!(all_pass(policy, &record, &observed));
-                prop_assert!(
-                    after
-                        .kept_until
-                        .as_ref()
-                        .is_some_and(|until| until.0 <= now)
-                );
-                Phase::Switched
-            } else {
-                Phase::Proved
-            };
-            prop_assert_eq!(record.phase, behind);
-            prop_assert!(observed.may_promote);
-            prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
-        }
-        // The narrowing goes only after the canary.
-        if after.phase == Phase::Failed && record.phase != Phase::Failed {
-            prop_assert!(observed.canary_is_gone);
-        }
-        record = after;
-    }
-    // From wherever it stands, a world in which all is well ends it, once people and Git have decided.
-    for round in 0..2000 {
-        now = now.checked_add(Duration::from_secs(7)).unwrap();
-        let mut observed = well("x", &[]);
-        observed.canary.replicas = record.canary_replicas;
-        for check in &policy.checks {
-            observed.verdicts.push(Verdict {
-                check: check.spec.name.clone(),
-                outcome: Outcome::Pass,
-                value: String::new(),
-                at: now,
-            });
-        }
-        if record.phase == Phase::Paused {
-            observed.command = Some((format!("end-{round}"), Command::Promote));
-        }
-        match step(policy, &record, &observed, now).record {
-            None => return Ok(()),
-            Some(after) if after.phase == Phase::Failed => return Ok(()),
-            Some(after) => record = after,
-        }
-    }
-    Err(TestCaseError::fail(format!("stuck: {record:?}")))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("ROLLOUT_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2000),
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn every_history_is_safe_and_ends(policy in policies(), events in events()) {
-        history(&policy, &events)?;
-    }
 }

@@ -446,3 +446,18 @@ fn checks_that_can_never_give_a_verdict_are_refused() {
         assert!(told.contains(reason), "{check}: {told}");
     }
 }
+
+#[test]
+fn an_order_that_cannot_be_kept_is_refused_by_name() {
+    let mut policy = spec();
+    policy["dependsOn"] = json!([{"kind": "Deployment", "name": "worker"}]);
+    let reasons = refused(policy, vec![deployment(json!({}))]).join("; ");
+    assert!(
+        reasons.contains("spec.dependsOn: Deployment.apps worker has no RolloutPolicy"),
+        "{reasons}"
+    );
+    let mut policy = spec();
+    policy["dependsOn"] = json!([{"kind": "Deployment", "name": "api"}]);
+    let reasons = refused(policy, vec![deployment(json!({}))]).join("; ");
+    assert!(reasons.contains("would wait for itself"), "{reasons}");
+}

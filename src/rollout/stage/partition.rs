@@ -8,18 +8,28 @@ use crate::desired::Desired;
 use crate::object::Id;
 
 impl Stage<'_> {
-    /// The rest of the set stays as it was before the change: it is promoted with the revision.
+    /// The rest of the set stays as it was before the change, until it is promoted.
     pub(super) fn partition(
         &mut self,
         workload: &Id,
         source: Option<&Desired>,
+        is_promoted: bool,
         record: &RolloutStatus,
     ) {
-        let goes_back = matches!(record.phase, Phase::Aborting | Phase::Removing);
-        let runs_both = matches!(
-            record.phase,
-            Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved
-        );
+        let goes_back = !is_promoted
+            && matches!(
+                record.phase,
+                Phase::Restoring | Phase::Aborting | Phase::Removing
+            );
+        let runs_both = !is_promoted
+            && matches!(
+                record.phase,
+                Phase::Starting
+                    | Phase::Analysing
+                    | Phase::Paused
+                    | Phase::Proved
+                    | Phase::Promoting
+            );
         if goes_back || runs_both {
             self.mixed.insert(workload.clone());
         }

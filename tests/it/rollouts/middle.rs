@@ -1,11 +1,11 @@
-//! What happens in the middle of a rollout: a person's word, a revert, another change, a kill, a change of configuration.
+//! What happens in the middle of a rollout: a person's word, a revert, another change, a change of configuration.
 
 use driftless::api::RolloutPhase as Phase;
 use serde_json::json;
 
 use super::load;
 use super::shop::{self, SHOP, Shop};
-use crate::main_job::stage::{PATIENCE, Stage, condition, is_ready};
+use crate::main_job::stage::{Stage, condition, is_ready};
 use crate::need_node;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,49 +44,6 @@ async fn people_and_commits_decide_in_the_middle() {
     shop.say("promote").await;
     let tip = failed.next.expect("it waits").revision.commit;
     shop.over(&tip).await;
-    shop.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kill_at_every_transition_goes_on_from_the_record() {
-    let Some(node) = need_node!() else { return };
-    let steps = json!([{"weight": 25, "for": "1s"}, {"weight": 50, "for": "1s"}]);
-    let mut shop = Shop::open(Stage::new(node).await, steps).await;
-    let commit = shop.push("2", &[]).await;
-    let start = std::time::Instant::now();
-    let mut seen = Vec::new();
-    loop {
-        let status = shop.stage.status(SHOP).await;
-        let now = status
-            .rollouts
-            .first()
-            .map(|rollout| (rollout.phase, rollout.step, rollout.weight));
-        if let Some(now) = now
-            && seen.last() != Some(&now)
-        {
-            seen.push(now);
-            shop.stage.agent.kill();
-            shop.stage.agent.restart();
-        }
-        if now.is_none() && !seen.is_empty() && is_ready(&status, &commit) {
-            break;
-        }
-        assert!(start.elapsed() < PATIENCE * 3, "{seen:?} {status:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert!(seen.len() >= 5, "{seen:?}");
-    // A weight never rises by a kill: each came with its step.
-    for pair in seen.windows(2) {
-        let [(_, step, weight), (phase, next_step, next_weight)] = pair else {
-            continue;
-        };
-        assert!(next_step >= step, "{seen:?}");
-        assert!(
-            next_weight <= weight || *phase == Phase::Analysing,
-            "{seen:?}"
-        );
-    }
-    shop.over(&commit).await;
     shop.close().await;
 }
 

@@ -72,7 +72,8 @@ impl WebServer {
     }
 }
 
-fn certificate(names: &[&str]) -> (Arc<ServerConfig>, String) {
+/// A server's certificate for these names, and its authority.
+pub fn certificate(names: &[&str]) -> (Arc<ServerConfig>, String) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("valid");
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

@@ -17,6 +17,7 @@ fn policy(count: u32) -> Policy {
         },
         strategy: crate::rollout::policy::Strategy::Canary,
         service: None,
+        depends_on: Vec::new(),
         shared_volumes: false,
         steps: vec![Step::Weight(10, Duration::from_mins(1))],
         traffic: Some(crate::api::TrafficSpec::default()),

@@ -1,0 +1,62 @@
+//! The rollouts that begin now.
+
+use kube::ResourceExt;
+use serde_json::Value;
+
+use super::super::{Memory, Pass};
+use super::Rolling;
+use super::observe::stable;
+use crate::api::RolloutStatus;
+use crate::desired::Desired;
+use crate::object::Id;
+use crate::rollout::machine;
+use crate::rollout::order::{self, record_of};
+use crate::rollout::{COMMAND_ANNOTATION, autoscaler};
+
+/// Begins the rollouts of changes that have none: not as long as another of the same revision was taken back.
+pub(super) async fn begin(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    rolling: &Rolling,
+    records: &mut Vec<RolloutStatus>,
+) {
+    if !rolling.is_whole() {
+        return;
+    }
+    for (workload, change) in &rolling.changes {
+        let begins = record_of(records, workload).is_none()
+            && record_of(&rolling.records, workload).is_none()
+            && order::taken_back(workload, &rolling.changes, records).is_none();
+        let Some(policy) = rolling.policies.get(workload).filter(|_| begins) else {
+            continue;
+        };
+        let stable = stable(pass, memory, policy).await;
+        let mut record = machine::begin(policy, &rolling.commit, change, &stable, pass.now);
+        record.stable_pinned = memory.rollouts.pinned.get(workload).copied();
+        if let Some(what) = foreign_autoscaler(pass, workload, &rolling.taken.desired) {
+            pass.events
+                .push((true, "AutoscalerNotInGit", "Rollout", what));
+        }
+        record.last_command = pass
+            .environment
+            .annotations()
+            .get(COMMAND_ANNOTATION)
+            .cloned();
+        records.push(record);
+    }
+}
+
+/// What is told of an autoscaler that gets no floor: it is not the environment's.
+fn foreign_autoscaler(pass: &Pass<'_>, workload: &Id, desired: &Desired) -> Option<String> {
+    let is_scaled = pass.context.scalers.targets().contains(workload);
+    let ours = desired.objects.iter().any(|object| {
+        let value = Value::Object(object.object.0.clone());
+        autoscaler::is_scaler(&object.id)
+            && autoscaler::target(&value, object.id.namespace.as_deref()).as_ref() == Some(workload)
+    });
+    (is_scaled && !ours).then(|| {
+        format!(
+            "{workload} is scaled by an autoscaler that Git does not have in this environment: it may take the stable side below its size while the rollout is under way; put it into the environment, or raise its minReplicas"
+        )
+    })
+}

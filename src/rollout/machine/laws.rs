@@ -1,0 +1,476 @@
+//! What holds for every history of a rollout, whatever happens in which order.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::tests::{at, blue_green, partition, policy, side, steps, well};
+use super::*;
+use crate::rollout::policy::Check;
+
+/// What may happen between two looks.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations happen"
+)]
+#[derive(Clone, Debug)]
+struct Event {
+    seconds: i64,
+    written: bool,
+    router: bool,
+    canary: Pods,
+    stable: Pods,
+    gone: bool,
+    others: Others,
+    held: bool,
+    /// Another agent looks from now on.
+    restart: bool,
+    /// 0: reverted, 1: this change, 2: another one.
+    change: u8,
+    /// How many pods the stable side has.
+    pods: u32,
+    /// Check, and 0 for a failure, 1 for no data, any other for a pass.
+    verdicts: Vec<(u8, u8)>,
+    command: Option<u8>,
+}
+
+/// The pods of one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pods {
+    Ready,
+    Starting,
+    Failing,
+    Restarting,
+    Stopped,
+}
+
+/// The other workloads of the revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Analysing,
+    Proved,
+    Promoted,
+    TakenBack,
+}
+
+fn pods() -> impl Strategy<Value = Pods> {
+    prop_oneof![
+        80 => Just(Pods::Ready),
+        14 => Just(Pods::Starting),
+        2 => Just(Pods::Failing),
+        3 => Just(Pods::Restarting),
+        1 => Just(Pods::Stopped),
+    ]
+}
+
+fn others() -> impl Strategy<Value = Others> {
+    prop_oneof![
+        20 => Just(Others::Analysing),
+        60 => Just(Others::Proved),
+        18 => Just(Others::Promoted),
+        2 => Just(Others::TakenBack),
+    ]
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let often = || prop::bool::weighted(0.85);
+    let change = prop_oneof![60 => Just(1_u8), 1 => Just(0), 1 => Just(2)];
+    let verdicts = prop::collection::vec((0..2_u8, 0..8_u8), 0..3);
+    let size = prop_oneof![20 => Just(4_u32), 1 => 1..12_u32];
+    let world = (often(), often(), pods(), pods(), often(), others(), size);
+    let people = (
+        prop::bool::weighted(0.05),
+        prop::bool::weighted(0.1),
+        change,
+        verdicts,
+        prop::option::weighted(0.03, 0..4_u8),
+    );
+    let event = (1..40_i64, world, people).prop_map(|(seconds, world, people)| {
+        let (written, router, canary, stable, gone, others, pods) = world;
+        let (held, restart, change, verdicts, command) = people;
+        Event {
+            seconds,
+            written,
+            router,
+            canary,
+            stable,
+            gone,
+            others,
+            held,
+            restart,
+            change,
+            pods,
+            verdicts,
+            command,
+        }
+    });
+    prop::collection::vec(event, 1..80)
+}
+
+fn seen(pods: Pods) -> Side {
+    Side {
+        ready: pods == Pods::Ready,
+        failure: (pods == Pods::Failing).then(|| "OOMKilled".to_owned()),
+        restarting: pods == Pods::Restarting,
+        hash: (pods != Pods::Restarting).then(|| "aaaa".to_owned()),
+        stopped: pods == Pods::Stopped,
+        ..side()
+    }
+}
+
+fn observed(
+    event: &Event,
+    record: &RolloutStatus,
+    now: Timestamp,
+    count: usize,
+    taken: bool,
+) -> Observed {
+    let outcome = |kind: u8| match kind {
+        0 => Outcome::Fail,
+        1 => Outcome::NoData,
+        _ => Outcome::Pass,
+    };
+    Observed {
+        change: match event.change {
+            _ if taken => Some("x".to_owned()),
+            0 => None,
+            1 => Some("x".to_owned()),
+            _ => Some("y".to_owned()),
+        },
+        written: event.written,
+        router_waits: (!event.router).then(|| "not yet".to_owned()),
+        canary: Side {
+            replicas: record.canary_replicas,
+            ..seen(event.canary)
+        },
+        canary_is_gone: event.gone,
+        stable: Side {
+            replicas: event.pods,
+            ..seen(event.stable)
+        },
+        verdicts: event
+            .verdicts
+            .iter()
+            .map(|(check, kind)| Verdict {
+                check: format!("check-{check}"),
+                outcome: outcome(*kind),
+                value: String::new(),
+                at: now,
+            })
+            .collect(),
+        command: event.command.map(|command| {
+            let command = match command {
+                0 => Command::Promote,
+                1 => Command::Abort,
+                2 => Command::Retry,
+                _ => Command::Pause,
+            };
+            (count.to_string(), command)
+        }),
+        may_switch: matches!(event.others, Others::Proved | Others::Promoted),
+        may_promote: matches!(event.others, Others::Proved | Others::Promoted),
+        taken,
+        go_back: (event.others == Others::TakenBack).then(|| "the other went back".to_owned()),
+        looked_since: None,
+        held: event.held.then(|| "suspended".to_owned()),
+    }
+}
+
+/// What a history has shown so far, seen from outside.
+#[derive(Default)]
+struct Ghost {
+    /// Every check's last word at the present weight is that it passes, or a person said to go on.
+    may_rise: bool,
+    /// The canary was made, and was not seen gone since.
+    canary: bool,
+}
+
+/// Whether every check's last word at this step is a pass, with the verdicts that just fell.
+fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> bool {
+    policy.checks.iter().all(|check| {
+        let name = &check.spec.name;
+        let known = record.checks.iter().find(|known| known.name == *name);
+        let fresh = observed
+            .verdicts
+            .iter()
+            .rev()
+            .find(|verdict| verdict.check == *name);
+        match fresh {
+            Some(verdict) => verdict.outcome == Outcome::Pass,
+            None => known.is_some_and(|known| {
+                known.verdict == "Pass" && known.at.as_ref().map(|at| at.0) >= observed.looked_since
+            }),
+        }
+    })
+}
+
+/// The laws of one look.
+fn look(
+    policy: &Policy,
+    before: &RolloutStatus,
+    observed: &Observed,
+    after: Option<&RolloutStatus>,
+    ghost: &mut Ghost,
+) -> Result<(), TestCaseError> {
+    let by_hand = matches!(observed.command, Some((_, Command::Promote)));
+    let Some(after) = after else {
+        // It ends drained and without a canary, or is forgotten after a failure.
+        prop_assert!(matches!(before.phase, Phase::Removing | Phase::Failed));
+        prop_assert_eq!(before.weight, 0);
+        prop_assert!(!ghost.canary, "a canary is left");
+        prop_assert!(before.phase == Phase::Failed || observed.written);
+        return Ok(());
+    };
+    // A step further only on evidence at the weight before, or on a person's word.
+    if after.step > before.step {
+        prop_assert!(observed.held.is_none());
+        prop_assert_eq!(after.step, before.step + 1);
+        if !by_hand {
+            prop_assert_eq!(before.phase, Phase::Analysing);
+            prop_assert!(before.in_effect_since.is_some());
+            prop_assert!(observed.canary.ready && observed.canary.failure.is_none());
+            prop_assert!(all_pass(policy, before, observed));
+        }
+        ghost.may_rise = true;
+    }
+    // The first weight is given to a canary that is ready.
+    if before.phase == Phase::Starting && after.phase == Phase::Analysing {
+        prop_assert!(observed.canary.ready && observed.written);
+        ghost.may_rise = true;
+    }
+    // The weight rises once for each of these, and only to that of its step.
+    if after.weight > before.weight {
+        prop_assert!(ghost.may_rise, "no evidence at {} %", before.weight);
+        prop_assert!(observed.held.is_none());
+        prop_assert!(observed.canary.ready && observed.written);
+        if after.phase == Phase::Switched {
+            prop_assert!(before.phase == Phase::Proved && observed.may_switch);
+            prop_assert!(observed.canary.replicas >= observed.stable.replicas);
+            prop_assert!(!observed.stable.restarting);
+        } else {
+            prop_assert_eq!(after.phase, Phase::Analysing);
+            let index = usize::try_from(after.step).unwrap();
+            prop_assert!(
+                matches!(policy.steps[index], Step::Weight(weight, _) if weight == after.weight)
+            );
+        }
+        ghost.may_rise = false;
+    }
+    // A green side has nothing, or everything.
+    if before.strategy == RolloutStrategy::BlueGreen {
+        let has_all = matches!(after.phase, Phase::Switched | Phase::Promoting);
+        let share = if has_all { 100 } else { 0 };
+        prop_assert!(after.weight == share || after.phase == Phase::Restoring);
+    }
+    // Of a set no more pods run the change than the step says, whatever its size.
+    if before.strategy == RolloutStrategy::Partition
+        && matches!(after.phase, Phase::Starting | Phase::Analysing)
+    {
+        let index = usize::try_from(after.step).unwrap();
+        if let Step::Weight(weight, _) = policy.steps[index] {
+            let share = share(policy, weight, after.stable_replicas);
+            prop_assert!(after.canary_replicas <= share.pods);
+        }
+    }
+    // Nothing goes to a canary that is on its way out.
+    if matches!(
+        after.phase,
+        Phase::Aborting | Phase::Removing | Phase::Failed | Phase::Finishing
+    ) {
+        prop_assert_eq!(after.weight, 0);
+    }
+    // Bad evidence is never kept: as often as the limit says, and it goes.
+    let fails = |record: &RolloutStatus| {
+        policy.checks.iter().any(|check| {
+            let known = record
+                .checks
+                .iter()
+                .find(|known| known.name == check.spec.name);
+            known.is_some_and(|known| known.failed >= check.failure_limit)
+        })
+    };
+    prop_assert!(
+        !matches!(
+            after.phase,
+            Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched
+        ) || !fails(after)
+    );
+    // A canary that fails is taken back at once, wherever it has traffic.
+    if observed.canary.failure.is_some() && after.phase == before.phase {
+        prop_assert!(!matches!(
+            after.phase,
+            Phase::Starting
+                | Phase::Analysing
+                | Phase::Paused
+                | Phase::Proved
+                | Phase::Switched
+                | Phase::Promoting
+        ));
+    }
+    if after.phase != before.phase {
+        transition(policy, before, observed, after, ghost)?;
+    }
+    if after.phase == Phase::Removing && after.canary_replicas == 0 && ghost.canary {
+        prop_assert!(observed.canary_is_gone && observed.written);
+        ghost.canary = false;
+    }
+    Ok(())
+}
+
+/// The laws of a change of phase.
+fn transition(
+    policy: &Policy,
+    before: &RolloutStatus,
+    observed: &Observed,
+    after: &RolloutStatus,
+    ghost: &mut Ghost,
+) -> Result<(), TestCaseError> {
+    match after.phase {
+        Phase::Starting => {
+            prop_assert_eq!(before.phase, Phase::Narrowing);
+            prop_assert!(after.stable_hash.is_some() && observed.written);
+            ghost.canary = true;
+        }
+        // The stable side takes the change only when all steps are behind it, and all others are proved.
+        Phase::Promoting => {
+            if before.strategy == RolloutStrategy::BlueGreen {
+                prop_assert_eq!(before.phase, Phase::Switched);
+                prop_assert!(all_pass(policy, before, observed));
+                prop_assert!(after.kept_until.is_some());
+            } else {
+                prop_assert_eq!(before.phase, Phase::Proved);
+            }
+            prop_assert!(observed.may_promote && observed.held.is_none());
+            prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
+        }
+        Phase::Finishing => {
+            prop_assert_eq!(before.phase, Phase::Promoting);
+            prop_assert!(observed.written && observed.stable.ready);
+            prop_assert!(observed.stable.failure.is_none() && observed.go_back.is_none());
+        }
+        // Only a stable side that was to run the change has to be put back.
+        Phase::Restoring => {
+            prop_assert!(matches!(before.phase, Phase::Promoting | Phase::Finishing));
+            prop_assert!(!observed.taken || before.phase == Phase::Promoting);
+        }
+        // The canary loses its traffic at once, but where the stable side is not whole.
+        Phase::Aborting => {
+            prop_assert!(!matches!(before.phase, Phase::Promoting | Phase::Finishing));
+            if before.phase == Phase::Restoring {
+                prop_assert!(observed.written && observed.stable.ready);
+            }
+        }
+        Phase::Removing => {
+            prop_assert!(matches!(before.phase, Phase::Aborting | Phase::Finishing));
+            prop_assert!(before.phase == Phase::Aborting || observed.taken);
+            prop_assert!(observed.written, "weight 0 is written first");
+        }
+        Phase::Failed => {
+            prop_assert_eq!(before.phase, Phase::Removing);
+            prop_assert!(after.taken_back && !ghost.canary && observed.written);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A world in which all is well, once people and Git have decided.
+fn all_is_well(policy: &Policy, record: &RolloutStatus, now: Timestamp, taken: bool) -> Observed {
+    let pass = |check: &Check| Verdict {
+        check: check.spec.name.clone(),
+        outcome: Outcome::Pass,
+        value: String::new(),
+        at: now,
+    };
+    Observed {
+        taken: taken || record.phase == Phase::Finishing,
+        verdicts: policy.checks.iter().map(pass).collect(),
+        command: (record.phase == Phase::Paused).then(|| (now.to_string(), Command::Promote)),
+        canary: Side {
+            replicas: record.canary_replicas,
+            ..well("x", &[]).canary
+        },
+        ..well("x", &[])
+    }
+}
+
+/// A canary by a router, one by pods, blue/green, with a pause as well, a set.
+fn policies() -> impl Strategy<Value = Policy> {
+    let paused = || {
+        let mut policy = blue_green(2);
+        policy.steps.push(Step::Pause);
+        policy
+    };
+    prop_oneof![
+        Just(policy(steps(), true, 2)),
+        Just(policy(steps(), false, 2)),
+        Just(blue_green(2)),
+        Just(paused()),
+        Just(partition(2)),
+    ]
+}
+
+/// All is well for so many looks; then these events come; then all is well again.
+fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCaseError> {
+    let mut now = at(0);
+    let mut record = begin(policy, "c", "x", &side(), now);
+    let mut ghost = Ghost::default();
+    let mut taken = false;
+    for _ in 0..looks {
+        now = now.checked_add(Duration::from_secs(7)).unwrap();
+        taken |= record.phase == Phase::Finishing;
+        let observed = all_is_well(policy, &record, now, taken);
+        let after = step(policy, &record, &observed, now).record;
+        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let Some(after) = after else {
+            return Ok(());
+        };
+        record = after;
+    }
+    let mut looked_since = at(0);
+    for (count, event) in events.iter().enumerate() {
+        now = now
+            .checked_add(Duration::from_secs(event.seconds.unsigned_abs()))
+            .unwrap();
+        // A revision is taken when all its workloads are promoted, and stays so.
+        taken |= record.phase == Phase::Finishing && event.others == Others::Promoted;
+        if event.restart {
+            looked_since = now;
+        }
+        let observed = Observed {
+            looked_since: Some(looked_since),
+            ..observed(event, &record, now, count, taken)
+        };
+        let after = step(policy, &record, &observed, now).record;
+        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let Some(after) = after else {
+            return Ok(());
+        };
+        record = after;
+    }
+    // From wherever it stands, it ends.
+    for _ in 0..2000 {
+        now = now.checked_add(Duration::from_secs(7)).unwrap();
+        let observed = all_is_well(policy, &record, now, taken);
+        let after = step(policy, &record, &observed, now).record;
+        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        match after {
+            None => return Ok(()),
+            Some(after) if after.phase == Phase::Failed => return Ok(()),
+            Some(after) => record = after,
+        }
+    }
+    Err(TestCaseError::fail(format!("stuck: {record:?}")))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("ROLLOUT_HISTORIES").ok().and_then(|text| text.parse().ok()).unwrap_or(2000),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_history_is_safe_and_ends(policy in policies(), looks in 0..40_u32, events in events()) {
+        history(&policy, looks, &events)?;
+    }
+}
