@@ -16,6 +16,10 @@ use super::share::{Share, share};
 use crate::api::{HoldEnd, RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 
 /// What was seen since the record was written.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations happen"
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// The digest of the change that Git wants now; `None` where it wants what the stable side runs.
