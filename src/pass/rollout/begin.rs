@@ -34,7 +34,8 @@ pub(super) async fn begin(
         let mut record = machine::begin(policy, &rolling.commit, change, &stable, pass.now);
         record.stable_pinned = memory.rollouts.pinned.get(workload).copied();
         if let Some(what) = foreign_autoscaler(pass, workload, &rolling.taken.desired) {
-            pass.events.push((true, "AutoscalerNotInGit", "Rollout", what));
+            pass.events
+                .push((true, "AutoscalerNotInGit", "Rollout", what));
         }
         record.last_command = pass
             .environment
