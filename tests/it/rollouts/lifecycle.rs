@@ -303,9 +303,10 @@ async fn a_revision_that_was_approved_is_known_again_by_the_next_agent() {
     created.expect("alice may approve");
     shop.at(Phase::Paused).await;
 
-    // The approval is used up; the rollout that it admitted goes on.
+    // The approval is used up; the rollout that it admitted goes on. (What the rewritten history no longer has is only in the
+    // agent's mirror.)
     shop.stage.agent.kill();
-    shop.stage.agent.restart();
+    shop.stage.agent.resume();
     shop.say("promote").await;
     shop.over(&rewritten).await;
     let status = shop.stage.status(SHOP).await;

@@ -97,6 +97,11 @@ impl Agent {
         );
     }
 
+    /// Starts again after [`Agent::kill`] as a container does: what it had on its disk is still there.
+    pub fn resume(&mut self) {
+        self.replica.process = self.replica.run(self.node);
+    }
+
     pub fn replica(&mut self) -> &mut Replica {
         &mut self.replica
     }
@@ -133,29 +138,18 @@ impl Replica {
     fn start(node: &Node, flags: &[&str]) -> Self {
         let folder = TempDir::with_prefix("driftless-agent-").expect("a temporary folder");
         let port = free_port();
-        let log = folder.path().join("log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
-        command
-            .args([
-                "run",
-                "--namespace",
-                NAMESPACE,
-                "--listen",
-                &format!("127.0.0.1:{port}"),
-            ])
-            .args(flags)
-            .env("KUBECONFIG", kubeconfig(node, folder.path()))
-            .env("HOME", folder.path())
-            .env("TMPDIR", folder.path())
-            .env("DRIFTLESS_DATA", folder.path().join("data"));
-        let process = Process::start(&mut command, &log);
-        wait_for_port(port, &log);
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let process = run(node, folder.path(), port, &flags);
         Self {
             process,
             folder,
             port,
-            flags: flags.iter().map(ToString::to_string).collect(),
+            flags,
         }
+    }
+
+    fn run(&self, node: &Node) -> Process {
+        run(node, self.folder.path(), self.port, &self.flags)
     }
 
     pub fn url(&self) -> String {
@@ -183,6 +177,27 @@ impl Drop for Replica {
             }
         }
     }
+}
+
+fn run(node: &Node, folder: &Path, port: u16, flags: &[String]) -> Process {
+    let log = folder.join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+    command
+        .args([
+            "run",
+            "--namespace",
+            NAMESPACE,
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .args(flags)
+        .env("KUBECONFIG", kubeconfig(node, folder))
+        .env("HOME", folder)
+        .env("TMPDIR", folder)
+        .env("DRIFTLESS_DATA", folder.join("data"));
+    let process = Process::start(&mut command, &log);
+    wait_for_port(port, &log);
+    process
 }
 
 /// Everything that `driftless install` prints but the Deployment: the tests start the program themselves.
