@@ -243,6 +243,7 @@ async fn a_kill_loses_neither_the_switch_nor_the_way_back() {
         Phase::Switched => 4,
         Phase::Promoting => 5,
         Phase::Finishing => 6,
+        Phase::Removing => 7,
         _ => 100,
     };
     assert!(
