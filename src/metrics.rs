@@ -5,6 +5,8 @@ mod labels;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
@@ -18,7 +20,8 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use crate::api::EnvironmentStatus;
 pub use labels::Webhook;
 use labels::{
-    Environment, EnvironmentOutcome, Outcome, Repository, RepositoryOutcome, WebhookOutcome,
+    Environment, EnvironmentOutcome, Outcome, Repository, RepositoryOutcome, Transition,
+    WebhookOutcome, Workload,
 };
 
 /// The media type of [`Metrics::exposition`].
@@ -46,6 +49,16 @@ pub struct Metrics {
     looks: Family<RepositoryOutcome, Counter>,
     look_duration: Family<Repository, Histogram, fn() -> Histogram>,
     webhooks: Family<WebhookOutcome, Counter>,
+    transitions: Family<Transition, Counter>,
+    weight: Family<Workload, Gauge>,
+    /// Which of these two have values, by environment.
+    rollouts: Mutex<BTreeMap<String, Rollouts>>,
+}
+
+#[derive(Debug, Default)]
+struct Rollouts {
+    reasons: BTreeSet<&'static str>,
+    workloads: BTreeSet<String>,
 }
 
 impl Default for Metrics {
@@ -107,6 +120,17 @@ impl Default for Metrics {
                 Family::new_with_constructor(histogram as fn() -> Histogram),
             ),
             webhooks: add(r, "webhooks", "Requests to /hooks/ and what became of them"),
+            transitions: add(
+                r,
+                "rollout_transitions",
+                "Transitions of rollouts, by the reason of their Event",
+            ),
+            weight: add(
+                r,
+                "rollout_weight_percent",
+                "The canary's share while a rollout is under way, as it is written or as whole pods allow",
+            ),
+            rollouts: Mutex::default(),
             registry,
         }
     }
@@ -178,6 +202,40 @@ impl Metrics {
         self.held
             .get_or_create(&labels)
             .set(count(status.held.len()));
+        let mut rollouts = self.rollouts();
+        let known = rollouts.entry(environment.to_owned()).or_default();
+        let labels = |workload: &str| Workload {
+            environment: environment.to_owned(),
+            workload: workload.to_owned(),
+        };
+        let mut present = BTreeSet::new();
+        for rollout in &status.rollouts {
+            let weight = rollout.achieved_weight.unwrap_or(rollout.weight);
+            self.weight
+                .get_or_create(&labels(&rollout.workload))
+                .set(i64::from(weight));
+            present.insert(rollout.workload.clone());
+        }
+        for gone in known.workloads.difference(&present) {
+            self.weight.remove(&labels(gone));
+        }
+        known.workloads = present;
+    }
+
+    /// A rollout went on; `reason` is that of the Event.
+    pub fn rollout_went_on(&self, environment: &str, reason: &'static str) {
+        let mut rollouts = self.rollouts();
+        let known = rollouts.entry(environment.to_owned()).or_default();
+        known.reasons.insert(reason);
+        let labels = Transition {
+            environment: environment.to_owned(),
+            reason,
+        };
+        self.transitions.get_or_create(&labels).inc();
+    }
+
+    fn rollouts(&self) -> MutexGuard<'_, BTreeMap<String, Rollouts>> {
+        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The environment is gone: it has no values any more.
@@ -193,6 +251,19 @@ impl Metrics {
             self.passes.remove(&EnvironmentOutcome {
                 environment: environment.to_owned(),
                 outcome,
+            });
+        }
+        let known = self.rollouts().remove(environment).unwrap_or_default();
+        for reason in known.reasons {
+            self.transitions.remove(&Transition {
+                environment: environment.to_owned(),
+                reason,
+            });
+        }
+        for workload in known.workloads {
+            self.weight.remove(&Workload {
+                environment: environment.to_owned(),
+                workload,
             });
         }
     }

@@ -39,6 +39,19 @@ pub(super) struct WebhookOutcome {
     pub outcome: Webhook,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Transition {
+    pub environment: String,
+    /// That of the Event.
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Workload {
+    pub environment: String,
+    pub workload: String,
+}
+
 /// How something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Outcome {

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::*;
-use crate::api::{HeldObject, Inventory};
+use crate::api::{HeldObject, Inventory, RolloutStatus};
 
 /// Every metric with a value.
 fn exercised() -> Metrics {
@@ -28,12 +28,28 @@ fn exercised() -> Metrics {
             ..Inventory::default()
         },
         held: vec![HeldObject::default()],
+        rollouts: vec![rollout("api", 25), rollout("web", 50)],
         ..EnvironmentStatus::default()
     };
     metrics.environment("shop/production", &status);
+    metrics.rollout_went_on("shop/production", "RolloutStepped");
+    // One of them is over.
+    let after = EnvironmentStatus {
+        rollouts: vec![rollout("api", 40)],
+        ..status
+    };
+    metrics.environment("shop/production", &after);
     metrics.looked("shop/shop", true, Duration::from_millis(90));
     metrics.webhook(Webhook::TooLarge);
     metrics
+}
+
+fn rollout(name: &str, weight: u32) -> RolloutStatus {
+    RolloutStatus {
+        workload: format!("Deployment.apps shop/{name}"),
+        weight,
+        ..RolloutStatus::default()
+    }
 }
 
 #[test]

@@ -501,6 +501,8 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
                 what,
                 "rollout"
             );
+            let metrics = &pass.context.metrics;
+            metrics.rollout_went_on(&memory.owner.name, reason);
             pass.events.push((warning, reason, "Rollout", what));
         }
         after.extend(decision.record.inspect(|after| {
