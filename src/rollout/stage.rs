@@ -217,10 +217,11 @@ impl Stage<'_> {
         // A canary that still serves is never given another change.
         let serves_on = |desired: &&Desired| record.phase != Phase::Restoring || brings(desired);
         let source = taken.or(next.filter(serves_on));
-        self.raise_floor(workload, record);
         if record.strategy == RolloutStrategy::Partition {
+            // Its steps follow its size, whoever decides that.
             return self.partition(workload, source, promoted.is_some(), record);
         }
+        self.raise_floor(workload, record);
         let services: Vec<Id> = stable_services(policy, self.base)
             .map(|service| service.id.clone())
             .collect();

@@ -6,7 +6,7 @@ use super::observe::{live, stable};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{ENVIRONMENT_LABEL, Id};
 use crate::rollout::machine;
-use crate::rollout::policy::Policy;
+use crate::rollout::policy::{Policy, Strategy};
 use crate::rollout::stage::canary_name;
 use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 
@@ -80,9 +80,14 @@ pub(super) async fn recovered(
     policy: &Policy,
 ) -> Result<Option<RolloutStatus>, String> {
     let workload = &policy.workload;
-    let canary = Id {
-        name: canary_name(&workload.name),
-        ..workload.clone()
+    let by_partition = policy.strategy == Strategy::Partition;
+    let canary = if by_partition {
+        workload.clone()
+    } else {
+        Id {
+            name: canary_name(&workload.name),
+            ..workload.clone()
+        }
     };
     let known = memory
         .inventory
@@ -94,9 +99,12 @@ pub(super) async fn recovered(
     let Some(object) = live(pass, &canary, "v1").await? else {
         return Ok(None);
     };
-    if object.label(TRACK_LABEL) != Some("canary")
-        || object.label(ENVIRONMENT_LABEL) != Some(memory.owner.id.as_str())
-    {
+    let is_of_a_rollout = if by_partition {
+        object.label(ROLLOUT_LABEL).is_some()
+    } else {
+        object.label(TRACK_LABEL) == Some("canary")
+    };
+    if !is_of_a_rollout || object.label(ENVIRONMENT_LABEL) != Some(memory.owner.id.as_str()) {
         return Ok(None);
     }
     let change = object.label(ROLLOUT_LABEL).unwrap_or_default().to_owned();

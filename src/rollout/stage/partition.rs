@@ -33,6 +33,10 @@ impl Stage<'_> {
         if goes_back || runs_both {
             self.mixed.insert(workload.clone());
         }
+        // Before the record ends the set is what Git says.
+        if record.phase == Phase::Removing && record.canary_replicas == 0 {
+            return;
+        }
         let Some(object) = self.objects.get_mut(workload) else {
             return;
         };
