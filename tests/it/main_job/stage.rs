@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// How long anything may take that has no bar of its own: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The name of the stage's Repository, and of the repository on its server.
 const REPOSITORY: &str = "shop";
