@@ -3,10 +3,10 @@
 //! `figures` measures what is promised with a number. Its short form is one of the cluster tests; `make test-main` runs
 //! the long form (`DRIFTLESS_LONG=1`) and prints the table. `promises` shows one promise of the line per test.
 
-mod cluster;
+pub mod cluster;
 mod figures;
 mod http;
-mod manifests;
+pub mod manifests;
 mod promises;
-mod sight;
+pub mod sight;
 pub mod stage;

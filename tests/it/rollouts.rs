@@ -11,5 +11,6 @@ mod published;
 mod refusals;
 mod router;
 mod shop;
+mod table;
 mod testers;
 mod unaccepted;
