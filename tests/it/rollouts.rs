@@ -6,6 +6,7 @@ mod by_route;
 mod in_the_way;
 mod load;
 mod middle;
+mod moments;
 mod partition;
 mod published;
 mod refusals;
