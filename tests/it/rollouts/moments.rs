@@ -1,7 +1,9 @@
 //! The moments that matter, where the number of pods splits the traffic, each under constant load: a good version, bad ones,
 //! configuration, a third version, a revert. Through routers `by_route` shows the first two.
 
+mod bad;
 mod good;
+mod timeline;
 
 use super::load::Sample;
 
