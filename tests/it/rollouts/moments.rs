@@ -3,6 +3,7 @@
 
 mod bad;
 mod good;
+mod revert;
 mod timeline;
 
 use super::load::Sample;

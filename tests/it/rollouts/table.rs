@@ -64,7 +64,7 @@ pub fn none_failed(moment: &str, samples: &[Sample], excused: impl Fn(&Sample) -
         0 => ("failed requests", format!("{all} at {rate:.0}/s")),
         _ => (
             "failed requests, but for answers of the bad version",
-            format!("{all} at {rate:.0}/s , beside {bad} of the bad version"),
+            format!("{all} at {rate:.0}/s, beside {bad} of the bad version"),
         ),
     };
     must(
