@@ -2,8 +2,10 @@
 //! configuration, a third version, a revert. Through routers `by_route` shows the first two.
 
 mod bad;
+mod configuration;
 mod good;
 mod revert;
+mod third;
 mod timeline;
 
 use super::load::Sample;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use driftless::api::{EnvironmentStatus, RolloutStatus};
+use driftless::api::{EnvironmentStatus, RolloutPhase, RolloutStatus};
 use serde_json::Value;
 
 use crate::main_job::sight::Sight;
@@ -32,6 +32,12 @@ impl Timeline {
             Some((sighting.at, record(&sighting.kind, object)?))
         });
         records.collect()
+    }
+
+    /// Where the rollout was when it was seen last.
+    pub fn last_phase(&self) -> Option<RolloutPhase> {
+        let records = self.records(0);
+        records.last().map(|(_, record)| record.phase)
     }
 
     /// When a record was written first that is so.
