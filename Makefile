@@ -46,9 +46,11 @@ test-main: ## the main job's figures as a table, in target/test-main.txt: pushes
 	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --release --test it -- --test-threads=1 main_job::figures; \
 	  status=$$?; cat target/test-main.txt; exit $$status
 
-test-rollouts: ## rollouts under load, through Traefik as well (built once, 5 minutes)
+test-rollouts: ## rollouts under load, also through Traefik (built once, 5 minutes), and their figures as a table, in target/test-rollouts.txt (30 minutes)
 	@tests/cluster/build.sh "" traefik >/dev/null
-	@DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --test it -- --nocapture rollouts
+	@rm -f target/test-rollouts.txt
+	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --test it -- --nocapture rollouts; \
+	  status=$$?; cat target/test-rollouts.txt; exit $$status
 
 test-kustomize: setup ## random kustomizations, rendered here and by kustomize: the same bytes? (1 minute; TREES=n, SEED=n; CONFORMANCE=kustomize.py adds a corpus)
 	@PATH="$$(tests/cluster/build.sh '' kustomize):$$PATH" DEMAND_NODE=1 $(CARGO) test --test it -- kustomize:: ; \

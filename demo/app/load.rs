@@ -40,7 +40,8 @@ pub struct Load {
     workers: JoinSet<()>,
 }
 
-const WORKERS: u32 = 16;
+/// So many that those that wait for a slow answer do not keep the others from asking.
+const WORKERS: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Load {
@@ -56,7 +57,9 @@ impl Load {
             workers.spawn(async move {
                 let fresh = worker % 2 == 0;
                 let mut kept: Option<Kept> = None;
-                let mut tick = tokio::time::interval(every);
+                // One after the other, not all at once.
+                let first = tokio::time::Instant::now() + every * worker / WORKERS;
+                let mut tick = tokio::time::interval_at(first, every);
                 tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
                 while !stop.load(Ordering::Relaxed) {
                     tick.tick().await;

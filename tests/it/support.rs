@@ -7,5 +7,6 @@ pub mod git;
 pub mod node;
 pub mod process;
 pub mod repo;
+pub mod table;
 pub mod wait;
 pub mod wire;

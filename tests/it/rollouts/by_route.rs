@@ -1,10 +1,7 @@
 //! Weights in routes, met by live requests through Traefik: the Gateway API, ingress-nginx's annotations, and Traefik's own
 //! kinds. Traefik takes minutes to build, so `make test-rollouts` does; elsewhere these are reported as skipped.
 
-use std::{
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use driftless::api::RolloutPhase as Phase;
 use serde_json::{Value, json};
@@ -12,6 +9,7 @@ use serde_json::{Value, json};
 use super::load::{self, Load};
 use super::router::{self, Router};
 use super::shop::{self, SHOP};
+use super::table;
 use crate::main_job::stage::{Stage, condition};
 use crate::need_node;
 use crate::support::wait::wait_until;
@@ -97,6 +95,7 @@ async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let samples = load.end().await;
 
+    let moment = format!("1, 2 by a route: {}", name.replace('_', " "));
     for (weight, begin, end) in windows {
         let window = samples
             .iter()
@@ -105,27 +104,15 @@ async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
         let canary = window.filter(|sample| sample.is_of("2")).count();
         let share = 100.0 * f64::from(u32::try_from(canary).unwrap_or(0))
             / f64::from(u32::try_from(all).unwrap_or(1));
-        let _ = writeln!(
-            std::io::stderr(),
-            "{name}: weight {weight} %: {canary} of {all} requests, {share:.1} %"
-        );
-        assert!(all >= REQUESTS, "{all} requests in the window");
-        assert!(
-            (share - f64::from(weight)).abs() < 3.0,
-            "{share} % at weight {weight} %"
+        table::must(
+            &moment,
+            &format!("share at a weight of {weight} %"),
+            &format!("{share:.1} % of {all} requests"),
+            "within 3.0 points, of 4000 and more",
+            all >= REQUESTS && (share - f64::from(weight)).abs() < 3.0,
         );
     }
-    let failures: Vec<_> = samples
-        .iter()
-        .filter(|sample| sample.failed() && !sample.is_of("3"))
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "{} of {}: {:?}",
-        failures.len(),
-        samples.len(),
-        &failures[..failures.len().min(5)]
-    );
+    table::none_failed(&moment, &samples, |sample| sample.is_of("3"));
     assert!(
         samples
             .iter()

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::load;
 use super::shop::{self, SHOP, Shop};
+use super::table;
 use crate::main_job::stage::{Stage, condition, is_ready};
 use crate::need_node;
 
@@ -44,7 +45,8 @@ async fn people_and_commits_decide_in_the_middle() {
     shop.say("promote").await;
     let tip = failed.next.expect("it waits").revision.commit;
     shop.over(&tip).await;
-    shop.close().await;
+    let moment = "by pods: a revert, a third version, abort, retry, promote";
+    table::none_failed(moment, &shop.load.end().await, |_| false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,11 @@
 //! A StatefulSet: its own pods take the change, from the highest ordinal down.
 
-use std::io::Write as _;
-
 use driftless::api::RolloutPhase as Phase;
 use serde_json::{Value, json};
 
 use super::load;
 use super::shop::{self, SHOP, Shop};
+use super::table;
 use crate::main_job::stage::{Stage, condition, is_ready};
 use crate::need_node;
 
@@ -119,22 +118,7 @@ async fn good_and_bad(stage: Stage, workload: shop::Workload, name: &str) {
     whole_again(stage, &stable).await;
 
     let samples = shop.load.end().await;
-    let failures: Vec<_> = samples
-        .iter()
-        .filter(|sample| sample.failed() && !sample.is_of("4"))
-        .collect();
-    let _ = writeln!(
-        std::io::stderr(),
-        "{name}: {} of {} requests failed, and {} met the version that answers with errors",
-        failures.len(),
-        samples.len(),
-        samples.iter().filter(|sample| sample.is_of("4")).count()
-    );
-    assert!(
-        failures.is_empty(),
-        "{:?}",
-        &failures[..failures.len().min(5)]
-    );
+    table::none_failed(name, &samples, |sample| sample.is_of("4"));
     assert!(!samples.iter().any(|sample| sample.is_of("3")));
 }
 
@@ -264,10 +248,8 @@ async fn a_kill_leaves_no_pod_of_a_bad_template() {
         .await;
     assert!(bad.iter().all(|(_, _, weight)| *weight == 0), "{bad:?}");
     whole_again(&shop.stage, &stable).await;
-    let _ = writeln!(
-        std::io::stderr(),
-        "StatefulSet: {} transitions",
-        good.len() + bad.len()
-    );
-    shop.close().await;
+    let moment = "6 SIGKILL, StatefulSet";
+    let transitions = (good.len() + bad.len()).to_string();
+    table::note(moment, "transitions that were recorded", &transitions);
+    table::none_failed(moment, &shop.load.end().await, |_| false);
 }

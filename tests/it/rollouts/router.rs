@@ -18,9 +18,13 @@ fn program(name: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
+pub fn is_built() -> bool {
+    program("traefik").is_some()
+}
+
 /// Whether Traefik was built; the test is told to be skipped where it was not.
 pub fn is_there(test: &str) -> bool {
-    let there = program("traefik").is_some();
+    let there = is_built();
     if !there {
         let _ = writeln!(
             std::io::stderr(),
