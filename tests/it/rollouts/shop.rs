@@ -9,6 +9,7 @@ use driftless::api::{EnvironmentStatus, RolloutPhase};
 use serde_json::{Value, json};
 
 use super::load::{self, Load};
+use super::table;
 use crate::{
     main_job::stage::{PATIENCE, Stage, is_ready},
     support::node::push_image,
@@ -270,17 +271,7 @@ impl Shop {
     /// Ends the load; no request may have failed but those that `excused` takes: answers of a bad version.
     pub async fn close_but_for(self, excused: impl Fn(&load::Sample) -> bool) -> Vec<load::Sample> {
         let samples = self.load.end().await;
-        let failed: Vec<_> = samples
-            .iter()
-            .filter(|sample| sample.failed() && !excused(sample))
-            .collect();
-        assert!(
-            failed.is_empty(),
-            "{} of {}: {:?}",
-            failed.len(),
-            samples.len(),
-            &failed[..failed.len().min(5)]
-        );
+        table::none_failed(&table::of_this_test(), &samples, excused);
         samples
     }
 }

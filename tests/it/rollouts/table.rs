@@ -76,6 +76,14 @@ pub fn none_failed(moment: &str, samples: &[Sample], excused: impl Fn(&Sample) -
     );
 }
 
+/// The name of the test that runs in this thread, in words.
+pub fn of_this_test() -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("a test");
+    let name = name.strip_prefix("rollouts::").unwrap_or(name);
+    name.replace("::", ": ").replace('_', " ")
+}
+
 fn add(moment: &str, what: &str, figure: &str, bar: &str, met: Option<bool>) {
     let row = [moment, what, figure, bar, verdict(met)].map(str::to_owned);
     say(&row.join(" | "));
