@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use driftless::api::RolloutPhase as Phase;
 use git2::FileMode;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::main_job::manifests::yaml;
@@ -15,10 +16,25 @@ use crate::rollouts::shop::{self, SHOP};
 use crate::rollouts::table;
 use crate::support::wait::wait_until;
 
-const STABLE: &str = "app=api,driftless.dev/track!=canary";
-const CANARY: &str = "driftless.dev/track=canary";
-/// A workload without a policy that reads the same ConfigMap.
-const OTHER: &str = "app=other";
+/// Whose pods.
+#[derive(Clone, Copy)]
+enum Side {
+    Stable,
+    Canary,
+    /// Of a workload without a policy that reads the same ConfigMap.
+    Other,
+}
+
+impl Side {
+    fn has(self, labels: &Value) -> bool {
+        let is_canary = labels["driftless.dev/track"] == "canary";
+        match self {
+            Side::Stable => labels["app"] == "api" && !is_canary,
+            Side::Canary => is_canary,
+            Side::Other => labels["app"] == "other",
+        }
+    }
+}
 
 /// How Git holds the ConfigMap and the Secret.
 #[derive(Clone, Copy, PartialEq)]
@@ -168,12 +184,7 @@ impl Scene {
     }
 
     /// The ready pods of a side; not those on their way out.
-    fn pods(&self, selector: &str) -> Vec<Value> {
-        let pods = self
-            .stage
-            .namespace
-            .kubectl(&["get", "pods", "-l", selector, "-o", "json"]);
-        let pods: Value = serde_json::from_str(&pods).expect("kubectl prints JSON");
+    async fn pods(&self, side: Side) -> Vec<Value> {
         let is_ready = |pod: &Value| {
             let conditions = pod["status"]["conditions"].as_array();
             conditions
@@ -181,41 +192,46 @@ impl Scene {
                 .flatten()
                 .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
         };
-        let pods = pods["items"].as_array().into_iter().flatten();
-        pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null() && is_ready(pod))
-            .cloned()
-            .collect()
+        let mut pods = self.stage.cluster.list("Pod").await;
+        pods.retain(|pod| {
+            side.has(&pod["metadata"]["labels"])
+                && pod["metadata"]["deletionTimestamp"].is_null()
+                && is_ready(pod)
+        });
+        pods
     }
 
-    fn object(&self, kind: &str, name: &str) -> Value {
-        let text = self
-            .stage
-            .namespace
-            .kubectl(&["get", kind, name, "-o", "json"]);
-        serde_json::from_str(&text).expect("kubectl prints JSON")
+    /// The ConfigMap and the Secret that a pod mounts.
+    async fn mounted(&self, pod: &Value) -> Vec<Value> {
+        let mut objects = Vec::new();
+        for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
+            let (kind, name) = match (
+                &volume["configMap"]["name"],
+                &volume["secret"]["secretName"],
+            ) {
+                (Value::String(name), _) => ("ConfigMap", name),
+                (_, Value::String(name)) => ("Secret", name),
+                _ => continue,
+            };
+            let object = self.stage.cluster.get(kind, name).await;
+            objects.push(object.expect("what a pod mounts is there"));
+        }
+        objects
     }
 
     /// What the pods of a side see: what they answer, and the binary data of the objects that they mount.
-    async fn seen(&self, selector: &str) -> BTreeSet<String> {
+    async fn seen(&self, side: Side) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
-        for pod in self.pods(selector) {
-            let address = format!(
-                "{}:8080",
-                pod["status"]["podIP"].as_str().expect("an address")
-            );
-            let mut words = vec![load::ask_for_text(&address).await.trim().to_owned()];
-            for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
-                let blob = match (
-                    &volume["configMap"]["name"],
-                    &volume["secret"]["secretName"],
-                ) {
-                    (Value::String(name), _) => {
-                        self.object("configmap", name)["binaryData"]["blob"].clone()
-                    }
-                    (_, Value::String(name)) => self.object("secret", name)["data"]["blob"].clone(),
-                    _ => continue,
+        for pod in self.pods(side).await {
+            let address = pod["status"]["podIP"].as_str().expect("an address");
+            let answer = load::ask_for_text(&format!("{address}:8080")).await;
+            let mut words = vec![answer.trim().to_owned()];
+            for object in self.mounted(&pod).await {
+                let data = match object["kind"].as_str() {
+                    Some("Secret") => &object["data"],
+                    _ => &object["binaryData"],
                 };
-                words.push(blob.as_str().unwrap_or("nothing").to_owned());
+                words.push(data["blob"].as_str().unwrap_or("nothing").to_owned());
             }
             all.insert(words.join(", "));
         }
@@ -223,44 +239,31 @@ impl Scene {
     }
 
     /// Deletes one pod of a side, and waits until another is there in its place.
-    async fn restart_one(&self, selector: &str) {
-        let before = self.pods(selector);
+    async fn restart_one(&self, side: Side) {
+        let before = self.pods(side).await;
         let name = before[0]["metadata"]["name"].as_str().expect("a name");
-        self.stage
-            .namespace
-            .kubectl(&["delete", "pod", name, "--wait=false"]);
+        let pods = self.stage.cluster.api("Pod");
+        pods.delete(name, &DeleteParams::default())
+            .await
+            .expect("it is deleted");
         wait_until(PATIENCE, "another pod is ready in its place", || async {
-            let now = self.pods(selector);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let now = self.pods(side).await;
             let gone = now.iter().all(|pod| pod["metadata"]["name"] != *name);
-            if !(gone && now.len() == before.len()) {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                return None;
-            }
-            Some(())
+            (gone && now.len() == before.len()).then_some(())
         })
         .await;
     }
 
-    /// The objects that a side's pods refer to: UID, version and content.
-    fn configuration(&self, selector: &str) -> BTreeMap<String, Value> {
+    /// The objects that a side's pods mount: UID and content.
+    async fn configuration(&self, side: Side) -> BTreeMap<String, Value> {
         let mut objects = BTreeMap::new();
-        for pod in self.pods(selector) {
-            for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
-                let (kind, name) = match (
-                    &volume["configMap"]["name"],
-                    &volume["secret"]["secretName"],
-                ) {
-                    (Value::String(name), _) => ("configmap", name),
-                    (_, Value::String(name)) => ("secret", name),
-                    _ => continue,
-                };
-                let object = self.object(kind, name);
-                let facts = json!([
-                    object["metadata"]["uid"],
-                    object["data"],
-                    object["binaryData"]
-                ]);
-                objects.insert(format!("{kind} {name}"), facts);
+        for pod in self.pods(side).await {
+            for object in self.mounted(&pod).await {
+                let metadata = &object["metadata"];
+                let name = format!("{} {}", object["kind"], metadata["name"]);
+                let facts = json!([metadata["uid"], object["data"], object["binaryData"]]);
+                objects.insert(name, facts);
             }
         }
         objects
@@ -289,22 +292,22 @@ impl Scene {
 
     /// In the middle of a rollout, with a stable pod and one of the other workload that started just now.
     async fn each_side_sees_its_own(&self, old: Wanted, new: Wanted) {
-        self.restart_one(STABLE).await;
-        self.restart_one(OTHER).await;
-        assert_eq!(self.seen(STABLE).await, [old.seen()].into());
-        assert_eq!(self.seen(CANARY).await, [new.seen()].into());
+        self.restart_one(Side::Stable).await;
+        self.restart_one(Side::Other).await;
+        assert_eq!(self.seen(Side::Stable).await, [old.seen()].into());
+        assert_eq!(self.seen(Side::Canary).await, [new.seen()].into());
         let other = format!("version other, {}", old.color);
-        assert_eq!(self.seen(OTHER).await, [other].into());
+        assert_eq!(self.seen(Side::Other).await, [other].into());
     }
 
     /// After a promotion, also for those that start later.
     async fn everybody_sees(&self, wanted: Wanted) {
-        self.restart_one(STABLE).await;
-        assert_eq!(self.seen(STABLE).await, [wanted.seen()].into());
+        self.restart_one(Side::Stable).await;
+        assert_eq!(self.seen(Side::Stable).await, [wanted.seen()].into());
         // Without a suffix nothing restarts those that read it by themselves.
-        self.restart_one(OTHER).await;
+        self.restart_one(Side::Other).await;
         let other = format!("version other, {}", wanted.color);
-        assert_eq!(self.seen(OTHER).await, [other].into());
+        assert_eq!(self.seen(Side::Other).await, [other].into());
     }
 }
 
@@ -326,8 +329,8 @@ async fn configuration_moves_with_its_workload(form: Form, moment: &str) {
     let address = format!("{address}:80");
     load::answers(&address).await;
     let load = Load::start(&address, "api", 200);
-    assert_eq!(scene.seen(STABLE).await, [FIRST.seen()].into());
-    let old = scene.configuration(STABLE);
+    assert_eq!(scene.seen(Side::Stable).await, [FIRST.seen()].into());
+    let old = scene.configuration(Side::Stable).await;
 
     // A commit of nothing but configuration; taken back.
     let second = scene.push(SECOND).await;
@@ -340,19 +343,19 @@ async fn configuration_moves_with_its_workload(form: Form, moment: &str) {
         })
         .await;
     assert_eq!(
-        scene.configuration(STABLE),
+        scene.configuration(Side::Stable).await,
         old,
         "the old ones are untouched"
     );
-    scene.restart_one(STABLE).await;
-    scene.restart_one(OTHER).await;
-    assert_eq!(scene.seen(STABLE).await, [FIRST.seen()].into());
+    scene.restart_one(Side::Stable).await;
+    scene.restart_one(Side::Other).await;
+    assert_eq!(scene.seen(Side::Stable).await, [FIRST.seen()].into());
     table::must(
         moment,
         "configuration only, then an abort",
         "restarted stable pods saw the old, canary pods the new; the old objects have their UIDs and content",
         "so",
-        scene.configuration(STABLE) == old,
+        scene.configuration(Side::Stable).await == old,
     );
 
     // Configuration and template in one commit; promoted.
@@ -363,20 +366,31 @@ async fn configuration_moves_with_its_workload(form: Form, moment: &str) {
     scene.until_over(&third).await;
     scene.everybody_sees(THIRD).await;
 
-    // Nothing but configuration again, of a workload that was promoted before.
-    let fourth = scene.push(FOURTH).await;
-    scene.until_paused(&fourth).await;
-    scene.each_side_sees_its_own(THIRD, FOURTH).await;
-    shop::say(stage, "promote").await;
-    scene.until_over(&fourth).await;
-    scene.everybody_sees(FOURTH).await;
+    let what = "restarted stable pods saw the old, canary pods the new, promoted pods the new; so did the other workload";
     table::must(
         moment,
-        "with the template, then configuration only, promoted",
-        "restarted stable pods saw the old, canary pods the new, promoted pods the new; so did the other workload",
+        "with the template, then a promotion",
+        what,
         "so",
         true,
     );
+
+    if table::is_long() {
+        // Nothing but configuration again, of a workload that was promoted before.
+        let fourth = scene.push(FOURTH).await;
+        scene.until_paused(&fourth).await;
+        scene.each_side_sees_its_own(THIRD, FOURTH).await;
+        shop::say(stage, "promote").await;
+        scene.until_over(&fourth).await;
+        scene.everybody_sees(FOURTH).await;
+        table::must(
+            moment,
+            "configuration only, then a promotion",
+            what,
+            "so",
+            true,
+        );
+    }
     table::none_failed(moment, &load.end().await, |_| false);
 }
 

@@ -66,7 +66,6 @@ async fn a_good_version_has_its_share_at_every_step_and_no_request_fails() {
     // Requests that are under way at an edge belong to neither side.
     let (samples, windows) = rolled_out(shop, requests + 50).await;
 
-    let widened = windows[1].1;
     for (achieved, begin, end) in windows {
         let window: Vec<&Sample> = on_new_connections(&samples)
             .filter(|sample| sample.at >= begin && sample.at < end)
@@ -86,17 +85,15 @@ async fn a_good_version_has_its_share_at_every_step_and_no_request_fails() {
             window.len() >= requests && (measured - f64::from(achieved)).abs() <= allowed,
         );
     }
-    // No more than half of them at any time before the promotion.
-    assert!(
-        samples
-            .iter()
-            .any(|sample| sample.at > widened && sample.is_of("2"))
-    );
     table::none_failed(moment, &samples, |_| false);
 }
 
+/// What an application has to do for itself. It has no bar, so that only the long form measures it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_drain_loses_requests() {
+    if !table::is_long() {
+        return;
+    }
     let Some(node) = need_node!() else { return };
     let undrained: shop::Workload =
         |image, replicas, version, _| shop::api(image, replicas, version, &[("DRAIN", "0s")]);
