@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::prometheus::Prometheus;
 use super::shop::{self, SHOP, Shop};
+use super::table;
 use crate::main_job::{sight::Sight, stage::Stage};
 use crate::need_node;
 use crate::support::node::push_image;
@@ -368,6 +369,9 @@ async fn requests_json_and_jobs_decide() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_outlives_its_agent_and_not_its_rollout() {
+    if table::is_left_out() {
+        return;
+    }
     let Some(node) = need_node!() else { return };
     let mut checked = Checked::open(Stage::new(node).await).await;
     let sight = Sight::of(&checked.stage.cluster, &["Job"]).await;
@@ -408,6 +412,9 @@ async fn a_job_outlives_its_agent_and_not_its_rollout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sidecar_that_is_killed_takes_the_change_back() {
+    if table::is_left_out() {
+        return;
+    }
     let Some(node) = need_node!() else { return };
     let checked = Checked::open(Stage::new(node).await).await;
     let mut api = shop::api(&checked.image, 2, "2", &[]);

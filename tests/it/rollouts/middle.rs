@@ -51,6 +51,9 @@ async fn people_and_commits_decide_in_the_middle() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn configuration_moves_with_its_workload() {
+    if table::is_left_out() {
+        return;
+    }
     let Some(node) = need_node!() else { return };
     let stage = Stage::new(node).await;
     let image = shop::image();

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::load;
 use super::shop::{self, SHOP, Shop};
+use super::table;
 use crate::main_job::{
     cluster::Cluster,
     sight::Sight,
@@ -203,6 +204,9 @@ async fn a_kill_at_every_transition_goes_on_from_the_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_leader_at_every_transition_goes_on_from_the_record() {
+    if table::is_left_out() {
+        return;
+    }
     let Some(node) = need_node!() else { return };
     let mut shop = Shop::open(Stage::new(node).await, steps()).await;
     let sight = Sight::of(&shop.stage.cluster, &["Environment"]).await;

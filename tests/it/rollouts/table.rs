@@ -24,6 +24,17 @@ pub fn is_long() -> bool {
     env::var_os("DRIFTLESS_LONG").is_some_and(|value| value == "1")
 }
 
+/// Whether this test belongs to the long form only: another shows the same of the short one. It is said.
+pub fn is_left_out() -> bool {
+    if !is_long() {
+        say(&format!(
+            "left out without DRIFTLESS_LONG=1: {}",
+            of_this_test()
+        ));
+    }
+    !is_long()
+}
+
 /// A figure without a bar: what the others are to be seen beside.
 pub fn note(moment: &str, what: &str, figure: &str) {
     add(moment, what, figure, "", None);
