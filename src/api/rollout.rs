@@ -22,7 +22,7 @@ use super::HumanDuration;
     version = "v1alpha1",
     kind = "RolloutPolicy",
     plural = "rolloutpolicies",
-    shortname = "rollout",
+    shortname = "rp",
     category = "driftless",
     namespaced,
     doc = "How a change to a workload of the same environment is brought to live traffic: gradually, on evidence.",
