@@ -77,7 +77,7 @@ image: build ## the agent's image, pushed to REGISTRY (host/path), or into the n
 	@push=$(if $(REGISTRY),tests/cluster/image.sh,"tests/cluster/node.sh image"); \
 	$$push $(if $(REGISTRY),$(REGISTRY)/)driftless:$(TAG) $(RELEASE)/driftless /etc/ssl/certs/ca-certificates.crt
 
-demo: ## the main job, live, on a node of its own (90 s, when everything is cached); KEEP=1 leaves it running
+demo: ## the main job, live, on a node of its own (under 3 minutes, when everything is cached); KEEP=1 leaves it running
 	@demo/run
 
 fmt: ## format the code
