@@ -147,6 +147,7 @@ impl<'s> Walker<'_, 's> {
                 continue;
             };
             if values[0] == Some(value.id) {
+                self.take_comment(pairs);
                 continue;
             }
             if !value.keep {
@@ -202,6 +203,25 @@ impl<'s> Walker<'_, 's> {
             keys.find(|key| self.tree.text(*key) == name)
         };
         if let Some(key) = key {
+            self.tree.comments_mut(key).line = Some(line);
+        }
+    }
+
+    /// A collection of the patch on one line brings the comment behind it to what it was merged into: the comment stands at
+    /// the value. That of a block stands at its key, and stays where it is.
+    fn take_comment(&mut self, pairs: [Option<(NodeId, NodeId)>; 2]) {
+        let [Some((key, there)), Some((from, value))] = pairs else {
+            return;
+        };
+        let is_flow = |id: NodeId| {
+            self.tree.kind(id) != Kind::Scalar && self.tree.node(id).style == Style::Flow
+        };
+        let line = self.tree.comments(from).and_then(|it| it.line.clone());
+        let Some(line) = line.filter(|_| is_flow(value)) else {
+            return;
+        };
+        let of_key = self.tree.comments(key).is_some_and(|it| it.line.is_some());
+        if is_flow(there) || !of_key {
             self.tree.comments_mut(key).line = Some(line);
         }
     }

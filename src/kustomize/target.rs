@@ -3,6 +3,7 @@
 mod steps;
 mod validators;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::config::{self, Config};
@@ -10,6 +11,7 @@ use super::context::Context;
 use super::error::{BuildError, BuildErrors, Problems, Result, fail};
 use super::factory::resources_of;
 use super::hash::add_hashes;
+use super::id::ResId;
 use super::kustomization::{COMPONENT, KUSTOMIZATION, Kustomization, load, locate};
 use super::loader::{Loader, display};
 use super::nameref::fix_references;
@@ -382,7 +384,16 @@ fn drop_local(context: &Context<'_>, resources: &mut Resources) -> Result<()> {
                 .is_some_and(|value| value != "false")
     };
     if resources.list().iter().any(is_local) {
-        resources.list_mut().retain(|resource| !is_local(resource));
+        // What stays is told by its identity: one that is called as another that stays, stays with it.
+        let stay: HashSet<ResId> = resources
+            .list()
+            .iter()
+            .filter(|resource| !is_local(resource))
+            .map(|resource| resource.id(context))
+            .collect();
+        resources.list_mut().retain(|resource| {
+            !is_local(resource) || (!resource.is_gone(tree) && stay.contains(&resource.id(context)))
+        });
     }
     Ok(())
 }

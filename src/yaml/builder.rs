@@ -51,7 +51,7 @@ impl<'l> Builder<'l> {
     }
 
     pub(super) fn run(mut self, text: &str) -> Result<Option<Document>, Vec<Problem>> {
-        if has_json_comment(text) {
+        if has_telling_comment(text) {
             self.comments.get_or_insert_default();
         }
         let builder = &mut self;
@@ -354,11 +354,13 @@ fn explicit_tag(tag: &granit_parser::Tag) -> Option<Tag> {
     })
 }
 
-/// Whether there is a comment that a merge takes for the schema of its field: a JSON object.
-fn has_json_comment(text: &str) -> bool {
+/// Whether there is a comment that a merge takes for the schema of its field, a JSON object; or one that may take the place
+/// of such a one, behind a collection on its line.
+fn has_telling_comment(text: &str) -> bool {
     let mut marks = text.match_indices('#');
     marks.any(|(at, _)| {
+        let before = text[..at].trim_end_matches([' ', '\t']);
         let comment = text[at..].trim_start_matches('#');
-        comment.trim_start_matches([' ', '\t']).starts_with('{')
+        before.ends_with(['}', ']']) || comment.trim_start_matches([' ', '\t']).starts_with('{')
     })
 }

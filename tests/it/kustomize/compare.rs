@@ -42,10 +42,12 @@ impl Verdict {
     }
 }
 
-/// Whether kustomize panicked, or wrote YAML that it could not read again.
+/// Whether kustomize panicked, or wrote YAML that it could not read again: `docs/kustomize.md` says when.
 fn is_crash(error: &str) -> bool {
     let unreadable = ["yaml: invalid map key", "yaml: line "];
     error.contains("\ngoroutine ")
+        || (error.contains("yaml: line ")
+            && error.trim_end().ends_with("could not find expected ':'"))
         || (error.contains("Error: map[string]interface {}{")
             && unreadable.iter().any(|why| error.contains(why)))
 }
