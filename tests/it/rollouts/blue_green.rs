@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::load::{self, Sample};
 use super::shop::{self, SHOP, Shop};
 use super::table;
-use crate::main_job::stage::{Stage, condition, is_ready};
+use crate::main_job::stage::{PATIENCE, Stage, condition, is_ready};
 use crate::need_node;
+use crate::support::wait::wait_until;
 
 fn selector(stage: &Stage, service: &str) -> String {
     stage
@@ -145,15 +146,16 @@ async fn what_is_found_after_the_switch_is_undone_at_once() {
         })
         .await;
     assert!(is_ready(&switched, &first.commit), "the state before stays");
+    wait_until(PATIENCE, "somebody meets it", || async {
+        let samples = shop.load.so_far(0);
+        let mut met = samples.iter().filter(|sample| sample.is_of("2"));
+        met.any(|sample| sample.new_connection).then_some(())
+    })
+    .await;
     let said = Instant::now();
     shop.say("abort").await;
-    stage
-        .until(SHOP, "it went back", |status| {
-            matches!(shop::phase(status), Some(Phase::Removing | Phase::Failed))
-        })
-        .await;
-    let back = Instant::now();
     shop.at(Phase::Failed).await;
+    let back = Instant::now();
     assert_eq!(shop::stable_pods(stage), blue, "nothing had to be started");
     assert_eq!(shop::leftovers(stage), "");
 

@@ -50,7 +50,8 @@ async fn a_stopped_prometheus_holds_and_what_it_measures_decides() {
     let Some(node) = need_node!() else { return };
     let stage = Stage::new(node).await;
     let mut prometheus = Prometheus::start(&stage, "");
-    let steps = json!([{"weight": 25, "for": "3s"}, {"weight": 50, "for": "3s"}]);
+    // Long enough to stop it in the middle of the first.
+    let steps = json!([{"weight": 25, "for": "8s"}, {"weight": 50, "for": "3s"}]);
     let policy = shop::policy(steps, json!({"checks": [errors(&prometheus.url())]}));
     let shop = Shop::with_policy(stage, policy).await;
     let stage = &shop.stage;

@@ -70,7 +70,7 @@ pub fn strategy(spec: Value) -> Value {
         "spec": {
             "workload": {"kind": "Deployment", "name": "api"},
             "checks": [{"name": "answers", "http": {"path": "/", "expect": 200}}],
-            "checkInterval": "1s", "failureLimit": 3, "settle": "1s",
+            "checkInterval": "1s", "failureLimit": 3, "settle": "2s",
         },
     });
     extend(&mut policy["spec"], spec);

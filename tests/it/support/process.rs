@@ -2,8 +2,10 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -71,12 +73,22 @@ impl Drop for Process {
     }
 }
 
-/// A port of the loopback that nothing listens on.
+/// A port of the loopback that nothing listens on. It is not one that the kernel gives to connections, and no other test
+/// of this process gets it: who stops may start there again.
 pub fn free_port() -> u16 {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Runs beside each other begin elsewhere.
+    let begin = std::process::id().wrapping_mul(101);
+    PORTS
+        .map(|_| begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % 10_000)
+        .filter_map(|at| u16::try_from(at).ok())
+        .map(|at| PORTS.start + at)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("the loopback has a free port")
 }
+
+/// Below those of NodePorts and of connections.
+const PORTS: Range<u16> = 20_000..30_000;
 
 /// Waits until something accepts connections on `port` of the loopback.
 pub fn wait_for_port(port: u16, log: &Path) {

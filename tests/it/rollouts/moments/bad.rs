@@ -111,6 +111,7 @@ async fn bad_versions_are_taken_back_and_hurt_no_more_than_their_share() {
                 shop::leftovers(&shop.stage).is_empty()
             })
             .await;
+        tokio::time::sleep(WINDOW).await;
         courses.push(Course {
             pushed,
             over: Instant::now(),
@@ -170,7 +171,8 @@ fn judge(bad: &Bad, course: &Course, timeline: &Timeline, samples: &[Sample]) {
         let found = records.iter().find(|(_, record)| record.phase == phase);
         found.map(|(at, _)| *at).expect("it was taken back")
     };
-    let (aborted, settled) = (first(Phase::Aborting), first(Phase::Removing));
+    // Settled: the record says that the rollout is over. Until then the canary's pods drain the connections that were kept.
+    let (aborted, settled) = (first(Phase::Aborting), first(Phase::Failed));
     // One that never was ready never had any of the traffic.
     let weights = records
         .iter()
