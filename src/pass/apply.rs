@@ -1,5 +1,8 @@
 //! apply: what the plan says, wave by wave; the next wave waits for the health of the one before.
 
+mod drift;
+mod write;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,20 +10,16 @@ use serde_json::Value;
 
 use super::observe::Observed;
 use super::rollout::Rolling;
-use super::{Memory, Pass, Running, admit, health, prune, together};
-use crate::api::{HeldObject, ObjectFailure, RolloutPhase, RolloutStatus};
-use crate::cluster::{ClusterError, DryRun};
+use super::{Memory, Pass, Running, admit, health, together};
+use crate::api::{HeldObject, RolloutPhase, RolloutStatus};
 use crate::desired::Kinds;
 use crate::fields::fingerprint;
 use crate::health as rules;
-use crate::object::{FIELD_MANAGER, Object};
-use crate::plan::{
-    Action, Applied, LiveState, Plan, PlannedWave, Reason, RefusalReason, Verdict, after_dry_run,
-};
+use crate::object::Object;
+use crate::plan::{Action, Applied, Plan, PlannedWave, Reason, RefusalReason};
 use crate::status::Progress;
 
-/// Holds the values of fields that Git no longer decides, until whoever does writes them.
-const HANDOVER_MANAGER: &str = "driftless-handover";
+use write::{Ended, Trouble};
 
 /// How far it came.
 #[derive(Clone, Copy, Debug)]
@@ -29,29 +28,6 @@ pub(super) struct Done {
     pub applied: bool,
     /// Everything is healthy.
     pub healthy: bool,
-}
-
-/// How one action ended.
-enum Ended {
-    Applied(Object),
-    /// The object makes room for its replacement.
-    Removed,
-    /// The object is no longer what was seen: the next pass looks again, and nobody needs to know.
-    Outdated,
-    Failed(ObjectFailure, Trouble),
-}
-
-/// What helps against a failure.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trouble {
-    /// Another try, soon.
-    Retry,
-    /// What will be seen by a watch.
-    Wait,
-    /// A change of Git or of the cluster.
-    Refused,
-    /// A person's word.
-    Held,
 }
 
 pub(super) async fn apply(
@@ -80,7 +56,7 @@ pub(super) async fn apply(
         pass.next.retry = true;
         pass.report.failures.push(failure);
     }
-    tell_drift(pass, plan);
+    drift::tell(pass, plan);
     let mut failed = false;
     let mut blocked = false;
     for wave in &plan.waves {
@@ -202,7 +178,7 @@ async fn run<'p>(
 ) -> Vec<(&'p Action, Ended)> {
     let writes: Vec<_> = actions
         .map(|action| async move {
-            let ended = one(pass, kinds, observed.of(&action.id), action).await;
+            let ended = write::one(pass, kinds, observed.of(&action.id), action).await;
             (action, ended)
         })
         .collect();
@@ -317,169 +293,6 @@ fn applied(pass: &mut Pass<'_>, memory: &mut Memory, action: &Action, object: &O
         tracing::info!(environment = memory.owner.name, object = %action.id, fields = fields.join(", "), managers = managers.join(", "), "drift was undone");
         pass.events.push((false, "DriftRepaired", "Apply", what));
     }
-}
-
-fn tell_drift(pass: &mut Pass<'_>, plan: &Plan) {
-    let repaired = plan
-        .waves
-        .iter()
-        .flat_map(|wave| &wave.actions)
-        .map(|action| &action.id);
-    let repaired: std::collections::BTreeSet<_> = repaired.collect();
-    for drift in plan
-        .drifts
-        .iter()
-        .filter(|drift| !repaired.contains(&drift.id))
-    {
-        if plan
-            .contested
-            .iter()
-            .any(|contested| contested.id == drift.id)
-        {
-            continue;
-        }
-        let what = if drift.deleted {
-            "it was deleted".to_owned()
-        } else {
-            format!(
-                "{} changed by {}",
-                drift.fields.join(", "),
-                drift.managers.join(", ")
-            )
-        };
-        pass.report.held.push(HeldObject {
-            object: drift.id.to_string(),
-            action: "apply".to_owned(),
-            reason: format!("Drift: {what}; spec.drift is report"),
-        });
-    }
-    for contested in &plan.contested {
-        pass.due_at(contested.until);
-        pass.report.failures.push(ObjectFailure {
-            object: contested.id.to_string(),
-            container: None,
-            reason: "Contested".to_owned(),
-            message: format!(
-                "{} is changed again and again by {}; it is left until {}",
-                contested.fields.join(", "),
-                contested.managers.join(", "),
-                contested.until
-            ),
-        });
-    }
-}
-
-async fn one(pass: &Pass<'_>, kinds: &Kinds, live: &LiveState, action: &Action) -> Ended {
-    if !pass.context.leadership.is_valid() {
-        let message = "this replica may no longer lead; nothing more is written".to_owned();
-        return failed(action, "NotLeading", message, Trouble::Retry);
-    }
-    match write(pass, kinds, live, action, action.force).await {
-        Ok(object) => Ended::Applied(object),
-        Err(error) => refused(pass, kinds, live, action, error).await,
-    }
-}
-
-async fn write(
-    pass: &Pass<'_>,
-    kinds: &Kinds,
-    live: &LiveState,
-    action: &Action,
-    force: bool,
-) -> Result<Object, ClusterError> {
-    let cluster = &pass.context.cluster;
-    if let Some(fields) = &action.hand_over {
-        cluster
-            .apply(
-                kinds,
-                &pass.identity,
-                fields,
-                HANDOVER_MANAGER,
-                true,
-                DryRun::No,
-            )
-            .await?;
-    }
-    if let (Some(managed_fields), LiveState::Present(object)) = (&action.take_over, live) {
-        let version = object
-            .at("/metadata/resourceVersion")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        cluster
-            .set_managed_fields(
-                kinds,
-                &pass.identity,
-                &action.id,
-                action.body.version(),
-                version,
-                managed_fields,
-            )
-            .await?;
-    }
-    cluster
-        .apply(
-            kinds,
-            &pass.identity,
-            &action.body,
-            FIELD_MANAGER,
-            force,
-            DryRun::No,
-        )
-        .await
-}
-
-/// What a refused write means, and what follows from it.
-async fn refused(
-    pass: &Pass<'_>,
-    kinds: &Kinds,
-    live: &LiveState,
-    action: &Action,
-    error: ClusterError,
-) -> Ended {
-    if error.code == 0 || error.code == 429 || error.code >= 500 {
-        return failed(action, "ApplyFailed", error.to_string(), Trouble::Retry);
-    }
-    if error.is_conflict() && action.take_over.is_some() {
-        return Ended::Outdated;
-    }
-    let outcome = admit::outcome(&error, &pass.identity);
-    match after_dry_run(action, &outcome, live) {
-        Verdict::Go => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
-        Verdict::GoForced => match write(pass, kinds, live, action, true).await {
-            Ok(object) => Ended::Applied(object),
-            Err(error) => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
-        },
-        Verdict::WaitForJob => {
-            let message =
-                "its content changed while it runs; it is replaced when it has finished".to_owned();
-            failed(action, "JobRunning", message, Trouble::Wait)
-        }
-        Verdict::Replace => match prune::replace(pass, kinds, action).await {
-            Ok(()) => Ended::Removed,
-            Err(prune::NotReplaced::Held(message)) => {
-                failed(action, "ReplaceHeld", message, Trouble::Held)
-            }
-            Err(prune::NotReplaced::Failed(message)) => {
-                failed(action, "ReplaceFailed", message, Trouble::Refused)
-            }
-        },
-        Verdict::Refuse(refusal) => failed(
-            action,
-            refusal.reason.as_str(),
-            refusal.message,
-            Trouble::Refused,
-        ),
-    }
-}
-
-fn failed(action: &Action, reason: &str, message: String, trouble: Trouble) -> Ended {
-    let failure = ObjectFailure {
-        object: action.id.to_string(),
-        container: None,
-        reason: reason.to_owned(),
-        message,
-    };
-    Ended::Failed(failure, trouble)
 }
 
 /// The resourceVersion as a number; `None` where it is none (aggregated APIs may have their own).

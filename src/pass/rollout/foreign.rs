@@ -2,7 +2,7 @@
 //! Service of somebody else that selects the pods, or something where a part of it is to be. Only reads.
 
 use super::super::{Memory, Pass};
-use super::live;
+use super::observe::live;
 use crate::desired::Desired;
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
 use crate::rollout::policy::{self, Policy, parts, route, unsplittable};

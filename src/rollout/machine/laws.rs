@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::tests::{at, blue_green, partition, policy, side, steps, well};
 use super::*;
-use crate::rollout::policy::Check;
+use crate::rollout::policy::{Check, Step};
 
 /// What may happen between two looks.
 #[expect(

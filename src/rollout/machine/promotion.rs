@@ -3,7 +3,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{BY_A_PERSON, Command, Decision, Machine, without_traffic};
+use super::record::without_traffic;
+use super::{BY_A_PERSON, Command, Decision, Machine};
 use crate::api::{RolloutPhase as Phase, RolloutStrategy};
 
 impl Machine<'_> {

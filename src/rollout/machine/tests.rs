@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::api::{CheckSpec, TrafficSpec};
+use crate::api::{CheckSpec, HoldEnd, TrafficSpec};
 use crate::object::Id;
-use crate::rollout::policy::{Check, Strategy as Way};
+use crate::rollout::policy::{Check, Step, Strategy as Way};
 
 const LIMIT: u32 = 3;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::testers::{Mark, marks};
+use super::testers::{self, Mark};
 use super::weights::{self, Backends};
 use super::{MatchSpec, Split};
 use crate::object::Object;
@@ -73,18 +73,7 @@ pub(super) fn split(route: &Object, split: &Split) -> Result<Object, String> {
 
 /// What this rule does, for testers: all of it to the canary. One more header makes it win over the rule itself.
 fn tester_rule(rule: &Value, backends: &Backends, testers: &MatchSpec) -> Result<Value, String> {
-    let given = rule["matches"].as_array().cloned().unwrap_or_default();
-    let given = if given.is_empty() {
-        vec![json!({})]
-    } else {
-        given
-    };
-    let mut matches = Vec::new();
-    for one in &given {
-        for mark in marks(testers) {
-            matches.push(marked(one, &mark)?);
-        }
-    }
+    let matches = testers::matches(&rule["matches"], testers, marked)?;
     let most = MOST.2;
     if matches.len() > most {
         return Err(format!(
@@ -100,19 +89,15 @@ fn tester_rule(rule: &Value, backends: &Backends, testers: &MatchSpec) -> Result
     Ok(tester)
 }
 
-fn marked(one: &Value, mark: &Mark) -> Result<Value, String> {
-    let mut one = one.clone();
+fn marked(mut one: Value, mark: &Mark) -> Result<Value, String> {
     let mut headers = one["headers"].as_array().cloned().unwrap_or_default();
-    let is_taken = headers.iter().any(|header| {
+    let exists = headers.iter().any(|header| {
         header["name"]
             .as_str()
             .is_some_and(|name| name.eq_ignore_ascii_case(mark.header()))
     });
-    if is_taken {
-        return Err(format!(
-            "it matches the header {} already, by which spec.traffic.match would know testers",
-            mark.header()
-        ));
+    if exists {
+        return Err(testers::is_taken(mark.header()));
     }
     headers.push(match mark {
         Mark::Is(name, value) => json!({"type": "Exact", "name": name, "value": value}),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::testers::{Mark, marks};
+use super::testers::{self, Mark};
 use super::{MatchSpec, Split, weights};
 use crate::object::Object;
 
@@ -73,34 +73,24 @@ pub(super) fn split(service: &Object, names: &[String], split: &Split) -> Result
 /// What this route does, for testers: all of it to the canary. The first route that matches decides, so it stands in
 /// front.
 fn tester_route(route: &Value, canaries: Vec<Value>, testers: &MatchSpec) -> Result<Value, String> {
-    let given = route["match"].as_array().cloned().unwrap_or_default();
-    let given = if given.is_empty() {
-        vec![json!({})]
-    } else {
-        given
-    };
-    let mut matches = Vec::new();
-    for one in &given {
-        for mark in marks(testers) {
-            let mut one = one.clone();
-            let header = mark.header().to_ascii_lowercase();
-            if !one["headers"][&header].is_null() {
-                return Err(format!(
-                    "it matches the header {header} already, by which spec.traffic.match would know testers"
-                ));
-            }
-            one["headers"][&header] = match mark {
-                Mark::Is(_, value) => json!({"exact": value}),
-                Mark::Matches(_, pattern) => json!({"regex": pattern}),
-            };
-            matches.push(one);
-        }
-    }
+    let matches = testers::matches(&route["match"], testers, marked)?;
     let mut tester = route.clone();
     tester.as_object_mut().map(|route| route.remove("name"));
     tester["match"] = Value::Array(matches);
     tester["route"] = Value::Array(canaries);
     Ok(tester)
+}
+
+fn marked(mut one: Value, mark: &Mark) -> Result<Value, String> {
+    let header = mark.header().to_ascii_lowercase();
+    if !one["headers"][&header].is_null() {
+        return Err(testers::is_taken(&header));
+    }
+    one["headers"][&header] = match mark {
+        Mark::Is(_, value) => json!({"exact": value}),
+        Mark::Matches(_, pattern) => json!({"regex": pattern}),
+    };
+    Ok(one)
 }
 
 /// The canary's destination beside this one, where it is the workload's. Subsets are those of the stable host; the

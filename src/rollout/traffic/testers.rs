@@ -1,5 +1,7 @@
 //! Requests of testers: they say by a header or a cookie that they want the canary.
 
+use serde_json::{Value, json};
+
 use crate::api::MatchSpec;
 
 /// A header by which a request is known.
@@ -18,8 +20,38 @@ impl Mark {
     }
 }
 
+/// What a rule with these matches matches for testers: each match with each of the marks, as `put` puts it in. A rule without
+/// matches takes every request.
+pub(super) fn matches(
+    given: &Value,
+    testers: &MatchSpec,
+    put: impl Fn(Value, &Mark) -> Result<Value, String>,
+) -> Result<Vec<Value>, String> {
+    let given = given.as_array().cloned().unwrap_or_default();
+    let given = if given.is_empty() {
+        vec![json!({})]
+    } else {
+        given
+    };
+    let marks = marks(testers);
+    let mut matches = Vec::new();
+    for one in &given {
+        for mark in &marks {
+            matches.push(put(one.clone(), mark)?);
+        }
+    }
+    Ok(matches)
+}
+
+/// Why a match cannot have a mark.
+pub(super) fn is_taken(header: &str) -> String {
+    format!(
+        "it matches the header {header} already, by which spec.traffic.match would know testers"
+    )
+}
+
 /// What marks a tester's request: each is enough by itself.
-pub(super) fn marks(testers: &MatchSpec) -> Vec<Mark> {
+fn marks(testers: &MatchSpec) -> Vec<Mark> {
     let MatchSpec { header, cookie } = testers;
     let header = header
         .iter()

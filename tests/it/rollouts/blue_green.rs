@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use driftless::api::RolloutPhase as Phase;
+use driftless::api::{EnvironmentStatus, RolloutPhase as Phase};
 use serde_json::{Value, json};
 
 use super::load::{self, Sample};
@@ -16,6 +16,15 @@ fn selector(stage: &Stage, service: &str) -> String {
     stage
         .namespace
         .kubectl(&["get", "service", service, "-o", "jsonpath={.spec.selector}"])
+}
+
+/// Waits until the switch is in effect.
+async fn switched(stage: &Stage) -> EnvironmentStatus {
+    stage
+        .until(SHOP, "the switch is in effect", |status| {
+            shop::phase(status) == Some(Phase::Switched) && status.rollouts[0].kept_until.is_some()
+        })
+        .await
 }
 
 /// What is met on connections that are made from `from` until `to`.
@@ -55,14 +64,7 @@ async fn the_switch_is_at_once_and_a_bad_version_never_gets_there() {
     // A good version: seen by its preview first, then by everybody.
     shop.at(Phase::Analysing).await;
     let analysing = Instant::now();
-    let preview = stage.namespace.kubectl(&[
-        "get",
-        "service",
-        "api-preview",
-        "-o",
-        "jsonpath={.spec.clusterIP}",
-    ]);
-    let seen = load::ask_for_text(&format!("{preview}:80")).await;
+    let seen = load::ask_for_text(&shop::address(stage, "api-preview")).await;
     assert!(seen.starts_with("version 2"), "{seen}");
     let before = stage
         .until(SHOP, "the switch", |status| {
@@ -71,11 +73,7 @@ async fn the_switch_is_at_once_and_a_bad_version_never_gets_there() {
         .await;
     let about_to_switch = Instant::now();
     assert_eq!(before.rollouts[0].canary_replicas, 3);
-    let switched = stage
-        .until(SHOP, "the switch is in effect", |status| {
-            shop::phase(status) == Some(Phase::Switched) && status.rollouts[0].kept_until.is_some()
-        })
-        .await;
+    let switched = switched(stage).await;
     let in_effect = Instant::now();
     assert_eq!(switched.rollouts[0].weight, 100);
     assert!(selector(stage, "api").contains(r#""driftless.dev/track":"canary""#));
@@ -92,12 +90,7 @@ async fn the_switch_is_at_once_and_a_bad_version_never_gets_there() {
     // A bad one: its checks take it back before anybody meets it.
     let stable = shop::stable_pods(stage);
     shop.push("3", &[("FAIL_RATE", "1")]).await;
-    let failed = stage
-        .until(SHOP, "it is taken back", |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-        })
-        .await;
+    let failed = shop::taken_back(stage).await;
     let (_, _, message) = condition(&failed, "Ready");
     assert!(
         message.contains("check answers failed 3 times"),
@@ -140,11 +133,7 @@ async fn what_is_found_after_the_switch_is_undone_at_once() {
 
     // Its checks do not see that it answers every request with an error.
     shop.push("2", &[("FAIL_RATE", "1")]).await;
-    let switched = stage
-        .until(SHOP, "the switch is in effect", |status| {
-            shop::phase(status) == Some(Phase::Switched) && status.rollouts[0].kept_until.is_some()
-        })
-        .await;
+    let switched = switched(stage).await;
     assert!(is_ready(&switched, &first.commit), "the state before stays");
     wait_until(PATIENCE, "somebody meets it", || async {
         let samples = shop.load.so_far(0);
@@ -163,12 +152,7 @@ async fn what_is_found_after_the_switch_is_undone_at_once() {
     let crashes = Instant::now();
     shop.push("3", &[("CRASH_AFTER", "12s")]).await;
     shop.at(Phase::Switched).await;
-    let failed = stage
-        .until(SHOP, "it is taken back", |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-        })
-        .await;
+    let failed = shop::taken_back(stage).await;
     let (_, _, message) = condition(&failed, "Ready");
     let crashed = Instant::now();
     assert!(message.contains("the canary failed"), "{message}");
@@ -311,7 +295,7 @@ async fn a_canary_of_the_same_commit_waits_until_the_old_side_was_kept() {
     stage.environment(SHOP, SHOP, json!({})).await;
     stage.ready(SHOP, &first).await;
     let second = stage.push_objects(SHOP, &objects("2")).await;
-    let phases = |status: &driftless::api::EnvironmentStatus| -> Vec<Phase> {
+    let phases = |status: &EnvironmentStatus| -> Vec<Phase> {
         let mut rollouts = status.rollouts.clone();
         rollouts.sort_by(|one, other| one.workload.cmp(&other.workload));
         rollouts.iter().map(|rollout| rollout.phase).collect()

@@ -40,11 +40,7 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
         })
         .await;
     assert!(is_ready(&ended, &second) && promoted.next.is_none());
-    stage
-        .until(SHOP, "nothing of it is left", |_| {
-            shop::leftovers(stage).is_empty()
-        })
-        .await;
+    shop::nothing_left(stage).await;
     let selector =
         stage
             .namespace
@@ -54,12 +50,7 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
     // A bad one.
     let stable = shop::stable_pods(stage);
     shop.push("3", &[("FAIL_RATE", "1")]).await;
-    let failed = stage
-        .until(SHOP, "it is taken back", |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-        })
-        .await;
+    let failed = shop::taken_back(stage).await;
     let (ready, _, message) = condition(&failed, "Ready");
     assert_eq!(ready, "False", "{message}");
     assert!(
@@ -71,11 +62,7 @@ async fn a_good_change_reaches_everybody_and_a_bad_one_is_taken_back() {
         stable,
         "no stable pod was restarted"
     );
-    stage
-        .until(SHOP, "nothing of it is left", |_| {
-            shop::leftovers(stage).is_empty()
-        })
-        .await;
+    shop::nothing_left(stage).await;
     let settled = std::time::Instant::now();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let reverted = stage.revert().await;

@@ -10,23 +10,16 @@ use super::load::{self, Load};
 use super::router::{self, Router};
 use super::shop::{self, SHOP};
 use super::table;
-use crate::main_job::stage::{Stage, condition};
-use crate::need_node;
+use crate::main_job::stage::condition;
 use crate::support::wait::wait_until;
 
 /// So many requests are counted at each weight.
 const REQUESTS: usize = 4000;
 
 async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
-    if !router::is_there(name) {
+    let Some((stage, router)) = router::open(name).await else {
         return;
-    }
-    let Some(node) = need_node!() else { return };
-    for definitions in ["gateway-api", "traefik-crds"] {
-        router::define(node, definitions);
-    }
-    let stage = Stage::new(node).await;
-    let router = Router::start(&stage);
+    };
     let image = shop::image();
     let steps = json!([{"weight": 20}, {"pause": true}, {"weight": 50}, {"pause": true}]);
     // Traefik gathers changes for 2 s before it follows them.
@@ -79,12 +72,7 @@ async fn split(name: &str, traffic: Value, routes: fn(&Router) -> Vec<Value>) {
     stage
         .push_objects(SHOP, &objects("3", &[("FAIL_RATE", "1")]))
         .await;
-    let failed = stage
-        .until(SHOP, "it is taken back", |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-        })
-        .await;
+    let failed = shop::taken_back(&stage).await;
     assert!(
         condition(&failed, "Ready")
             .2

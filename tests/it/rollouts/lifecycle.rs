@@ -4,7 +4,6 @@
 use driftless::api::RolloutPhase as Phase;
 use serde_json::{Value, json};
 
-use super::load;
 use super::shop::{self, SHOP, Shop};
 use super::table;
 use crate::main_job::{
@@ -138,11 +137,7 @@ async fn suspended_a_rollout_holds_its_weight_and_a_bad_one_goes_back() {
         rollout.phase == Phase::Failed
     })
     .await;
-    stage
-        .until(SHOP, "nothing of it is left", |_| {
-            shop::leftovers(stage).is_empty()
-        })
-        .await;
+    shop::nothing_left(stage).await;
     assert_eq!(selector(stage), r#"{"app":"api"}"#);
     assert_eq!(shop::stable_pods(stage), pods);
     shop.close_but_for(|sample| sample.is_of("3")).await;
@@ -259,18 +254,7 @@ async fn a_spec_that_changed_while_the_agent_was_away_is_rolled_out_too() {
     // And once more without a new commit.
     shop.say("abort").await;
     shop.at(Phase::Failed).await;
-    let address = shop.stage.namespace.kubectl(&[
-        "get",
-        "service",
-        "api",
-        "-o",
-        "jsonpath={.spec.clusterIP}",
-    ]);
-    assert!(
-        load::ask_for_text(&format!("{address}:80"))
-            .await
-            .contains("version 1")
-    );
+    shop.answers("1").await;
     shop.close().await;
 }
 

@@ -1,80 +1,31 @@
 //! The usual queries, on what Traefik measures of live requests. It takes minutes to build, so `make test-rollouts` does;
 //! elsewhere this is reported as skipped.
 
-use std::{env, io::Write as _, path::PathBuf, process::Command};
-
 use driftless::api::RolloutPhase as Phase;
 use serde_json::json;
 
 use super::load::{self, Load};
 use super::prometheus::Prometheus;
+use super::router;
 use super::shop::{self, SHOP};
 use super::table;
-use crate::main_job::stage::Stage;
-use crate::need_node;
-use crate::support::process::{Process, free_port, wait_for_port};
-
-/// Traefik with a Gateway, on these ports for requests and for its metrics.
-fn traefik(stage: &Stage, programs: &std::path::Path, port: u16, metrics: u16) -> Process {
-    let definitions = programs.join("gateway-api");
-    let definitions = definitions.to_str().expect("a path that is text");
-    stage
-        .node
-        .kubectl(&["apply", "--server-side", "-f", definitions]);
-    stage.node.kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "httproutes.gateway.networking.k8s.io",
-        "gateways.gateway.networking.k8s.io",
-    ]);
-    let log = stage.node.state().join("traefik-measured.log");
-    let mut command = Command::new(programs.join("traefik"));
-    command
-        .env("KUBECONFIG", stage.node.kubeconfig())
-        .arg(format!("--entrypoints.web.address=:{port}"))
-        .arg(format!("--entrypoints.metrics.address=127.0.0.1:{metrics}"))
-        .arg("--metrics.prometheus.entrypoint=metrics")
-        .arg("--metrics.prometheus.addserviceslabels=true")
-        .arg("--providers.kubernetesgateway=true");
-    let process = Process::start(&mut command, &log);
-    wait_for_port(port, &log);
-    stage.node.apply(&format!(
-        "\
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {{name: traefik}}
-spec: {{controllerName: traefik.io/gateway-controller}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: web, namespace: {}}}
-spec:
-  gatewayClassName: traefik
-  listeners: [{{name: web, protocol: HTTP, port: {port}}}]
-",
-        stage.namespace.name
-    ));
-    process
-}
+use crate::support::process::free_port;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_traefik_measures_decides() {
     if table::is_left_out() {
         return;
     }
-    let programs = env::var_os("BIN").map(PathBuf::from);
-    let Some(programs) = programs.filter(|programs| programs.join("traefik").exists()) else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: what_traefik_measures_decides (no Traefik; make test-rollouts builds it)"
-        );
+    let metrics = free_port();
+    let measures = [
+        format!("--entrypoints.metrics.address=127.0.0.1:{metrics}"),
+        "--metrics.prometheus.entrypoint=metrics".to_owned(),
+        "--metrics.prometheus.addserviceslabels=true".to_owned(),
+    ];
+    let opened = router::open_with("what_traefik_measures_decides", &measures).await;
+    let Some((stage, router)) = opened else {
         return;
     };
-    let Some(node) = need_node!() else { return };
-    let stage = Stage::new(node).await;
-    let (port, metrics) = (free_port(), free_port());
-    let _traefik = traefik(&stage, &programs, port, metrics);
     let prometheus = Prometheus::start(
         &stage,
         &format!(
@@ -98,27 +49,21 @@ async fn what_traefik_measures_decides() {
         steps,
         json!({"checks": checks, "traffic": {"httpRoute": {"name": "api"}}, "settle": "2s"}),
     );
-    let route = json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "api"},
-        "spec": {"parentRefs": [{"name": "web"}], "hostnames": ["measured.example.com"], "rules": [
-            {"backendRefs": [{"name": "api", "port": 80}]},
-        ]},
-    });
     let image = shop::image();
     let objects = |version: &str, env: &[(&str, &str)]| {
         [
             shop::api(&image, 3, version, env),
             shop::service(),
-            route.clone(),
+            router.http_route(),
             policy.clone(),
         ]
     };
     let first = stage.push_objects(SHOP, &objects("1", &[])).await;
     stage.environment(SHOP, SHOP, json!({})).await;
     stage.ready(SHOP, &first).await;
-    let address = format!("127.0.0.1:{port}");
-    load::answers_as(&address, "measured.example.com").await;
-    let load = Load::start(&address, "measured.example.com", 200);
+    let (address, host) = (router.address(), router.host());
+    load::answers_as(&address, host).await;
+    let load = Load::start(&address, host, 200);
 
     let second = stage.push_objects(SHOP, &objects("2", &[])).await;
     let passed = stage
@@ -161,15 +106,5 @@ async fn what_traefik_measures_decides() {
         "{why}"
     );
     let samples = load.end().await;
-    let failed: Vec<_> = samples
-        .iter()
-        .filter(|sample| sample.failed() && !sample.is_of("3"))
-        .collect();
-    assert!(
-        failed.is_empty(),
-        "{} of {}: {:?}",
-        failed.len(),
-        samples.len(),
-        &failed[..failed.len().min(5)]
-    );
+    table::none_failed(&table::of_this_test(), &samples, |sample| sample.is_of("3"));
 }

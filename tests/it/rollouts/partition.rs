@@ -55,6 +55,14 @@ fn pods(stage: &Stage) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What the live StatefulSet says there.
+fn of_set(stage: &Stage, path: &str) -> String {
+    let jsonpath = format!("jsonpath={path}");
+    stage
+        .namespace
+        .kubectl(&["get", "statefulset", "api", "-o", &jsonpath])
+}
+
 fn versions(pods: &[(String, String)]) -> Vec<&str> {
     pods.iter().map(|(_, version)| version.as_str()).collect()
 }
@@ -78,24 +86,13 @@ async fn good_and_bad(stage: Stage, workload: shop::Workload, name: &str) {
     shop.say("promote").await;
     shop.over(&second).await;
     assert_eq!(versions(&pods(stage)), ["2", "2", "2"]);
-    let partition = stage.namespace.kubectl(&[
-        "get",
-        "statefulset",
-        "api",
-        "-o",
-        "jsonpath={.spec.updateStrategy.rollingUpdate.partition}",
-    ]);
+    let partition = of_set(stage, "{.spec.updateStrategy.rollingUpdate.partition}");
     assert!(matches!(partition.as_str(), "" | "0"), "{partition}");
 
     // One that never becomes ready.
     let stable = pods(stage);
     shop.push("3", &[("NEVER_READY", "true")]).await;
-    let failed = stage
-        .until(SHOP, "it is taken back", |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-        })
-        .await;
+    let failed = shop::taken_back(stage).await;
     let (_, _, message) = condition(&failed, "Ready");
     assert!(message.contains("the canary failed"), "{message}");
     whole_again(stage, &stable).await;
@@ -105,9 +102,7 @@ async fn good_and_bad(stage: Stage, workload: shop::Workload, name: &str) {
     shop.push("4", &[("FAIL_RATE", "1")]).await;
     let failed = stage
         .until(SHOP, "it is taken back", |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-                && condition(status, "Ready").2.contains("answers")
+            shop::is_taken_back(status) && condition(status, "Ready").2.contains("answers")
         })
         .await;
     let (_, _, message) = condition(&failed, "Ready");
@@ -126,14 +121,8 @@ async fn good_and_bad(stage: Stage, workload: shop::Workload, name: &str) {
 async fn whole_again(stage: &Stage, stable: &[(String, String)]) {
     stage
         .until(SHOP, "the set is whole again", |_| {
-            let ready = stage.namespace.kubectl(&[
-                "get",
-                "statefulset",
-                "api",
-                "-o",
-                "jsonpath={.status.readyReplicas}",
-            ]);
-            ready == "3" && versions(&pods(stage)) == versions(stable)
+            of_set(stage, "{.status.readyReplicas}") == "3"
+                && versions(&pods(stage)) == versions(stable)
         })
         .await;
     let now = pods(stage);
@@ -202,23 +191,11 @@ async fn pods_below_the_partition_keep_their_configuration() {
         .kubectl(&["delete", "pod", "api-0", "--wait=true"]);
     stage
         .until(SHOP, "the pod is there again", |_| {
-            let ready = stage.namespace.kubectl(&[
-                "get",
-                "statefulset",
-                "api",
-                "-o",
-                "jsonpath={.status.readyReplicas}",
-            ]);
-            ready == "2"
+            of_set(&stage, "{.status.readyReplicas}") == "2"
         })
         .await;
     assert!(color("api-0").await.contains("blue"));
-    let text = format!("{} promote", jiff::Timestamp::now());
-    let patch = json!({"metadata": {"annotations": {"driftless.dev/rollout": text}}});
-    stage
-        .cluster
-        .merge("kubectl", "Environment", SHOP, patch)
-        .await;
+    shop::say(&stage, "promote").await;
     stage.ready(SHOP, &second).await;
     assert!(color("api-0").await.contains("green"));
 }
@@ -250,10 +227,7 @@ async fn a_kill_leaves_no_pod_of_a_bad_template() {
     let stable = pods(&shop.stage);
     shop.push("3", &[("NEVER_READY", "true")]).await;
     let bad = shop
-        .kill_until(&[Phase::Starting, Phase::Aborting], |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && condition(status, "Ready").1 == "RolloutFailed"
-        })
+        .kill_until(&[Phase::Starting, Phase::Aborting], shop::is_taken_back)
         .await;
     assert!(bad.iter().all(|(_, _, weight)| *weight == 0), "{bad:?}");
     whole_again(&shop.stage, &stable).await;

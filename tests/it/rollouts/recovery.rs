@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use driftless::api::{EnvironmentStatus, RolloutPhase as Phase};
 use serde_json::json;
 
-use super::load;
 use super::shop::{self, SHOP, Shop};
 use super::table;
 use crate::main_job::{
@@ -291,17 +290,6 @@ async fn a_record_that_is_lost_leads_back_to_stable() {
     let reverted = shop.stage.revert().await;
     shop.over(&reverted).await;
     assert_eq!(shop::stable_pods(&shop.stage), pods);
-    let address = shop.stage.namespace.kubectl(&[
-        "get",
-        "service",
-        "api",
-        "-o",
-        "jsonpath={.spec.clusterIP}",
-    ]);
-    assert!(
-        load::ask_for_text(&format!("{address}:80"))
-            .await
-            .contains("version 1")
-    );
+    shop.answers("1").await;
     shop.close().await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     main_job::stage::Stage,
     support::{
-        node::Node,
+        node::{Node, demand},
         process::{Process, free_port, wait_for_port},
     },
 };
@@ -23,7 +23,7 @@ pub fn is_built() -> bool {
 }
 
 /// Whether Traefik was built; the test is told to be skipped where it was not.
-pub fn is_there(test: &str) -> bool {
+fn is_there(test: &str) -> bool {
     let there = is_built();
     if !there {
         let _ = writeln!(
@@ -48,18 +48,38 @@ pub fn define(node: &Node, what: &str) {
     ]);
 }
 
+/// A stage with Traefik in front of it; where one of the two cannot be had this test is skipped, and that is told.
+pub async fn open(test: &str) -> Option<(Stage, Router)> {
+    open_with(test, &[]).await
+}
+
+/// The same with further flags of Traefik's.
+pub async fn open_with(test: &str, flags: &[String]) -> Option<(Stage, Router)> {
+    if !is_there(test) {
+        return None;
+    }
+    let node = demand(test)?;
+    for definitions in ["gateway-api", "traefik-crds"] {
+        define(node, definitions);
+    }
+    let stage = Stage::new(node).await;
+    let router = Router::start(&stage, flags);
+    Some((stage, router))
+}
+
 /// Traefik, with a Gateway `web` in the stage's namespace; killed when dropped.
 pub struct Router {
     port: u16,
     host: String,
+    /// Beside those that every one has.
+    flags: Vec<String>,
     process: Process,
 }
 
 impl Router {
-    /// The definitions must be there.
-    pub fn start(stage: &Stage) -> Self {
+    fn start(stage: &Stage, flags: &[String]) -> Self {
         let port = free_port();
-        let process = run(stage, port);
+        let process = run(stage, port, flags);
         stage.node.apply(&format!(
             "\
 apiVersion: gateway.networking.k8s.io/v1
@@ -79,6 +99,7 @@ spec:
         Self {
             port,
             host: format!("{}.example.com", stage.namespace.name),
+            flags: flags.to_vec(),
             process,
         }
     }
@@ -99,7 +120,7 @@ spec:
 
     /// After [`Router::stop`].
     pub fn start_again(&mut self, stage: &Stage) {
-        self.process = run(stage, self.port);
+        self.process = run(stage, self.port, &self.flags);
     }
 
     pub fn http_route(&self) -> Value {
@@ -139,7 +160,7 @@ spec:
     }
 }
 
-fn run(stage: &Stage, port: u16) -> Process {
+fn run(stage: &Stage, port: u16, flags: &[String]) -> Process {
     let log = stage.node.state().join("traefik.log");
     let mut command = Command::new(program("traefik").expect("Traefik was built"));
     command
@@ -150,7 +171,8 @@ fn run(stage: &Stage, port: u16) -> Process {
         // Else a canary without a ready pod takes the whole TraefikService with it.
         .arg("--providers.kubernetescrd.allowEmptyServices=true")
         .arg("--providers.kubernetesingressnginx=true")
-        .arg("--providers.kubernetesingressnginx.watchingressWithoutClass=true");
+        .arg("--providers.kubernetesingressnginx.watchingressWithoutClass=true")
+        .args(flags);
     let process = Process::start(&mut command, &log);
     wait_for_port(port, &log);
     process

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::load::{self, Load};
 use super::table;
 use crate::{
-    main_job::stage::{PATIENCE, Stage, is_ready},
+    main_job::stage::{PATIENCE, Stage, condition, is_ready},
     support::node::push_image,
 };
 
@@ -100,6 +100,44 @@ pub fn leftovers(stage: &Stage) -> String {
     ])
 }
 
+/// Waits until nothing of it is left.
+pub async fn nothing_left(stage: &Stage) {
+    stage
+        .until(SHOP, "nothing of it is left", |_| {
+            leftovers(stage).is_empty()
+        })
+        .await;
+}
+
+/// Waits until this commit is applied, its rollout is over, and nothing of that is left.
+pub async fn over(stage: &Stage, commit: &str) {
+    stage
+        .until(SHOP, "the rollout is over", |status| {
+            status.rollouts.is_empty() && is_ready(status, commit)
+        })
+        .await;
+    nothing_left(stage).await;
+}
+
+/// Waits until the change is taken back, and the Environment says so.
+pub async fn taken_back(stage: &Stage) -> EnvironmentStatus {
+    stage.until(SHOP, "it is taken back", is_taken_back).await
+}
+
+/// Whether the Environment says that its change was taken back.
+pub fn is_taken_back(status: &EnvironmentStatus) -> bool {
+    phase(status) == Some(RolloutPhase::Failed) && condition(status, "Ready").1 == "RolloutFailed"
+}
+
+/// Where a Service is met inside of the cluster.
+pub fn address(stage: &Stage, service: &str) -> String {
+    let jsonpath = "jsonpath={.spec.clusterIP}";
+    let address = stage
+        .namespace
+        .kubectl(&["get", "service", service, "-o", jsonpath]);
+    format!("{address}:80")
+}
+
 /// UIDs and restarts of the pods of the stable side; not of those on their way out.
 pub fn stable_pods(stage: &Stage) -> Vec<String> {
     let pods = stage.namespace.kubectl(&[
@@ -134,6 +172,7 @@ pub async fn say(stage: &Stage, word: &str) {
         .merge("kubectl", "Environment", SHOP, patch)
         .await;
 }
+
 /// How the application runs: of this image, with so many pods, of this version, with further environment variables.
 pub type Workload = fn(&str, u32, &str, &[(&str, &str)]) -> Value;
 
@@ -180,11 +219,7 @@ impl Shop {
         let first = stage.push_objects(SHOP, objects).await;
         stage.environment(SHOP, SHOP, spec).await;
         stage.ready(SHOP, &first).await;
-        let address =
-            stage
-                .namespace
-                .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
-        let address = format!("{address}:80");
+        let address = address(&stage, "api");
         load::answers(&address).await;
         let load = Load::start(&address, "api", 200);
         Self {
@@ -214,16 +249,7 @@ impl Shop {
     }
 
     pub async fn over(&self, commit: &str) {
-        self.stage
-            .until(SHOP, "the rollout is over", |status| {
-                status.rollouts.is_empty() && is_ready(status, commit)
-            })
-            .await;
-        self.stage
-            .until(SHOP, "nothing of it is left", |_| {
-                leftovers(&self.stage).is_empty()
-            })
-            .await;
+        over(&self.stage, commit).await;
     }
 
     /// Kills the agent at the transitions to these phases, until `over`, or with DRIFTLESS_LONG=1 at every one that is recorded
@@ -261,6 +287,13 @@ impl Shop {
 
     pub async fn say(&self, word: &str) {
         say(&self.stage, word).await;
+    }
+
+    /// That this version answers.
+    pub async fn answers(&self, version: &str) {
+        let text = load::ask_for_text(&address(&self.stage, "api")).await;
+        let wanted = format!("version {version}");
+        assert!(text.contains(&wanted), "{text}");
     }
 
     /// Ends the load; no request may have failed.

@@ -9,8 +9,6 @@ use super::load;
 use super::router::{self, Router};
 use super::shop::{self, SHOP};
 use super::table;
-use crate::main_job::stage::Stage;
-use crate::need_node;
 
 const REQUESTS: usize = 40;
 const HEADER: (&str, &str) = ("x-canary", "always");
@@ -23,15 +21,9 @@ fn all(version: &str) -> BTreeMap<String, usize> {
 }
 
 async fn testers_meet_the_canary(test: &str, traffic: Value, route: fn(&Router) -> Value) {
-    if !router::is_there(test) {
+    let Some((stage, router)) = router::open(test).await else {
         return;
-    }
-    let Some(node) = need_node!() else { return };
-    for definitions in ["gateway-api", "traefik-crds"] {
-        router::define(node, definitions);
-    }
-    let stage = Stage::new(node).await;
-    let router = Router::start(&stage);
+    };
     let image = shop::image();
     let steps = json!([{"pause": true}, {"weight": 20}, {"pause": true}]);
     let mut traffic = traffic;

@@ -3,7 +3,6 @@
 use driftless::api::{EnvironmentStatus, RolloutPhase as Phase, RolloutStatus};
 use serde_json::{Value, json};
 
-use super::load;
 use super::shop::{self, SHOP, Shop};
 use crate::main_job::{
     sight::{Sight, Sighting},
@@ -195,20 +194,8 @@ async fn a_promotion_that_fails_goes_back_while_the_canary_serves() {
         "{}",
         failed.rollouts[0].message
     );
-    let address =
-        stage
-            .namespace
-            .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
-    stage
-        .until(SHOP, "nothing of it is left", |_| {
-            shop::leftovers(stage).is_empty()
-        })
-        .await;
-    assert!(
-        load::ask_for_text(&format!("{address}:80"))
-            .await
-            .contains("version 1")
-    );
+    shop::nothing_left(stage).await;
+    shop.answers("1").await;
     let pods = shop::stable_pods(stage);
     assert_eq!(pods.len(), 3);
 

@@ -4,10 +4,9 @@ use driftless::api::{EnvironmentStatus, RolloutPhase as Phase};
 use serde_json::{Value, json};
 
 use super::load;
-use super::router::{self, Router};
+use super::router;
 use super::shop::{self, SHOP};
 use crate::main_job::stage::Stage;
-use crate::need_node;
 
 /// What the rollout waits for.
 fn message(status: &EnvironmentStatus) -> &str {
@@ -48,15 +47,9 @@ fn listen_for(stage: &Stage, host: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_weight_that_no_gateway_accepts_is_held() {
     const TEST: &str = "a_weight_that_no_gateway_accepts_is_held";
-    if !router::is_there(TEST) {
+    let Some((stage, mut router)) = router::open(TEST).await else {
         return;
-    }
-    let Some(node) = need_node!() else { return };
-    for definitions in ["gateway-api", "traefik-crds"] {
-        router::define(node, definitions);
-    }
-    let stage = Stage::new(node).await;
-    let mut router = Router::start(&stage);
+    };
     let host = router.host().to_owned();
     let image = shop::image();
     let steps =

@@ -106,11 +106,7 @@ async fn bad_versions_are_taken_back_and_hurt_no_more_than_their_share() {
         let (mark, pushed) = (timeline.mark(), Instant::now());
         try_out(&mut shop, bad).await;
         assert_eq!(shop::stable_pods(&shop.stage), stable, "{}", bad.what);
-        shop.stage
-            .until(SHOP, "nothing of it is left", |_| {
-                shop::leftovers(&shop.stage).is_empty()
-            })
-            .await;
+        shop::nothing_left(&shop.stage).await;
         tokio::time::sleep(WINDOW).await;
         courses.push(Course {
             pushed,
@@ -152,9 +148,7 @@ async fn try_out(shop: &mut Shop, bad: &Bad) {
     let failed = shop
         .stage
         .until(SHOP, &format!("{} is taken back", bad.what), |status| {
-            shop::phase(status) == Some(Phase::Failed)
-                && status.rollouts[0].commit == commit
-                && condition(status, "Ready").1 == "RolloutFailed"
+            shop::is_taken_back(status) && status.rollouts[0].commit == commit
         })
         .await;
     let (_, _, message) = condition(&failed, "Ready");

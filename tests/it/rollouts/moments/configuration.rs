@@ -9,7 +9,7 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use crate::main_job::manifests::yaml;
-use crate::main_job::stage::{PATIENCE, Stage, is_ready};
+use crate::main_job::stage::{PATIENCE, Stage};
 use crate::need_node;
 use crate::rollouts::load::{self, Load};
 use crate::rollouts::shop::{self, SHOP};
@@ -277,19 +277,6 @@ impl Scene {
             .await;
     }
 
-    async fn until_over(&self, commit: &str) {
-        self.stage
-            .until(SHOP, "the rollout is over", |status| {
-                status.rollouts.is_empty() && is_ready(status, commit)
-            })
-            .await;
-        self.stage
-            .until(SHOP, "nothing of it is left", |_| {
-                shop::leftovers(&self.stage).is_empty()
-            })
-            .await;
-    }
-
     /// In the middle of a rollout, with a stable pod and one of the other workload that started just now.
     async fn each_side_sees_its_own(&self, old: Wanted, new: Wanted) {
         self.restart_one(Side::Stable).await;
@@ -322,11 +309,7 @@ async fn configuration_moves_with_its_workload(form: Form, moment: &str) {
     let first = scene.push(FIRST).await;
     stage.environment(SHOP, SHOP, json!({})).await;
     stage.ready(SHOP, &first).await;
-    let address =
-        stage
-            .namespace
-            .kubectl(&["get", "service", "api", "-o", "jsonpath={.spec.clusterIP}"]);
-    let address = format!("{address}:80");
+    let address = shop::address(stage, "api");
     load::answers(&address).await;
     let load = Load::start(&address, "api", 200);
     assert_eq!(scene.seen(Side::Stable).await, [FIRST.seen()].into());
@@ -363,7 +346,7 @@ async fn configuration_moves_with_its_workload(form: Form, moment: &str) {
     scene.until_paused(&third).await;
     scene.each_side_sees_its_own(FIRST, THIRD).await;
     shop::say(stage, "promote").await;
-    scene.until_over(&third).await;
+    shop::over(stage, &third).await;
     scene.everybody_sees(THIRD).await;
 
     let what = "restarted stable pods saw the old, canary pods the new, promoted pods the new; so did the other workload";
@@ -381,7 +364,7 @@ async fn configuration_moves_with_its_workload(form: Form, moment: &str) {
         scene.until_paused(&fourth).await;
         scene.each_side_sees_its_own(THIRD, FOURTH).await;
         shop::say(stage, "promote").await;
-        scene.until_over(&fourth).await;
+        shop::over(stage, &fourth).await;
         scene.everybody_sees(FOURTH).await;
         table::must(
             moment,

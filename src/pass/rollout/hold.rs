@@ -1,0 +1,198 @@
+//! Which changes are held back from the cluster until their rollouts have proved them, and for how long. What is held is
+//! kept in memory for its canaries; the status says what it waits for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+
+use super::super::{Memory, Pass, Running};
+use super::course::is_under_way;
+use super::foreign;
+use super::observe::{live, number};
+use crate::api::{GROUP, NextRevision, ObjectFailure, RolloutPhase as Phase};
+use crate::desired::Desired;
+use crate::object::Id;
+use crate::rollout::order;
+use crate::rollout::policy::{Policy, policies};
+use crate::rollout::stage;
+use crate::status::Problem;
+
+/// Whether the candidate has policies, or a rollout is under way.
+pub(in super::super) fn concerns(pass: &Pass<'_>, candidate: &Running) -> bool {
+    !pass.report.rollouts.is_empty()
+        || candidate
+            .desired
+            .objects
+            .iter()
+            .any(|object| object.id.group == GROUP && object.id.kind == "RolloutPolicy")
+}
+
+/// Whether the candidate's changes are those against another commit, which was applied.
+pub(in super::super) fn compares(pass: &Pass<'_>, candidate: &Running) -> bool {
+    let known = pass.report.revision.as_ref();
+    pass.report.hash.is_some()
+        && known.is_some_and(|known| known.commit != candidate.revision.commit)
+}
+
+/// Whether the candidate has to wait until its changes have proved themselves.
+pub(in super::super) async fn holds(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    running: Option<&Running>,
+    candidate: &Running,
+) -> Result<bool, Vec<ObjectFailure>> {
+    memory.rollouts.next = None;
+    memory.rollouts.looked = true;
+    let policies = policies(&candidate.desired).map_err(told)?;
+    let Some(running) = running else {
+        if policies.is_empty() || !compares(pass, candidate) {
+            return Ok(false);
+        }
+        // What the stable sides run is not known: nothing is held back from what cannot be compared.
+        let commit = pass.report.revision.as_ref().map_or("", |it| &it.short);
+        let message = format!(
+            "{commit}, which is applied, cannot be rendered any more, so that a change to it cannot be rolled out; take the RolloutPolicy out of Git to apply it at once"
+        );
+        let workloads = policies.into_keys();
+        return Err(told(workloads.map(|id| (id, message.clone())).collect()));
+    };
+    let changed = changes(&policies, &running.desired, &candidate.desired);
+    // A rollout whose policy is gone ends before what Git wants now is applied.
+    let mut held = pass.report.rollouts.iter().any(|record| {
+        record.phase != Phase::Failed
+            && !policies
+                .keys()
+                .any(|workload| workload.to_string() == record.workload)
+            && running
+                .desired
+                .objects
+                .iter()
+                .any(|object| object.id.to_string() == record.workload)
+    });
+    let mut in_the_way = Vec::new();
+    for (workload, change) in &changed {
+        let record = pass
+            .report
+            .rollouts
+            .iter()
+            .find(|record| record.workload == workload.to_string());
+        match record.map(|record| (record.phase, &record.change)) {
+            Some((Phase::Finishing, known)) if known == change => {}
+            Some(_) => held = true,
+            None => {
+                if !has_pods(pass, workload).await {
+                    continue;
+                }
+                held = true;
+                if let Some(policy) = policies.get(workload) {
+                    let (before, after) = (&running.desired, &candidate.desired);
+                    in_the_way.extend(foreign::foreign(pass, memory, policy, before, after).await);
+                }
+            }
+        }
+    }
+    if !in_the_way.is_empty() {
+        // Nobody watches what is not of the environment.
+        pass.due(Instant::now() + Duration::from_secs(10));
+        return Err(told(in_the_way));
+    }
+    Ok(held)
+}
+
+fn told(problems: Vec<(Id, String)>) -> Vec<ObjectFailure> {
+    problems
+        .into_iter()
+        .map(|(id, message)| ObjectFailure {
+            object: id.to_string(),
+            container: None,
+            reason: "InvalidRolloutPolicy".to_owned(),
+            message,
+        })
+        .collect()
+}
+
+/// The changes that a policy holds back, by workload.
+pub(super) fn changes(
+    policies: &BTreeMap<Id, Policy>,
+    before: &Desired,
+    after: &Desired,
+) -> BTreeMap<Id, String> {
+    policies
+        .keys()
+        .filter_map(|workload| {
+            let old = stage::change(workload, before)?;
+            let new = stage::change(workload, after)?;
+            (old != new).then(|| (workload.clone(), new))
+        })
+        .collect()
+}
+
+/// Whether a stable side serves: where there is none, or not a ready pod of it, nothing is lost by applying at once, and
+/// what would repair it must not wait.
+pub(super) async fn has_pods(pass: &Pass<'_>, workload: &Id) -> bool {
+    match live(pass, workload, "v1").await {
+        Ok(Some(object)) => number(&object, "/status/readyReplicas") > 0,
+        Ok(None) => false,
+        // What cannot be read is not absent.
+        Err(_) => true,
+    }
+}
+
+/// What is wanted is what the stable sides run.
+pub(in super::super) fn nothing_is_held(memory: &mut Memory) {
+    memory.rollouts.next = None;
+    memory.rollouts.looked = true;
+}
+
+/// What was held back when it was last looked at is so still, where nobody looks now: it stays admitted.
+pub(in super::super) fn still_held(pass: &mut Pass<'_>) {
+    let status = pass.environment.status.as_ref();
+    let next = status.and_then(|status| status.next.clone());
+    if is_under_way(&pass.report.rollouts) {
+        pass.report.next = next.filter(|next| next.hash.is_some());
+    }
+}
+
+/// Takes what is held, where all stable sides run it: also when Git wants something by now that cannot be had.
+pub(in super::super) fn take_proved(pass: &Pass<'_>, memory: &mut Memory) {
+    let (Some(next), Some(running)) = (&memory.rollouts.next, &memory.running) else {
+        return;
+    };
+    let policies = policies(&next.desired).unwrap_or_default();
+    let changes = changes(&policies, &running.desired, &next.desired);
+    if order::all_promoted(&changes, &pass.report.rollouts) {
+        memory.running = memory.rollouts.next.take();
+        memory.generation = pass.environment.metadata.generation;
+    }
+}
+
+/// Tells that the candidate waits, and keeps it for its canaries.
+pub(in super::super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate: Running) {
+    let records = &pass.report.rollouts;
+    let waiting_for = records
+        .iter()
+        .map(|record| format!("the rollout of {}: {}", record.workload, record.message))
+        .collect();
+    pass.report.next = Some(NextRevision {
+        revision: candidate.revision.clone(),
+        waiting_for,
+        hash: Some(candidate.desired.hash.clone()),
+    });
+    let failed = records.iter().find(|record| record.taken_back);
+    if let Some(failed) = failed {
+        let name = pass.environment.name_any();
+        let message = format!(
+            "the rollout of {} in {} was taken back: {}; a new commit, or `driftless retry {name}`, tries again",
+            failed.workload, candidate.revision.short, failed.message
+        );
+        pass.problem(Problem {
+            reason: "RolloutFailed",
+            message,
+            unknown: false,
+            held: false,
+        });
+    }
+    memory.rollouts.next = Some(Arc::new(candidate));
+}

@@ -1,0 +1,277 @@
+//! The revision as it is to be applied now: what Git says, with what the records ask for put in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::{Memory, Pass, Running};
+use super::course::{self, Course};
+use super::hold::{changes, has_pods};
+use super::observe::live;
+use crate::api::RolloutStatus;
+use crate::desired::Desired;
+use crate::object::Id;
+use crate::plan::{Departed, LiveState};
+use crate::rollout::machine;
+use crate::rollout::order::record_of;
+use crate::rollout::policy::{Policy, policies};
+use crate::rollout::stage::{self, Rollout, Staged};
+use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
+
+/// A revision as it is to be applied now, with what its rollouts ask for.
+pub(in super::super) struct Rolling {
+    pub running: Arc<Running>,
+    /// The revision as Git says it.
+    pub(super) taken: Arc<Running>,
+    pub(super) staged: Staged,
+    pub(super) policies: BTreeMap<Id, Policy>,
+    /// The changes that Git wants and the stable sides do not run.
+    pub(super) changes: BTreeMap<Id, String>,
+    /// The commit that brings them.
+    pub(super) commit: String,
+    /// The records as they are acted on.
+    pub(super) records: Vec<RolloutStatus>,
+    /// What exists for rollouts is left, though nobody asks for it now.
+    keeps_parts: bool,
+    pub(super) course: Course,
+}
+
+impl Rolling {
+    /// Whether an object exists only for a rollout, or runs both versions: its health is evidence.
+    pub fn is_part(&self, id: &Id) -> bool {
+        self.staged.parts.contains(id) || self.staged.mixed.contains(id)
+    }
+
+    /// Whether an object decides who gets the traffic: it is written whatever else is not well.
+    pub fn is_traffic(&self, id: &Id) -> bool {
+        self.staged.traffic.contains(id)
+    }
+
+    /// Whether an object scales a workload that is rolled out.
+    pub fn is_scaler(&self, id: &Id) -> bool {
+        self.staged.scalers.contains(id)
+    }
+
+    /// Whether the whole environment is kept, and not only what its rollouts made or changed.
+    pub fn is_whole(&self) -> bool {
+        self.course == Course::On
+    }
+
+    /// Whether this object may be written now.
+    pub fn may_write(&self, id: &Id) -> bool {
+        let marked = || {
+            let object = self.running.desired.get(id);
+            object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
+        };
+        let concerns = || {
+            self.is_traffic(id)
+                || self.is_scaler(id)
+                || record_of(&self.records, id).is_some()
+                || marked()
+        };
+        self.is_whole() || self.course.writes(&self.records) && concerns()
+    }
+}
+
+/// What is to be applied now.
+pub(in super::super) async fn stage(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    running: Arc<Running>,
+) -> Result<Rolling, String> {
+    let next = memory.rollouts.next.clone();
+    let wanted = next.as_ref().unwrap_or(&running);
+    // A policy that cannot be followed was refused before; what it held back goes back to stable.
+    let mut policies = policies(&wanted.desired).unwrap_or_default();
+    let mut changes = next.as_ref().map_or_else(BTreeMap::new, |next| {
+        changes(&policies, &running.desired, &next.desired)
+    });
+    let known_policies = self::policies(&running.desired).unwrap_or_default();
+    let course = Course::of(pass);
+    let mut records = pass.report.rollouts.clone();
+    for policy in policies.values() {
+        if record_of(&records, &policy.workload).is_none() {
+            records.extend(course::recovered(pass, memory, policy).await?);
+        }
+    }
+    // Where nothing serves, nothing is rolled out: it is applied with the rest of the revision.
+    for workload in changes.keys().cloned().collect::<Vec<_>>() {
+        if record_of(&records, &workload).is_none() && !has_pods(pass, &workload).await {
+            changes.remove(&workload);
+        }
+    }
+    if course == Course::On {
+        give_up_unwanted(pass, memory, &running, &changes, &mut records)?;
+    }
+    for record in &records {
+        let Some(workload) = running
+            .desired
+            .objects
+            .iter()
+            .map(|object| &object.id)
+            .find(|id| id.to_string() == record.workload)
+        else {
+            continue;
+        };
+        policies.entry(workload.clone()).or_insert_with(|| {
+            let known = known_policies.get(workload);
+            known.cloned().unwrap_or_else(|| Policy::gone(workload))
+        });
+    }
+    let pinned = remember_pinned(pass, memory, &running, &policies, &records).await?;
+    let commit = wanted.revision.commit.clone();
+    // Before what Git wants is known again, nothing of a rollout goes.
+    let keeps_parts =
+        stage::keeps_parts(&records) || course.keeps_parts(&records, memory.rollouts.looked);
+    if policies.is_empty() {
+        return Ok(Rolling {
+            staged: Staged::plain(Desired::default()),
+            taken: running.clone(),
+            running,
+            policies,
+            changes,
+            commit,
+            records,
+            keeps_parts,
+            course,
+        });
+    }
+    let rollouts: Vec<Rollout> = records
+        .iter()
+        .filter_map(|record| {
+            let policy = policies
+                .values()
+                .find(|policy| policy.workload.to_string() == record.workload)?;
+            Some(Rollout { policy, record })
+        })
+        .collect();
+    let staged = stage::stage(
+        &running.desired,
+        next.as_ref().map(|next| &next.desired),
+        &rollouts,
+        &pinned,
+    );
+    let taken = running;
+    let running = Arc::new(Running {
+        revision: taken.revision.clone(),
+        desired: staged.desired.clone(),
+        settings: taken.settings.clone(),
+    });
+    Ok(Rolling {
+        running,
+        taken,
+        staged,
+        policies,
+        changes,
+        commit,
+        records,
+        keeps_parts,
+        course,
+    })
+}
+
+/// Gives up the rollouts of changes that Git no longer wants. Before that is known none is, and nothing is written where a
+/// stable side runs a change that was not read yet.
+fn give_up_unwanted(
+    pass: &mut Pass<'_>,
+    memory: &Memory,
+    running: &Running,
+    changes: &BTreeMap<Id, String>,
+    records: &mut [RolloutStatus],
+) -> Result<(), String> {
+    for record in records {
+        let stable = running
+            .desired
+            .objects
+            .iter()
+            .find(|object| object.id.to_string() == record.workload)
+            .and_then(|object| stage::change(&object.id, &running.desired));
+        let wanted = changes
+            .iter()
+            .find(|(id, _)| id.to_string() == record.workload)
+            .map(|(_, change)| change);
+        if !memory.rollouts.looked {
+            if stage::is_promoted(record) && stable.as_ref() != Some(&record.change) {
+                return Err(format!(
+                    "{} runs a change of {}, which was not read yet; nothing is written before it is",
+                    record.workload, record.commit
+                ));
+            }
+            continue;
+        }
+        if let Some(what) = machine::give_up(record, wanted, stable.as_ref(), pass.now) {
+            // Lowering is written at once; raising waits for its record.
+            pass.events.push((true, "RolloutAborted", "Rollout", what));
+        }
+    }
+    Ok(())
+}
+
+/// Remembers of each workload whether its live template refers to copies of its configuration; those that do.
+async fn remember_pinned(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    running: &Running,
+    policies: &BTreeMap<Id, Policy>,
+    records: &[RolloutStatus],
+) -> Result<BTreeSet<Id>, String> {
+    for workload in policies.keys() {
+        let pinned = match record_of(records, workload) {
+            Some(record)
+                if stage::change(workload, &running.desired).as_ref() == Some(&record.change) =>
+            {
+                Some(true)
+            }
+            Some(record) => record.stable_pinned,
+            None => None,
+        };
+        if let Some(pinned) = pinned {
+            memory.rollouts.pinned.insert(workload.clone(), pinned);
+        } else if !memory.rollouts.pinned.contains_key(workload) {
+            let pinned = live(pass, workload, "v1")
+                .await?
+                .is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true"));
+            memory.rollouts.pinned.insert(workload.clone(), pinned);
+        }
+    }
+    memory
+        .rollouts
+        .pinned
+        .retain(|workload, _| policies.contains_key(workload));
+    Ok(memory
+        .rollouts
+        .pinned
+        .iter()
+        .filter(|(_, pinned)| **pinned)
+        .map(|(workload, _)| workload.clone())
+        .collect())
+}
+
+/// What of `departed` may go at once, and what is nobody's concern but the rollouts': the rest.
+pub(in super::super) fn sort_out(
+    rolling: &Rolling,
+    departed: Vec<Departed>,
+    settled: bool,
+) -> (Vec<Departed>, Vec<Departed>) {
+    let is_part = |one: &Departed| match &one.live {
+        LiveState::Present(object) => {
+            one.owned
+                && object.label(ROLLOUT_LABEL).is_some()
+                && (object.label(TRACK_LABEL).is_some() || is_configuration(&one.id))
+        }
+        _ => false,
+    };
+    let (parts, rest): (Vec<_>, Vec<_>) = departed.into_iter().partition(is_part);
+    if rolling.keeps_parts {
+        return (Vec::new(), rest);
+    }
+    // Configuration may still be in use by pods of the state before, until all is well.
+    let parts = parts
+        .into_iter()
+        .filter(|one| settled || !is_configuration(&one.id))
+        .collect();
+    (parts, rest)
+}
+
+fn is_configuration(id: &Id) -> bool {
+    id.group.is_empty() && matches!(id.kind.as_str(), "ConfigMap" | "Secret")
+}

@@ -1,0 +1,69 @@
+//! How a step of the machine ends: in another phase, waiting where it is, or with the rollout.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Machine, after};
+use crate::api::{HoldEnd, RolloutPhase as Phase, RolloutStatus};
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The record from now on; `None` where the rollout is over.
+    pub record: Option<RolloutStatus>,
+    /// When it has to be looked at again, if nothing happens before.
+    pub due: Option<Timestamp>,
+    /// What is told: whether it is a warning, its reason, and the words.
+    pub told: Option<(bool, &'static str, String)>,
+}
+
+impl Machine<'_> {
+    pub(super) fn enter(mut self, phase: Phase, reason: &'static str, what: String) -> Decision {
+        self.record.phase = phase;
+        self.record.since = Some(Time(self.now));
+        // A pause keeps the weight, and goes on collecting evidence; none of it is begun anew.
+        let keeps = matches!(phase, Phase::Paused | Phase::Proved);
+        let since = self.record.in_effect_since.take();
+        self.record.in_effect_since = keeps.then(|| since.unwrap_or(Time(self.now)));
+        self.record.written_at = None;
+        self.record.message.clone_from(&what);
+        let told = format!("{}: {what}", self.record.workload);
+        Decision {
+            due: None,
+            told: Some((
+                matches!(phase, Phase::Aborting | Phase::Restoring),
+                reason,
+                told,
+            )),
+            record: Some(self.record),
+        }
+    }
+
+    pub(super) fn wait(mut self, message: &str) -> Decision {
+        message.clone_into(&mut self.record.message);
+        Decision {
+            record: Some(self.record),
+            due: self.due,
+            told: None,
+        }
+    }
+
+    /// Waits for as long as the policy says, from `since` on.
+    pub(super) fn hold(mut self, since: Timestamp, waits: &str) -> Decision {
+        let deadline = after(since, self.policy.max_hold);
+        if self.now >= deadline && self.policy.hold_end == HoldEnd::Abort {
+            return self.abort(true, format!("longer than maxHold: {waits}"));
+        }
+        let due = self.due.unwrap_or(deadline).min(deadline);
+        self.due = Some(due).filter(|at| *at > self.now);
+        self.wait(waits)
+    }
+
+    pub(super) fn end(self, record: Option<RolloutStatus>) -> Decision {
+        Decision {
+            record,
+            due: None,
+            told: None,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Records outside of the machine's steps: one that begins, one in place of one that was lost, one that is given up, and what
+//! others of the revision read from one.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Side, blue_green};
+use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
+use crate::rollout::policy::Policy;
+
+/// A rollout of this change that begins.
+pub fn begin(
+    policy: &Policy,
+    commit: &str,
+    change: &str,
+    stable: &Side,
+    now: Timestamp,
+) -> RolloutStatus {
+    let steps = u32::try_from(policy.steps.len()).unwrap_or(u32::MAX);
+    RolloutStatus {
+        workload: policy.workload.to_string(),
+        strategy: policy.strategy.kind(),
+        commit: commit.to_owned(),
+        change: change.to_owned(),
+        phase: Phase::Narrowing,
+        steps,
+        stable_replicas: stable.replicas.max(1),
+        stable_hash: stable.hash.clone(),
+        since: Some(Time(now)),
+        ..RolloutStatus::default()
+    }
+}
+
+/// A rollout that has lost its record: nobody knows what was proved, and the canary goes.
+pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
+    RolloutStatus {
+        phase: Phase::Aborting,
+        canary_replicas: 1,
+        message: "its record was lost".to_owned(),
+        ..begin(policy, "", change, stable, now)
+    }
+}
+
+/// Gives a rollout up whose change is not wanted any more; what is told of it. `wanted` is the change that Git wants of the
+/// workload, `stable` what its stable side is to run.
+pub fn give_up(
+    record: &mut RolloutStatus,
+    wanted: Option<&String>,
+    stable: Option<&String>,
+    now: Timestamp,
+) -> Option<String> {
+    if wanted == Some(&record.change) || stable == Some(&record.change) {
+        return None;
+    }
+    match record.phase {
+        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched => {
+            record.phase = Phase::Aborting;
+            without_traffic(record);
+        }
+        // The canary serves until the stable side is what it was.
+        Phase::Promoting | Phase::Finishing => record.phase = Phase::Restoring,
+        Phase::Narrowing | Phase::Restoring | Phase::Aborting | Phase::Removing | Phase::Failed => {
+            return None;
+        }
+    }
+    record.taken_back = false;
+    record.since = Some(Time(now));
+    record.in_effect_since = None;
+    record.written_at = None;
+    "Git no longer wants this change".clone_into(&mut record.message);
+    Some(format!("{}: {}", record.workload, record.message))
+}
+
+/// What the record says of a canary that is to get nothing.
+pub(super) fn without_traffic(record: &mut RolloutStatus) {
+    record.weight = 0;
+    record.achieved_weight = record.achieved_weight.map(|_| 0);
+    record.kept_until = None;
+}
+
+/// Whether every step of a rollout was passed: others of the revision may switch their traffic.
+pub fn is_proved(record: &RolloutStatus) -> bool {
+    matches!(
+        record.phase,
+        Phase::Proved | Phase::Switched | Phase::Promoting | Phase::Finishing
+    )
+}
+
+/// Whether nothing of a rollout stands in the way of the promotion of the whole revision.
+pub fn is_ready_to_promote(policy: &Policy, record: &RolloutStatus, now: Timestamp) -> bool {
+    match record.phase {
+        Phase::Proved => record.strategy != RolloutStrategy::BlueGreen,
+        Phase::Switched => blue_green::has_kept_enough(policy, record, now),
+        Phase::Promoting | Phase::Finishing => true,
+        _ => false,
+    }
+}

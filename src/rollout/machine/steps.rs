@@ -1,0 +1,195 @@
+//! The way up: the narrowing, the canary's start, and each step of the policy until its evidence is there.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{Command, Decision, Machine, after};
+use crate::api::{RolloutPhase as Phase, RolloutStrategy};
+use crate::rollout::policy::Step;
+
+impl Machine<'_> {
+    pub(super) fn narrowing(mut self) -> Decision {
+        if self.record.stable_hash.is_none() || self.observed.stable.restarting {
+            let again = after(self.now, Duration::from_secs(2));
+            self.due = Some(self.due.map_or(again, |due| due.min(again)));
+            return self.wait("waits until the stable side's pods are of one template");
+        }
+        if !self.observed.written {
+            return self.wait("the stable Services are being narrowed to the stable pods");
+        }
+        let is_narrowed =
+            self.policy.traffic.is_some() || self.record.strategy == RolloutStrategy::BlueGreen;
+        if is_narrowed && !self.settled() {
+            return self.wait("waits until every proxy knows the stable pods");
+        }
+        let first = self.policy.steps.iter().find_map(|step| match step {
+            Step::Weight(weight, _) => Some(*weight),
+            // The pods of a set have their traffic as soon as they run.
+            Step::Pause if self.record.strategy == RolloutStrategy::Partition => Some(0),
+            Step::Pause => None,
+        });
+        self.record.canary_replicas = self.share(first.unwrap_or(0)).pods;
+        self.enter(
+            Phase::Starting,
+            "RolloutStarted",
+            "the canary starts".to_owned(),
+        )
+    }
+
+    pub(super) fn starting(mut self) -> Decision {
+        if !(self.observed.written && self.observed.canary.ready) {
+            return self.wait("waits for the canary's pods to become ready");
+        }
+        self.record.step = 0;
+        self.at_step()
+    }
+
+    /// Enters the step that the record names, or what comes behind the last.
+    fn at_step(mut self) -> Decision {
+        self.record.checks.clear();
+        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
+        match self.policy.steps.get(index) {
+            None => self.enter(
+                Phase::Proved,
+                "RolloutProved",
+                "every step was passed".to_owned(),
+            ),
+            Some(Step::Pause) => self.enter(
+                Phase::Paused,
+                "RolloutPaused",
+                "paused; driftless promote goes on".to_owned(),
+            ),
+            Some(Step::Weight(weight, _)) => {
+                let share = self.share(*weight);
+                self.record.canary_replicas = share.pods;
+                // Its pods come before its traffic.
+                let what = match self.record.strategy {
+                    RolloutStrategy::Canary => format!("to {weight} % of the traffic"),
+                    RolloutStrategy::BlueGreen => "checked without traffic".to_owned(),
+                    RolloutStrategy::Partition => {
+                        format!("to {} of {} pods", share.pods, self.record.stable_replicas)
+                    }
+                };
+                self.enter(Phase::Analysing, "RolloutStepped", what)
+            }
+        }
+    }
+
+    pub(super) fn analysing(mut self, command: Option<Command>) -> Decision {
+        match command {
+            Some(Command::Pause) => {
+                let what = "paused by a person; driftless promote goes on".to_owned();
+                return self.enter(Phase::Paused, "RolloutPaused", what);
+            }
+            Some(Command::Promote) => {
+                self.record.step += 1;
+                return self.at_step();
+            }
+            _ => {}
+        }
+        let (weight, for_) = self.weight_step();
+        if self.record.weight != weight {
+            if weight > self.record.weight && !(self.observed.written && self.observed.canary.ready)
+            {
+                return self.wait("waits for the canary's pods to become ready");
+            }
+            self.record.weight = weight;
+            self.record.achieved_weight = self.share(weight).achieved;
+            self.record.written_at = None;
+            return self.wait("the weight is being written");
+        }
+        let in_effect = match &self.record.in_effect_since {
+            Some(since) => since.0,
+            None => match self.takes_effect() {
+                Ok(()) => {
+                    self.record.in_effect_since = Some(Time(self.now));
+                    self.now
+                }
+                Err(waits) => {
+                    let since = self.since();
+                    return self.hold(since, &waits);
+                }
+            },
+        };
+        self.take_verdicts(in_effect);
+        if let Some(failed) = self.over_the_limit() {
+            return self.abort(true, failed);
+        }
+        let until = after(in_effect, for_);
+        let missing = self.missing_evidence();
+        if self.now >= until && missing.is_none() && self.observed.canary.ready {
+            if let Some(outdated) = self.outdated_evidence() {
+                return self.wait(&format!("holds: {outdated}"));
+            }
+            self.record.step += 1;
+            return self.at_step();
+        }
+        if self.now < until {
+            self.due = Some(until);
+            return self.wait("collects evidence");
+        }
+        let missing = missing.unwrap_or_else(|| "the canary's pods are not all ready".to_owned());
+        self.hold(until, &format!("holds: {missing}"))
+    }
+
+    /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.
+    pub(super) fn takes_effect(&mut self) -> Result<(), String> {
+        if !self.observed.written {
+            return Err("the weight is being written".to_owned());
+        }
+        if let Some(waits) = &self.observed.router_waits {
+            return Err(format!("the router has not accepted the weight: {waits}"));
+        }
+        if !self.observed.canary.ready {
+            return Err("waits for the canary's pods to become ready".to_owned());
+        }
+        if !self.settled() {
+            return Err("waits until every proxy knows the weight".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn paused(mut self, command: Option<Command>) -> Decision {
+        if let Some(failed) = self.still_fails() {
+            return self.abort(true, failed);
+        }
+        if command != Some(Command::Promote) {
+            let message = self.record.message.clone();
+            return self.wait(&message);
+        }
+        self.record.step += 1;
+        self.at_step()
+    }
+
+    /// Whether the weight that the canary keeps has turned out to be too much.
+    pub(super) fn still_fails(&mut self) -> Option<String> {
+        let in_effect = self.record.in_effect_since.as_ref()?.0;
+        self.take_verdicts(in_effect);
+        self.over_the_limit()
+    }
+
+    /// Nothing rises. What is found bad is taken back all the same.
+    pub(super) fn hold_still(mut self, why: &str) -> Decision {
+        // The weight may have been written already: then it is checked.
+        let is_due = self.record.phase == Phase::Analysing
+            && self.record.in_effect_since.is_none()
+            && self.record.weight == self.weight_step().0;
+        if is_due && self.takes_effect().is_ok() {
+            self.record.in_effect_since = Some(Time(self.now));
+        }
+        if let Some(failed) = self.still_fails() {
+            return self.abort(true, failed);
+        }
+        self.wait(why)
+    }
+
+    /// The weight of this step, and for how long it is checked.
+    pub(super) fn weight_step(&self) -> (u32, Duration) {
+        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
+        match self.policy.steps.get(index) {
+            Some(Step::Weight(weight, for_)) => (*weight, *for_),
+            _ => (self.record.weight, Duration::ZERO),
+        }
+    }
+}
