@@ -58,6 +58,11 @@ pub trait Files {
     /// A fingerprint of what stands at `path` (of a file its content, of a directory its names and kinds, not the
     /// contents below): equal fingerprints read the same. `None` if nothing stands there.
     fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError>;
+    /// Whether a link on the way from `directory` to `path`, which is below it, leads out of the directory. Where nothing
+    /// outside can be read, nobody asks.
+    fn leaves(&self, _directory: &str, _path: &str) -> Result<bool, FileError> {
+        Ok(false)
+    }
 }
 
 /// Everything that a render looked at, as it was then: the render of another commit where all of it is the same is the
@@ -168,6 +173,10 @@ impl Files for Recorded<'_> {
 
     fn fingerprint(&self, path: &str) -> Result<Option<String>, FileError> {
         self.record_content(path)
+    }
+
+    fn leaves(&self, directory: &str, path: &str) -> Result<bool, FileError> {
+        self.files.leaves(directory, path)
     }
 }
 

@@ -18,7 +18,7 @@ pub use json::{ValueError, check_value, scalar_value, to_value};
 pub use number::{float_text, json_float_text};
 pub use order::merge_sort;
 pub use reader::{
-    Document, Limits, Problem, YamlErrors, exceeded, parse, parse_with_comments, read,
+    Document, Limits, Problem, YamlErrors, exceeded, parse, parse_with_comments, read, read_patches,
 };
 pub use resolve::{Scalar, needs_quotes_in_1_1, resolve, resolve_1_1};
 pub use tree::{Kind, Node, NodeId, Place, Style, Tag, Text, Tree};

@@ -103,4 +103,53 @@ impl Files for Checkout {
         }
         Ok(Some(format!("{:016x}", hasher.finish())))
     }
+
+    fn leaves(&self, directory: &str, path: &str) -> Result<bool, FileError> {
+        let (top, end) = (real(directory), real(path));
+        let links = end.ancestors().take_while(|part| *part != top);
+        if !links.into_iter().any(std::path::Path::is_symlink) {
+            return Ok(false);
+        }
+        let real = |path: &std::path::Path| {
+            fs::canonicalize(path).map_err(|error| unreadable(&path.display().to_string(), &error))
+        };
+        Ok(!real(&end)?.starts_with(real(&top)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kustomize::{BuildOptions, LoadRestrictor, build};
+    use std::os::unix::fs::symlink;
+
+    /// A kustomization whose file is a link: to a file beside it, or out of its directory.
+    fn linked(target: &str, load_restrictor: LoadRestrictor) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("top");
+        fs::create_dir_all(top.join("below")).unwrap();
+        let object = "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n";
+        for path in ["outside.yaml", "top/inside.yaml"] {
+            fs::write(folder.path().join(path), object).unwrap();
+        }
+        fs::write(
+            top.join("kustomization.yaml"),
+            "resources: [below/c.yaml]\n",
+        )
+        .unwrap();
+        symlink(target, top.join("below/c.yaml")).unwrap();
+        let options = BuildOptions {
+            load_restrictor,
+            ..BuildOptions::default()
+        };
+        let directory = top.display().to_string();
+        build(&Checkout, directory.trim_start_matches('/'), &options).is_ok()
+    }
+
+    #[test]
+    fn a_link_leads_out_only_where_everything_may_be_loaded() {
+        assert!(linked("../inside.yaml", LoadRestrictor::RootOnly));
+        assert!(!linked("../../outside.yaml", LoadRestrictor::RootOnly));
+        assert!(linked("../../outside.yaml", LoadRestrictor::None));
+    }
 }

@@ -170,6 +170,8 @@ impl<'t> Decoder<'t> {
         let text = self.tree.text(id);
         match meaning(self.tree, id) {
             Scalar::Str => text.to_owned(),
+            // It is text as it was written, but where a plugin is configured.
+            Scalar::Timestamp(_) if self.mode == Mode::Strict => text.to_owned(),
             Scalar::Timestamp(time) => time,
             _ if self.mode == Mode::Strict => {
                 self.expected(id, path, "text");

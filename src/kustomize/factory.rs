@@ -6,11 +6,17 @@ use super::context::Context;
 use super::error::{BuildError, Problems, Result};
 use super::node;
 use super::resource::{Origin, Resource};
-use crate::yaml::{Document, Kind, Node, NodeId, Style, Tag, Tree, read, to_value};
+use crate::yaml::{Document, Kind, Node, NodeId, Style, Tag, Tree, read, read_patches, to_value};
 
 /// The objects in the text of a file.
 pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Result<Vec<Resource>> {
     let documents = read(text, file, &context.yaml_limits())?;
+    resources_of(context, &documents, file)
+}
+
+/// The patches in the text of a file, in which a key may occur twice.
+pub fn patches_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Result<Vec<Resource>> {
+    let documents = read_patches(text, file, &context.yaml_limits())?;
     resources_of(context, &documents, file)
 }
 

@@ -1,5 +1,6 @@
 //! The kustomization file: its fields, the old ones folded into the new ones, and the warnings about them.
 
+use super::LoadRestrictor;
 use super::context::Context;
 use super::decode::{Decoder, Mode, suggestion};
 use super::error::{BuildError, BuildErrors, Result, fail};
@@ -214,6 +215,14 @@ pub fn load(context: &mut Context<'_>, loader: &Loader) -> Result<Box<Kustomizat
 fn find(context: &Context<'_>, loader: &Loader) -> Result<String> {
     let files = kustomization_files(context.files, loader.root())?;
     match &files[..] {
+        [file]
+            if context.options.load_restrictor == LoadRestrictor::RootOnly
+                && context.files.leaves(loader.root(), file)? =>
+        {
+            fail(format!(
+                "security; `{file}` is a link out of its directory; put the file there, or build with --load-restrictor=LoadRestrictionsNone"
+            ))
+        }
         [file] => Ok(file.clone()),
         [] => fail(format!(
             "unable to find one of {} in directory `{}`",

@@ -132,7 +132,7 @@ impl Loader {
         let full = self.path(path)?;
         let directory = full.rsplit_once('/').map_or("", |(directory, _)| directory);
         if context.options.load_restrictor == LoadRestrictor::RootOnly
-            && !is_within(directory, &self.root)
+            && (!is_within(directory, &self.root) || context.files.leaves(&self.root, &full)?)
         {
             return Err(BuildError::new(format!(
                 "security; file `{full}` is not in or below `{}`; move it, or build with --load-restrictor=LoadRestrictionsNone",

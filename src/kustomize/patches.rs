@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::context::Context;
 use super::error::{BuildError, BuildErrors, Problems, Result, fail};
-use super::factory::{resources_from, resources_of};
+use super::factory::patches_from;
 use super::jsonpatch::{JsonPatch, from_value};
 use super::loader::Loader;
 use super::merge::merge;
@@ -42,7 +42,7 @@ impl PatchTransformer {
                 (text, format!("the patch `{}`", patch.path), file)
             }
         };
-        let merges = resources_from(context, text.as_bytes(), &file);
+        let merges = patches_from(context, text.as_bytes(), &file);
         let json = JsonPatch::read(&text, &context.yaml_limits());
         let (merges, json) = match (merges, json) {
             (Ok(merges), Ok(Some(json))) if !merges.is_empty() && !json.is_empty() => {
@@ -160,7 +160,7 @@ pub fn load_merges(
     let mut problems = Problems::default();
     for (index, path) in paths.iter().enumerate() {
         let place = |errors: BuildErrors| errors.inline(&format!("[{index}]"));
-        match resources_from(context, path.as_bytes(), "") {
+        match patches_from(context, path.as_bytes(), "") {
             Ok(inline) => {
                 patches.extend(inline);
                 continue;
@@ -172,13 +172,13 @@ pub fn load_merges(
             Err(_) => {}
         }
         let loaded = loader
-            .load_documents(context, path)
-            .and_then(|(file, documents)| resources_of(context, &documents.list, &file));
+            .load(context, path)
+            .and_then(|(file, bytes)| patches_from(context, &bytes, &file));
         patches.extend(problems.keep(loaded.map_err(place)).into_iter().flatten());
     }
     problems.finish()?;
     if !text.is_empty() {
-        patches.extend(resources_from(context, text.as_bytes(), "")?);
+        patches.extend(patches_from(context, text.as_bytes(), "")?);
     }
     if patches.is_empty() {
         return fail(format!(

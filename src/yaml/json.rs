@@ -4,8 +4,10 @@ use base64::Engine;
 use serde_json::{Map, Number, Value};
 
 use super::number::json_float_text;
+use super::reader::{Limits, parse};
 use super::resolve::{Scalar, resolve};
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
+use super::writer::quoted;
 
 /// Why a node has no JSON value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +102,13 @@ fn value(tree: &Tree, id: NodeId, top: bool, flow: bool) -> Result<Value, ValueE
                         ),
                     });
                 }
-                map.insert(name.text.to_string(), value(tree, item, false, flow)?);
+                let value = value(tree, item, false, flow)?;
+                if map.insert(name.text.to_string(), value).is_some() {
+                    return Err(ValueError {
+                        place: name.place,
+                        message: format!("the key `{}` occurs twice in one map", name.text),
+                    });
+                }
             }
             Ok(Value::Object(map))
         }
@@ -120,9 +128,30 @@ fn value(tree: &Tree, id: NodeId, top: bool, flow: bool) -> Result<Value, ValueE
             }
             Scalar::Timestamp(text) => Value::String(text),
             Scalar::Str if node.tag == Tag::Binary => Value::String(binary(node)?),
+            Scalar::Str if node.style == Style::Folded => Value::String(folded(&node.text)),
             Scalar::Str => Value::String(node.text.to_string()),
         }),
     }
+}
+
+/// What a folded text is once it was written and read again. Where lines are indented or breaks stand at its end, that is
+/// another text.
+fn folded(text: &str) -> String {
+    let blank = [' ', '\t'];
+    let stays = !text.contains("\n ")
+        && !text.contains("\n\t")
+        && !text.ends_with("\n\n")
+        && !text.trim_start_matches('\n').starts_with(blank);
+    if stays {
+        return text.to_owned();
+    }
+    let written = format!("a: {}\n", quoted(text, Style::Folded, 2, false));
+    let again = parse(&written, "", &Limits::default()).ok().flatten();
+    let again = again.and_then(|again| {
+        let (_, value) = again.tree.pairs(again.root).next()?;
+        Some(again.tree.node(value).text.to_string())
+    });
+    again.unwrap_or_else(|| text.to_owned())
 }
 
 /// A float that JSON writes without fraction comes back as an integer.

@@ -81,6 +81,20 @@ pub struct YamlErrors(pub Vec<Problem>);
 
 /// The documents of a file of manifests. Documents without content are left out; a key that occurs twice is an error.
 pub fn read(text: &[u8], file: &str, limits: &Limits) -> Result<Vec<Document>, YamlErrors> {
+    documents(text, file, limits, true)
+}
+
+/// Like [`read`], and keys that occur twice stay: of a strategic merge patch the first one counts.
+pub fn read_patches(text: &[u8], file: &str, limits: &Limits) -> Result<Vec<Document>, YamlErrors> {
+    documents(text, file, limits, false)
+}
+
+fn documents(
+    text: &[u8],
+    file: &str,
+    limits: &Limits,
+    refuse_duplicates: bool,
+) -> Result<Vec<Document>, YamlErrors> {
     let problem = |line: usize, message: String| Problem {
         file: file.to_owned(),
         place: Place {
@@ -105,7 +119,7 @@ pub fn read(text: &[u8], file: &str, limits: &Limits) -> Result<Vec<Document>, Y
     let mut spent = limits.spent;
     for (part, line) in parts {
         let limits = Limits { spent, ..*limits };
-        match Builder::build(part, line, &limits, true) {
+        match Builder::build(part, line, &limits, refuse_duplicates) {
             Ok(Some(document)) => {
                 spent += document.tree.size();
                 documents.push(Document { alone, ..document });
