@@ -13,11 +13,10 @@ use super::http::{Call, send};
 use crate::api::{CompareSpec, PrometheusCheck, TrafficSpec};
 use crate::rollout::machine::Outcome;
 use crate::rollout::names::{Names, Side};
-use crate::rollout::query::queries;
+use crate::rollout::query::{queries, window};
 use answer::{Sample, read};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const WINDOW: Duration = Duration::from_mins(1);
 
 pub(super) async fn query(
     check: &PrometheusCheck,
@@ -31,7 +30,7 @@ pub(super) async fn query(
         traffic,
         headers,
         names,
-        window: check.window.map_or(WINDOW, |window| window.0),
+        window: window(check),
     };
     match asker.values(now).await {
         Err(why) => (Outcome::NoData, why),

@@ -311,3 +311,44 @@ async fn json_is_asked_for_with_names_and_a_body() {
     );
     assert!(head.contains("content-length: 2\r\n"), "{head}");
 }
+
+/// When a check that is made every 30 s is due at second 1000, by how far it looks back; from second 0.
+fn due_in(window: Option<u64>, started: Option<i64>, since: i64) -> i64 {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let check = Check {
+        spec: crate::api::CheckSpec {
+            prometheus: window.map(|window| PrometheusCheck {
+                window: Some(seconds(window)),
+                ..PrometheusCheck::default()
+            }),
+            ..crate::api::CheckSpec::default()
+        },
+        interval: Duration::from_secs(30),
+        failure_limit: 3,
+        count: 1,
+        job: None,
+    };
+    due(&check, started.map(at), at(since), at(1000)).as_second() - 1000
+}
+
+#[test]
+fn a_check_is_due_when_it_sees_only_what_came_since() {
+    assert_eq!(due_in(None, None, 995), 0, "it looks at now");
+    assert_eq!(
+        due_in(Some(60), None, 995),
+        55,
+        "the weight before is in it"
+    );
+    assert_eq!(due_in(Some(60), None, 900), 0);
+    assert_eq!(due_in(Some(60), Some(980), 900), 10, "the interval");
+    assert_eq!(due_in(Some(60), Some(980), 990), 50, "another weight since");
+    assert_eq!(due_in(None, Some(980), 990), 0);
+}
+
+#[test]
+fn a_clock_that_was_set_back_stops_no_check() {
+    assert_eq!(due_in(None, Some(5000), 900), 0);
+    assert_eq!(due_in(None, Some(5000), 4000), 0);
+    assert_eq!(due_in(Some(60), None, 4000), 0);
+    assert_eq!(due_in(Some(60), Some(990), 4000), 20, "not at each look");
+}

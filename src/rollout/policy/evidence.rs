@@ -3,8 +3,8 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::{Policy, services};
-use crate::api::{CheckSpec, PrometheusCheck, TrafficSpec};
+use super::{Check, Policy, Step, services};
+use crate::api::{CheckSpec, HoldEnd, HumanDuration, PrometheusCheck, TrafficSpec};
 use crate::desired::Desired;
 use crate::health::Condition;
 use crate::object::Id;
@@ -20,6 +20,7 @@ pub(super) fn unprovable(policy: &Policy, desired: &Desired) -> Vec<String> {
         unreadable(&check.spec, policy.traffic.as_ref())
             .into_iter()
             .for_each(&mut wrong);
+        never_due(policy, check).into_iter().for_each(&mut wrong);
         match &check.job {
             Some(Ok(template)) => served(template, &policy.workload, desired)
                 .into_iter()
@@ -29,6 +30,21 @@ pub(super) fn unprovable(policy: &Policy, desired: &Desired) -> Vec<String> {
         }
     }
     reasons
+}
+
+/// Why a step ends before the check was made once.
+fn never_due(policy: &Policy, check: &Check) -> Option<String> {
+    let shortest = policy.steps.iter().filter_map(|step| match step {
+        Step::Weight(_, for_) => Some(*for_),
+        Step::Pause => None,
+    });
+    let least = shortest.min()? + policy.max_hold;
+    (policy.hold_end == HoldEnd::Abort && check.looks_back() > least).then(|| {
+        format!(
+            "prometheus.window: the first verdict at a weight comes after {}, and spec.maxHold takes the change back before",
+            HumanDuration(check.looks_back())
+        )
+    })
 }
 
 /// What of a check cannot be read.

@@ -448,6 +448,32 @@ fn checks_that_can_never_give_a_verdict_are_refused() {
 }
 
 #[test]
+fn a_window_that_is_longer_than_the_rollout_waits_is_refused() {
+    let with = |steps: Value, max_hold: Value, window: &str| {
+        let mut policy = spec();
+        policy["canary"]["steps"] = steps;
+        policy["maxHold"] = max_hold;
+        policy["checks"] = json!([{"name": "rate", "prometheus": {
+            "url": "http://p:9090", "max": 1, "query": "up", "window": window,
+        }}]);
+        refused(policy, vec![deployment(json!({}))]).join("; ")
+    };
+    let steps = json!([{"weight": 25}, {"weight": 50, "for": "10m"}]);
+    let hour = json!({"for": "1h"});
+    assert_eq!(with(steps.clone(), hour.clone(), "1h"), "");
+    let told = with(steps.clone(), hour.clone(), "61m");
+    assert!(
+        told.contains(
+            "check rate: prometheus.window: the first verdict at a weight comes after 1h1m"
+        ),
+        "{told}"
+    );
+    let longer = json!([{"weight": 25, "for": "10m"}, {"pause": true}]);
+    assert_eq!(with(longer, hour, "61m"), "");
+    assert_eq!(with(steps, json!({"for": "1h", "then": "stay"}), "61m"), "");
+}
+
+#[test]
 fn an_order_that_cannot_be_kept_is_refused_by_name() {
     let mut policy = spec();
     policy["dependsOn"] = json!([{"kind": "Deployment", "name": "worker"}]);
