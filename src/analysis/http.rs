@@ -25,6 +25,8 @@ const MOST: usize = 1 << 20;
 pub(super) enum Error {
     #[error("cannot connect to {0}: {1}")]
     Connect(String, String),
+    #[error("cannot connect to {0}: {1}")]
+    Refused(String, std::io::Error),
     #[error("{0} did not answer: {1}")]
     Answer(String, String),
     #[error("{0} did not answer within {1:?}")]
@@ -51,7 +53,10 @@ pub(super) async fn send(url: &Url, call: Call<'_>) -> Result<Response<Bytes>, E
     let stream = tokio::time::timeout_at(deadline, connect(host.trim_matches(['[', ']']), port))
         .await
         .map_err(|_| Error::Connect(place.clone(), "no answer".to_owned()))?
-        .map_err(|error| Error::Connect(place.clone(), error.to_string()))?;
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => Error::Refused(place.clone(), error),
+            _ => Error::Connect(place.clone(), error.to_string()),
+        })?;
     let exchange = async {
         if url.scheme() == "https" {
             let name = ServerName::try_from(host.clone())

@@ -135,6 +135,15 @@ async fn what_pods_answer() {
     };
     let told = probe::probe(&check(5), &headers, &[refused]).await;
     assert!(
+        told.0 == Outcome::Fail && told.1.contains("cannot connect"),
+        "{told:?}"
+    );
+    let nowhere = Target {
+        ip: "nobody.invalid".to_owned(),
+        ..well.pod()
+    };
+    let told = probe::probe(&check(5), &headers, &[nowhere]).await;
+    assert!(
         told.0 == Outcome::NoData && told.1.contains("cannot connect"),
         "{told:?}"
     );
@@ -234,6 +243,15 @@ async fn what_prometheus_does_not_know_is_no_data() {
         Some(value(now - 100.0, text))
     });
     no_data(&cached, "100 s ago").await;
+    let silent = Server::start(move |head| {
+        let fails = head.contains("timestamp%28");
+        Some(if fails {
+            said(503, "<html>")
+        } else {
+            value(now, "0.1")
+        })
+    });
+    no_data(&silent, "its age: ").await;
     no_data(&Server::saying(503, "<html>"), "(503)").await;
     let unknown = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
     no_data(&Server::saying(400, unknown), "parse error (400)").await;
@@ -248,6 +266,22 @@ async fn what_prometheus_does_not_know_is_no_data() {
         outcome == Outcome::NoData && told.contains("cannot connect"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_scalar_is_of_now() {
+    let at = f64::from(i32::try_from(NOW).unwrap());
+    let body =
+        format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[{at},"0.1"]}}}}"#);
+    let server = Server::saying(200, &body);
+    let check = PrometheusCheck {
+        url: server.url(),
+        query: Some("scalar(up)".to_owned()),
+        max: Some(1.0),
+        ..PrometheusCheck::default()
+    };
+    assert_eq!(ask(&check).await, (Outcome::Pass, "0.1".to_owned()));
+    assert_eq!(server.seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
