@@ -126,6 +126,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                     .into_iter()
                     .map(|reason| format!("{workload}: {reason}"))
                     .chain(parts::collisions(&policy, desired))
+                    .chain(parts::too_long(&policy, desired))
                     .chain(unroutable(&policy, desired))
                     .chain(evidence::unprovable(&policy, desired))
                     .map(|reason| (object.id.clone(), reason)),

@@ -15,6 +15,20 @@ pub(super) fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
         .collect()
 }
 
+/// What of them has a name that the API server refuses.
+pub(super) fn too_long(policy: &Policy, desired: &Desired) -> Vec<String> {
+    parts(policy, desired)
+        .into_iter()
+        .filter_map(|id| {
+            let most = if id.kind == "Service" { 63 } else { 253 };
+            let length = id.name.len();
+            (length > most).then(|| {
+                format!("{id} would be a part of the rollout; its name has {length} characters, of at most {most}")
+            })
+        })
+        .collect()
+}
+
 /// What the rollout makes beside what Git has, configuration apart.
 pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
     let beside = |id: Id| Id {
