@@ -44,7 +44,7 @@ fn never_due(policy: &Policy, check: &Check) -> Option<String> {
         Step::Weight(_, for_) => Some(*for_),
         Step::Pause => None,
     });
-    let least = shortest.min()? + policy.max_hold;
+    let least = shortest.min()?.saturating_add(policy.max_hold);
     (policy.hold_end == HoldEnd::Abort && check.looks_back() > least).then(|| {
         format!(
             "prometheus.window: the first verdict at a weight comes after {}, and spec.maxHold takes the change back before",
@@ -62,7 +62,7 @@ fn nameless(policy: &Policy, check: &Check) -> Option<String> {
         policy.strategy != Strategy::Partition && !pods_tell_sides_apart(&policy.workload.name)
     })?;
     Some(format!(
-        "{field}: of the name of {} too little is left in those of its pods for {{{{pods}}}} to tell the canary's; 50 characters are enough",
+        "{field}: of the name of {} too little is left in those of its pods for {{{{pods}}}} to tell the canary's; it may have 50 characters",
         policy.workload
     ))
 }
