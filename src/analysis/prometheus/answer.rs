@@ -60,6 +60,10 @@ pub(super) fn read(body: &[u8]) -> Result<Sample, String> {
         let words: String = warning.chars().take(256).collect();
         return Err(format!("the answer is not of everything: {words}"));
     }
+    // As VictoriaMetrics says it.
+    if answer["isPartial"] == true {
+        return Err("the answer is not of everything".to_owned());
+    }
     let data = &answer["data"];
     let sample = match (data["resultType"].as_str(), &data["result"]) {
         (Some("scalar"), result) => result,
@@ -141,6 +145,13 @@ mod tests {
         );
         let hint = "PromQL info: metric might not be a counter, name does not end in _total";
         assert!(with(hint).is_ok(), "it lacks nothing");
+        let flagged = |is_partial: bool| {
+            let data = serde_json::json!({"resultType": "scalar", "result": [1, "0"]});
+            let body =
+                serde_json::json!({"status": "success", "isPartial": is_partial, "data": data});
+            read(body.to_string().as_bytes())
+        };
+        assert!(flagged(true).is_err() && flagged(false).is_ok());
     }
 
     #[test]
