@@ -1,11 +1,12 @@
 # Every target sets up what it needs, Debian packages included; what takes long says how long, and is kept for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-kustomize bench image demo demo-context fmt lint clean soak-kustomize soak-faults soak-fuzz
+.PHONY: help setup node build test test-fmt test-lint test-unit test-cluster test-demo test-main test-rollouts test-histories test-kustomize bench image demo demo-context fmt lint clean soak-kustomize soak-faults soak-fuzz
 SHELL := /bin/bash
 
 CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 KUSTOMIZE ?= $(HOME)/.cache/driftless/testcluster/kustomize
+HISTORIES ?= 100000
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 export CARGO_TERM_COLOR ?= auto
 
@@ -46,11 +47,18 @@ test-main: ## the main job's figures as a table, in target/test-main.txt: pushes
 	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --release --test it -- --test-threads=1 main_job::figures; \
 	  status=$$?; cat target/test-main.txt; exit $$status
 
-test-rollouts: ## rollouts under load, also through Traefik (built once, 5 minutes), and their figures as a table, in target/test-rollouts.txt (30 minutes)
+test-rollouts: ## rollouts under load, also through Traefik (built once, 5 minutes), and their figures as a table, in target/test-rollouts.txt (35 minutes)
 	@tests/cluster/build.sh "" traefik >/dev/null
 	@rm -f target/test-rollouts.txt
-	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --test it -- --nocapture rollouts; \
-	  status=$$?; cat target/test-rollouts.txt; exit $$status
+	@DRIFTLESS_LONG=1 DEMAND_NODE=1 tests/cluster/with-node.sh $(CARGO) test --test it -- --nocapture rollouts; status=$$?; \
+	  $(MAKE) --no-print-directory test-histories || status=1; cat target/test-rollouts.txt; exit $$status
+
+test-histories: ## random histories of rollouts, each of which must keep the laws (4 minutes; HISTORIES=n)
+	@$(CARGO) test --lib --no-run
+	@mkdir -p target; start=$$SECONDS; verdict=met; \
+	  ROLLOUT_HISTORIES=$(HISTORIES) $(CARGO) test --lib -- rollout::machine::laws || verdict=MISSED; \
+	  printf '\nhistories  %s at random, in %s s  none breaks a law  %s\n' $(HISTORIES) $$((SECONDS - start)) $$verdict \
+	    | tee -a target/test-rollouts.txt; test $$verdict = met
 
 test-kustomize: setup ## random kustomizations, rendered here and by kustomize: the same bytes? (1 minute; TREES=n, SEED=n; CONFORMANCE=kustomize.py adds a corpus)
 	@PATH="$$(tests/cluster/build.sh '' kustomize):$$PATH" DEMAND_NODE=1 $(CARGO) test --test it -- kustomize:: ; \

@@ -78,7 +78,8 @@ impl Analysis {
         }
     }
 
-    /// Starts the checks that are due; when the next is. Those that began before `since` count as not made.
+    /// Starts the checks that are due; when the next is. Those that began before `since` count as not made, and one that looks
+    /// back is first due when nothing of before `since` is in what it sees.
     pub fn make(
         &mut self,
         actor: &Actor,
@@ -90,12 +91,7 @@ impl Analysis {
         let mut next: Option<Timestamp> = None;
         for check in &policy.checks {
             let key = (policy.workload.clone(), check.spec.name.clone());
-            let due = self
-                .started
-                .get(&key)
-                .filter(|started| **started >= since)
-                .and_then(|started| started.checked_add(check.interval).ok())
-                .unwrap_or(now);
+            let due = due(check, self.started.get(&key).copied(), since, now);
             if due <= now {
                 let work = Work {
                     actor: actor.clone(),
@@ -156,6 +152,16 @@ impl Analysis {
         shared.verdicts = left;
         let taken: Vec<(Id, Verdict)> = taken;
         taken.into_iter().map(|(_, verdict)| verdict).collect()
+    }
+}
+
+/// When a check is due that was last started then. A clock that was set back knows nothing of what it calls the future.
+fn due(check: &Check, started: Option<Timestamp>, since: Timestamp, now: Timestamp) -> Timestamp {
+    let since = if since > now { Timestamp::MIN } else { since };
+    let later = |time: Timestamp, by| time.checked_add(by).unwrap_or(Timestamp::MAX);
+    match started.filter(|started| (since..=now).contains(started)) {
+        Some(started) => later(started, check.interval),
+        None => later(since, check.looks_back()).max(now),
     }
 }
 

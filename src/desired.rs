@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 pub use kinds::{KindInfo, Kinds};
+pub use normal::set_namespace;
 pub use wave::{Wave, stage};
 
 use crate::api::PruneSpec;

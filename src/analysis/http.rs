@@ -1,6 +1,6 @@
 //! One HTTP request with its limits: of time, of how much is read, and of where it goes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const MOST: usize = 1 << 20;
 pub(super) enum Error {
     #[error("cannot connect to {0}: {1}")]
     Connect(String, String),
+    #[error("cannot connect to {0}: {1}")]
+    Refused(String, std::io::Error),
     #[error("{0} did not answer: {1}")]
     Answer(String, String),
     #[error("{0} did not answer within {1:?}")]
@@ -51,7 +53,10 @@ pub(super) async fn send(url: &Url, call: Call<'_>) -> Result<Response<Bytes>, E
     let stream = tokio::time::timeout_at(deadline, connect(host.trim_matches(['[', ']']), port))
         .await
         .map_err(|_| Error::Connect(place.clone(), "no answer".to_owned()))?
-        .map_err(|error| Error::Connect(place.clone(), error.to_string()))?;
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => Error::Refused(place.clone(), error),
+            _ => Error::Connect(place.clone(), error.to_string()),
+        })?;
     let exchange = async {
         if url.scheme() == "https" {
             let name = ServerName::try_from(host.clone())
@@ -96,27 +101,39 @@ fn request(url: &Url, host: &str, call: Call<'_>) -> Result<Request<Full<Bytes>>
 
 async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
     let all = tokio::net::lookup_host((host, port)).await?;
-    let addresses: Vec<SocketAddr> = all.filter(|address| !is_link_local(address.ip())).collect();
+    let addresses: Vec<SocketAddr> = all
+        .filter(|address| !is_of_the_cloud(address.ip()))
+        .collect();
     if addresses.is_empty() {
         return Err(std::io::Error::other(
-            "checks are not sent to link-local addresses, such as a cloud's metadata service",
+            "checks are not sent to link-local addresses, nor to a cloud's metadata service",
         ));
     }
     TcpStream::connect(&addresses[..]).await
 }
 
-/// There the machine answers, and who may write a policy is not who may ask it.
-fn is_link_local(address: IpAddr) -> bool {
+/// There the cloud answers for the machine, and who may write a policy is not who may ask it.
+fn is_of_the_cloud(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_unicast_link_local()
-                || address
-                    .to_ipv4_mapped()
-                    .is_some_and(|address| address.is_link_local())
-        }
+        IpAddr::V4(address) => address.is_link_local() || METADATA.contains(&address),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => is_of_the_cloud(IpAddr::V4(address)),
+            None => address.is_unicast_link_local() || METADATA_6.contains(&address),
+        },
     }
 }
+
+/// What is not link-local: Azure's and Alibaba Cloud's.
+const METADATA: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(100, 100, 100, 200),
+];
+/// AWS's (for machines, and for pods), and Google Cloud's.
+const METADATA_6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 
 async fn exchange<S>(
     stream: S,
@@ -177,8 +194,10 @@ mod tests {
 
     #[test]
     fn a_cloud_s_metadata_is_not_asked() {
-        let is = |text: &str| is_link_local(text.parse().unwrap());
+        let is = |text: &str| is_of_the_cloud(text.parse().unwrap());
         assert!(is("169.254.169.254") && is("fe80::1") && is("::ffff:169.254.169.254"));
+        assert!(is("fd00:ec2::254") && is("fd00:ec2::23") && is("fd20:ce::254"));
+        assert!(is("168.63.129.16") && is("::ffff:100.100.100.200"));
         assert!(!is("10.0.0.1") && !is("127.0.0.1") && !is("fd00:ec2::1"));
     }
 

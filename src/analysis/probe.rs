@@ -82,7 +82,7 @@ async fn one(check: &HttpCheck, headers: &Headers, pod: &Target) -> (Outcome, St
         let start = Instant::now();
         let answer = match send(&url, call).await {
             Ok(answer) => answer,
-            // Who cannot be reached may stand behind a policy; who is reached and does not answer is at fault.
+            // Who cannot be reached may stand behind a policy; who refuses, or is reached and does not answer, is at fault.
             Err(error @ Error::Connect(..)) => return no_data(format!("{error}{of_several}")),
             Err(error) => return fail(format!("{error}{of_several}")),
         };

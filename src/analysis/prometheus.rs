@@ -13,11 +13,10 @@ use super::http::{Call, send};
 use crate::api::{CompareSpec, PrometheusCheck, TrafficSpec};
 use crate::rollout::machine::Outcome;
 use crate::rollout::names::{Names, Side};
-use crate::rollout::query::queries;
+use crate::rollout::query::{queries, window};
 use answer::{Sample, read};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const WINDOW: Duration = Duration::from_mins(1);
 
 pub(super) async fn query(
     check: &PrometheusCheck,
@@ -31,7 +30,7 @@ pub(super) async fn query(
         traffic,
         headers,
         names,
-        window: check.window.map_or(WINDOW, |window| window.0),
+        window: window(check),
     };
     match asker.values(now).await {
         Err(why) => (Outcome::NoData, why),
@@ -88,18 +87,23 @@ impl Asker<'_> {
     /// The server answers with the last sample of up to five minutes, under the time of the question. Of a series, the sample's
     /// own time can be asked for; what is computed has the time of its computation.
     async fn is_fresh(&self, query: &str, sample: &Sample) -> Result<(), String> {
-        let asked = self
-            .ask(&format!("timestamp({query})"), Some(sample.at))
-            .await;
-        match asked {
-            Ok(time) if sample.at - time.value > self.window.as_secs_f64() => Err(format!(
-                "the value is {} s old, and the window is of {} s",
-                (sample.at - time.value).round(),
-                self.window.as_secs()
-            )),
-            // A scalar has no time.
-            Ok(_) | Err(_) => Ok(()),
+        // A scalar has no time.
+        if !sample.of_series {
+            return Ok(());
         }
+        // The query may end in a comment.
+        let age = format!("timestamp({query}\n)");
+        let time = self.ask(&age, Some(sample.at)).await;
+        let time = time.map_err(|why| format!("its age: {why}"))?;
+        let age = sample.at - time.value;
+        if age > self.window.as_secs_f64() {
+            return Err(format!(
+                "the value is {} s old, and the window is of {} s",
+                age.round(),
+                self.window.as_secs()
+            ));
+        }
+        Ok(())
     }
 
     async fn ask(&self, query: &str, at: Option<f64>) -> Result<Sample, String> {

@@ -135,6 +135,15 @@ async fn what_pods_answer() {
     };
     let told = probe::probe(&check(5), &headers, &[refused]).await;
     assert!(
+        told.0 == Outcome::Fail && told.1.contains("cannot connect"),
+        "{told:?}"
+    );
+    let nowhere = Target {
+        ip: "nobody.invalid".to_owned(),
+        ..well.pod()
+    };
+    let told = probe::probe(&check(5), &headers, &[nowhere]).await;
+    assert!(
         told.0 == Outcome::NoData && told.1.contains("cannot connect"),
         "{told:?}"
     );
@@ -234,6 +243,15 @@ async fn what_prometheus_does_not_know_is_no_data() {
         Some(value(now - 100.0, text))
     });
     no_data(&cached, "100 s ago").await;
+    let silent = Server::start(move |head| {
+        let fails = head.contains("timestamp%28");
+        Some(if fails {
+            said(503, "<html>")
+        } else {
+            value(now, "0.1")
+        })
+    });
+    no_data(&silent, "its age: ").await;
     no_data(&Server::saying(503, "<html>"), "(503)").await;
     let unknown = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
     no_data(&Server::saying(400, unknown), "parse error (400)").await;
@@ -248,6 +266,22 @@ async fn what_prometheus_does_not_know_is_no_data() {
         outcome == Outcome::NoData && told.contains("cannot connect"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_scalar_is_of_now() {
+    let at = f64::from(i32::try_from(NOW).unwrap());
+    let body =
+        format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[{at},"0.1"]}}}}"#);
+    let server = Server::saying(200, &body);
+    let check = PrometheusCheck {
+        url: server.url(),
+        query: Some("scalar(up)".to_owned()),
+        max: Some(1.0),
+        ..PrometheusCheck::default()
+    };
+    assert_eq!(ask(&check).await, (Outcome::Pass, "0.1".to_owned()));
+    assert_eq!(server.seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -310,4 +344,45 @@ async fn json_is_asked_for_with_names_and_a_body() {
         "{head}"
     );
     assert!(head.contains("content-length: 2\r\n"), "{head}");
+}
+
+/// When a check that is made every 30 s is due at second 1000, by how far it looks back; from second 0.
+fn due_in(window: Option<u64>, started: Option<i64>, since: i64) -> i64 {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let check = Check {
+        spec: crate::api::CheckSpec {
+            prometheus: window.map(|window| PrometheusCheck {
+                window: Some(seconds(window)),
+                ..PrometheusCheck::default()
+            }),
+            ..crate::api::CheckSpec::default()
+        },
+        interval: Duration::from_secs(30),
+        failure_limit: 3,
+        count: 1,
+        job: None,
+    };
+    due(&check, started.map(at), at(since), at(1000)).as_second() - 1000
+}
+
+#[test]
+fn a_check_is_due_when_it_sees_only_what_came_since() {
+    assert_eq!(due_in(None, None, 995), 0, "it looks at now");
+    assert_eq!(
+        due_in(Some(60), None, 995),
+        55,
+        "the weight before is in it"
+    );
+    assert_eq!(due_in(Some(60), None, 900), 0);
+    assert_eq!(due_in(Some(60), Some(980), 900), 10, "the interval");
+    assert_eq!(due_in(Some(60), Some(980), 990), 50, "another weight since");
+    assert_eq!(due_in(None, Some(980), 990), 0);
+}
+
+#[test]
+fn a_clock_that_was_set_back_stops_no_check() {
+    assert_eq!(due_in(None, Some(5000), 900), 0);
+    assert_eq!(due_in(None, Some(5000), 4000), 0);
+    assert_eq!(due_in(Some(60), None, 4000), 0);
+    assert_eq!(due_in(Some(60), Some(990), 4000), 20, "not at each look");
 }

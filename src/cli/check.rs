@@ -19,7 +19,7 @@ use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
 use crate::config::Budgets;
-use crate::desired::{Desired, DesiredObject, Wave};
+use crate::desired::{Desired, DesiredObject, Wave, set_namespace};
 use crate::kustomize::{BuildError, BuildOptions, Limits, Resource};
 use crate::render::render;
 use crate::rollout::policy::policies;
@@ -136,6 +136,7 @@ fn check(files: &dyn Files, asked: &[String], options: &BuildOptions, agent: &st
         line: 0,
         message: String::new(),
     };
+    let mut namespaces = BTreeMap::new();
     let mut paths: BTreeMap<String, Problem> = asked
         .iter()
         .map(|path| (path.clone(), nobody.clone()))
@@ -151,8 +152,14 @@ fn check(files: &dyn Files, asked: &[String], options: &BuildOptions, agent: &st
                 line,
                 message: format!("{}: {message}", object.title()),
             }));
-        if asked.is_empty() && object.kind == "Environment" && !object.partial {
-            let (path, line) = object.path();
+        if object.kind != "Environment" || object.partial {
+            continue;
+        }
+        let (path, line) = object.path();
+        if let (Some(path), Some(namespace)) = (join("", &path), object.target_namespace()) {
+            namespaces.entry(path).or_insert(namespace);
+        }
+        if asked.is_empty() {
             let named_by = Problem {
                 file: object.file.clone(),
                 line,
@@ -167,7 +174,11 @@ fn check(files: &dyn Files, asked: &[String], options: &BuildOptions, agent: &st
                 message: format!("{}{path:?} leaves the checkout", named_by.message),
                 ..named_by
             }),
-            Some(path) => renders(files, &path, options, agent, &named_by, &mut checked),
+            Some(path) => {
+                let namespace = namespaces.get(&path).map(String::as_str);
+                let to = (namespace, agent);
+                renders(files, &path, options, to, &named_by, &mut checked);
+            }
         }
     }
     if checked.paths == 0 && checked.problems.is_empty() {
@@ -184,13 +195,20 @@ fn check(files: &dyn Files, asked: &[String], options: &BuildOptions, agent: &st
 }
 
 /// Policies that cannot be followed, and NetworkPolicies that keep their checks from what they check.
-fn rollouts(resources: Vec<Resource>, agent: &str) -> Vec<Problem> {
-    let objects = resources.into_iter().map(|resource| DesiredObject {
-        id: resource.object.id(),
-        object: resource.object,
-        digest: String::new(),
-        wave: Wave::default(),
-        origin: format!("{}:{}", resource.origin.file, resource.origin.line),
+fn rollouts(resources: Vec<Resource>, namespace: Option<&str>, agent: &str) -> Vec<Problem> {
+    let objects = resources.into_iter().map(|resource| {
+        let mut object = resource.object;
+        // What has none at all is looked up by nobody.
+        if object.namespace().is_none() && object.kind() != "Namespace" {
+            set_namespace(&mut object, namespace);
+        }
+        DesiredObject {
+            id: object.id(),
+            object,
+            digest: String::new(),
+            wave: Wave::default(),
+            origin: format!("{}:{}", resource.origin.file, resource.origin.line),
+        }
     });
     let desired = Desired::new(objects.collect(), String::new());
     let problems = match policies(&desired) {
@@ -218,7 +236,7 @@ fn renders(
     files: &dyn Files,
     path: &str,
     options: &BuildOptions,
-    agent: &str,
+    (namespace, agent): (Option<&str>, &str),
     named_by: &Problem,
     checked: &mut Checked,
 ) {
@@ -226,7 +244,8 @@ fn renders(
     let errors = match render(files, path, options) {
         Ok(rendered) => {
             checked.rendered += rendered.resources.len();
-            checked.problems.extend(rollouts(rendered.resources, agent));
+            let problems = rollouts(rendered.resources, namespace, agent);
+            checked.problems.extend(problems);
             return;
         }
         Err(errors) => errors.0,

@@ -112,6 +112,9 @@ pub async fn run(arguments: &Arguments, word: Word, out: &mut Out) -> Result<Out
             if state.is_empty() { "" } else { ": " },
             state.join(", ")
         ));
+        if let Some(instead) = instead(word, &meant, &status.rollouts) {
+            note(&instead);
+        }
         return Ok(Outcome::Not);
     }
     let mut value = format!("{:.9} {}", Timestamp::now(), word.as_str());
@@ -138,6 +141,29 @@ pub async fn run(arguments: &Arguments, word: Word, out: &mut Out) -> Result<Out
     Ok(Outcome::Done)
 }
 
+/// What to say in place of an abort that comes when the change was promoted already.
+fn instead(word: Word, meant: &[&RolloutStatus], all: &[RolloutStatus]) -> Option<String> {
+    let promoted = meant
+        .iter()
+        .find(|rollout| word == Word::Abort && rollout.phase == Phase::Finishing)?;
+    let others: Vec<&str> = all
+        .iter()
+        .filter(|other| word.concerns(other.phase))
+        .map(short)
+        .collect();
+    let name = short(promoted);
+    Some(match others.as_slice() {
+        [] => format!("{name} is promoted; to take its change back, revert the commit."),
+        [one] => format!(
+            "{name} is promoted and waits for {one}; abort {one}, and {name} goes back with it."
+        ),
+        [one, ..] => format!(
+            "{name} is promoted and waits for {}; abort one of them, such as {one}, and {name} goes back with it.",
+            others.join(", ")
+        ),
+    })
+}
+
 fn short(rollout: &RolloutStatus) -> &str {
     rollout
         .workload
@@ -149,6 +175,38 @@ fn short(rollout: &RolloutStatus) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_promoted_is_taken_back_with_what_it_waits_for() {
+        let rollout = |name: &str, phase| RolloutStatus {
+            workload: format!("Deployment.apps shop/{name}"),
+            phase,
+            ..RolloutStatus::default()
+        };
+        let told = |word, others: &[Phase]| {
+            let mut all = vec![rollout("db", Phase::Finishing)];
+            let names = ["api", "worker"].into_iter();
+            all.extend(names.zip(others).map(|(name, phase)| rollout(name, *phase)));
+            instead(word, &[&all[0]], &all)
+        };
+        assert_eq!(told(Word::Promote, &[Phase::Proved]), None);
+        for (others, words) in [
+            (
+                &[][..],
+                "db is promoted; to take its change back, revert the commit.",
+            ),
+            (
+                &[Phase::Promoting],
+                "db is promoted and waits for api; abort api, and db goes back with it.",
+            ),
+            (
+                &[Phase::Proved, Phase::Proved],
+                "db is promoted and waits for api, worker; abort one of them, such as api, and db goes back with it.",
+            ),
+        ] {
+            assert_eq!(told(Word::Abort, others).as_deref(), Some(words));
+        }
+    }
 
     #[test]
     fn a_word_says_something_only_where_it_changes_something() {

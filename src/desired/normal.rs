@@ -164,7 +164,7 @@ fn below(value: &mut Value) {
 }
 
 /// Sets or removes `metadata.namespace`.
-pub(super) fn set_namespace(object: &mut Object, namespace: Option<&str>) {
+pub fn set_namespace(object: &mut Object, namespace: Option<&str>) {
     if let Some(Value::Object(metadata)) = object.0.get_mut("metadata") {
         match namespace {
             Some(namespace) => {

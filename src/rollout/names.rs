@@ -45,6 +45,13 @@ const KNOWN: [&str; 8] = [
     "pods",
     "window",
 ];
+/// So many characters of what stands before the last part of a pod's name Kubernetes keeps.
+const KEPT: usize = 58;
+/// Characters of a `pod-template-hash`, at most.
+const HASH: usize = 10;
+/// What Kubernetes makes up: without vowels, so that it is no word, nor `canary`.
+const MADE_UP: &str = "[0-9b-df-hj-np-tv-xz]+";
+
 /// What differs between the sides.
 const OF_A_SIDE: [&str; 4] = ["side", "deployment", "service", "pods"];
 
@@ -90,8 +97,8 @@ impl Names {
 
     /// A regular expression without a backslash: it stands in the strings of other languages.
     fn pods(&self, side: Side) -> String {
-        const PART: &str = "[0-9a-z]+";
-        let name = self.deployment(side).replace('.', "[.]");
+        let deployment = self.deployment(side);
+        let name = literal(&deployment);
         if let Runs::Ordinals(first, end) = self.runs {
             let ordinals = match side {
                 Side::Canary => first..end,
@@ -104,8 +111,37 @@ impl Names {
             Side::Canary => None,
             Side::Stable => self.stable_hash.as_deref(),
         };
-        format!("{name}-{}-{PART}", hash.unwrap_or(PART))
+        let is_cut = |hash: usize| deployment.len() + hash + 2 > KEPT;
+        match hash {
+            // Of a long name there is neither the whole hash nor a dash behind it.
+            Some(hash) if is_cut(hash.len()) => {
+                let kept: String = format!("{deployment}-{hash}").chars().take(KEPT).collect();
+                format!("{}{MADE_UP}", literal(&kept))
+            }
+            None if is_cut(HASH) => format!("{name}-{MADE_UP}(-{MADE_UP})?"),
+            hash => format!("{name}-{}-{MADE_UP}", hash.unwrap_or(MADE_UP)),
+        }
     }
+}
+
+/// As it stands in a regular expression.
+fn literal(name: &str) -> String {
+    name.replace('.', "[.]")
+}
+
+/// Whether the names of pods say which side of this Deployment they are of; of longer ones too little is left.
+pub fn pods_tell_sides_apart(workload: &str) -> bool {
+    canary_name(workload).len() < KEPT
+}
+
+/// Whether it asks for pods by their names.
+pub fn asks_for_pods(text: &str) -> bool {
+    let mut asks = false;
+    replace(text, |name| {
+        asks |= name == "pods";
+        None
+    });
+    asks
 }
 
 /// The first `{{name}}` in it that stands for nothing.
@@ -220,6 +256,39 @@ mod tests {
         assert_eq!(unknown(text).as_deref(), Some("pod"));
         assert_eq!(unknown("{{pods}} {{window}}"), None);
         assert!(tells_sides_apart("{{ pods }}") && !tells_sides_apart("{{canary}} {{window}}"));
+    }
+
+    /// The name of a pod, as Kubernetes makes it of its Deployment's.
+    fn pod(deployment: &str, hash: &str) -> String {
+        let before: String = format!("{deployment}-{hash}-").chars().take(58).collect();
+        format!("{before}x7k2p")
+    }
+
+    #[test]
+    fn names_that_kubernetes_cuts_are_matched_as_long_as_they_tell_sides_apart() {
+        for (length, hash) in (1..=50).flat_map(|length| [(length, "5d8f6c9b7"), (length, "bf")]) {
+            let workload = "a".repeat(length);
+            assert!(pods_tell_sides_apart(&workload));
+            let stable = pod(&workload, hash);
+            let canary = pod(&format!("{workload}-canary"), hash);
+            for stable_hash in [None, Some(hash.to_owned())] {
+                let names = Names {
+                    workload: workload.clone(),
+                    stable_hash,
+                    ..Names::default()
+                };
+                for (side, own, other) in [
+                    (Side::Stable, &stable, &canary),
+                    (Side::Canary, &canary, &stable),
+                ] {
+                    let pattern = names.fill("^(?:{{pods}})$", side, Duration::ZERO);
+                    let pattern = Regex::new(&pattern).unwrap();
+                    assert!(pattern.is_match(own), "{pattern} {own}");
+                    assert!(!pattern.is_match(other), "{pattern} {other}");
+                }
+            }
+        }
+        assert!(!pods_tell_sides_apart(&"a".repeat(51)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A policy as the rollout needs it: its steps and checks with their defaults, or why it cannot be followed.
 
 mod evidence;
+mod parts;
 mod services;
 mod workload;
 
@@ -17,8 +18,9 @@ use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
 use crate::rollout::stage::canary_name;
 use crate::rollout::traffic::{Router, Split};
-use crate::rollout::{job, order};
+use crate::rollout::{job, order, query};
 
+pub use parts::parts;
 pub use services::foreign;
 pub(super) use services::stable_services;
 use workload::unsuitable;
@@ -123,7 +125,8 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
                 unsuitable(&policy, &target.object)
                     .into_iter()
                     .map(|reason| format!("{workload}: {reason}"))
-                    .chain(collisions(&policy, desired))
+                    .chain(parts::collisions(&policy, desired))
+                    .chain(parts::too_long(&policy, desired))
                     .chain(unroutable(&policy, desired))
                     .chain(evidence::unprovable(&policy, desired))
                     .map(|reason| (object.id.clone(), reason)),
@@ -203,6 +206,14 @@ impl Policy {
     }
 }
 
+impl Check {
+    /// How far back its verdict looks: one that begins earlier than this after a change of the weight is of the weight before.
+    pub fn looks_back(&self) -> Duration {
+        let window = self.spec.prometheus.as_ref().map(query::window);
+        window.unwrap_or_default()
+    }
+}
+
 impl Policy {
     /// Of a workload whose policy Git no longer has: its rollout only ends.
     pub fn gone(workload: &Id) -> Self {
@@ -263,39 +274,6 @@ fn steps(canary: &CanarySpec) -> Vec<Step> {
         .into_iter()
         .map(|weight| Step::Weight(weight, each))
         .collect()
-}
-
-/// What of Git's own stands where the rollout's parts would.
-fn collisions(policy: &Policy, desired: &Desired) -> Vec<String> {
-    parts(policy, desired)
-        .into_iter()
-        .filter(|id| desired.contains(id))
-        .map(|id| format!("Git has {id}, which is the name of a part of the rollout"))
-        .collect()
-}
-
-/// What the rollout makes beside what Git has, configuration apart.
-pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
-    let beside = |id: Id| Id {
-        name: canary_name(&id.name),
-        ..id
-    };
-    let services = || stable_services(policy, desired).map(|service| service.id.clone());
-    let mut parts = Vec::new();
-    if policy.strategy != Strategy::Partition {
-        parts.push(beside(policy.workload.clone()));
-    }
-    if let Strategy::BlueGreen { preview: None, .. } = policy.strategy {
-        parts.extend(services().map(|id| Id {
-            name: super::stage::preview_name(&id.name),
-            ..id
-        }));
-    }
-    if let Some(traffic) = &policy.traffic {
-        parts.extend(services().map(beside));
-        parts.extend(Router::of(traffic).and_then(|router| router.beside(&policy.workload)));
-    }
-    parts
 }
 
 /// The route that splits the traffic; `None` where the number of pods does.

@@ -1,5 +1,7 @@
 //! What a Prometheus check asks: its own PromQL, or a usual query on the metrics of a router. Must not ask it.
 
+use std::time::Duration;
+
 use super::names::Side;
 use crate::api::{Builtin, PrometheusCheck, Router, TrafficSpec};
 
@@ -14,6 +16,14 @@ pub struct Queries {
 
 /// So many requests a usual query needs.
 const REQUESTS: u32 = 10;
+
+/// How far it looks back, where it does not say so itself.
+const WINDOW: Duration = Duration::from_mins(1);
+
+/// How far back a check looks.
+pub fn window(check: &PrometheusCheck) -> Duration {
+    check.window.map_or(WINDOW, |window| window.0)
+}
 
 /// What the check asks of a side under this route.
 ///
@@ -153,7 +163,6 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
-    use std::time::Duration;
 
     use super::*;
     use crate::api::RouteReference;

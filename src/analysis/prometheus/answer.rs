@@ -10,6 +10,8 @@ use serde_json::Value;
 pub(super) struct Sample {
     pub at: f64,
     pub value: f64,
+    /// Whether it is of a series, whose samples have times of their own.
+    pub of_series: bool,
 }
 
 impl Sample {
@@ -36,14 +38,31 @@ impl Sample {
     }
 }
 
+/// What some versions of Prometheus say among the warnings of a query that they answered in full.
+const HINT: &str = "PromQL info:";
+
 /// # Errors
-/// There is not exactly one number: what there is.
+/// There is not exactly one number, or not of all series: what there is.
 pub(super) fn read(body: &[u8]) -> Result<Sample, String> {
     const FOREIGN: &str = "the answer is not that of a Prometheus server";
     let answer: Value = serde_json::from_slice(body).map_err(|_| FOREIGN.to_owned())?;
     if answer["status"] != "success" {
         let words = answer["error"].as_str().unwrap_or(FOREIGN);
         return Err(words.chars().take(256).collect());
+    }
+    if let Some(warning) = answer["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .find(|warning| !warning.starts_with(HINT))
+    {
+        let words: String = warning.chars().take(256).collect();
+        return Err(format!("the answer is not of everything: {words}"));
+    }
+    // As VictoriaMetrics says it.
+    if answer["isPartial"] == true {
+        return Err("the answer is not of everything".to_owned());
     }
     let data = &answer["data"];
     let sample = match (data["resultType"].as_str(), &data["result"]) {
@@ -64,7 +83,11 @@ pub(super) fn read(body: &[u8]) -> Result<Sample, String> {
     let (Some(at), Some(value)) = (sample[0].as_f64(), value) else {
         return Err("the query's value is no number".to_owned());
     };
-    let sample = Sample { at, value };
+    let sample = Sample {
+        at,
+        value,
+        of_series: data["resultType"] == "vector",
+    };
     if sample.value.is_nan() {
         return Err("the query's value is NaN".to_owned());
     }
@@ -84,7 +107,7 @@ mod tests {
         for answer in RECORDED.lines() {
             let (query, body) = answer.split_once('\t').unwrap();
             let outcome = match read(body.as_bytes()) {
-                Ok(Sample { at, value }) => format!("{value} at {at}"),
+                Ok(Sample { at, value, .. }) => format!("{value} at {at}"),
                 Err(why) => format!("no data: {why}"),
             };
             told.push_str(&format!("{query}\n  {outcome}\n"));
@@ -107,10 +130,36 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_with_a_part_missing_is_none() {
+        let with = |warning: &str| {
+            let body = serde_json::json!({
+                "status": "success", "warnings": [warning],
+                "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "0"]}]},
+            });
+            read(body.to_string().as_bytes())
+        };
+        let partial = with("No StoreAPIs matched for this query");
+        assert_eq!(
+            partial.unwrap_err(),
+            "the answer is not of everything: No StoreAPIs matched for this query"
+        );
+        let hint = "PromQL info: metric might not be a counter, name does not end in _total";
+        assert!(with(hint).is_ok(), "it lacks nothing");
+        let flagged = |is_partial: bool| {
+            let data = serde_json::json!({"resultType": "scalar", "result": [1, "0"]});
+            let body =
+                serde_json::json!({"status": "success", "isPartial": is_partial, "data": data});
+            read(body.to_string().as_bytes())
+        };
+        assert!(flagged(true).is_err() && flagged(false).is_ok());
+    }
+
+    #[test]
     fn an_answer_is_of_its_window() {
         let sample = Sample {
             at: 1000.5,
             value: 1.0,
+            of_series: true,
         };
         let at = |seconds| {
             sample.is_of(

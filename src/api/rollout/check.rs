@@ -30,7 +30,7 @@ pub struct CheckSpec {
     #[schemars(range(min = 1, max = 1000))]
     pub count: Option<u32>,
     /// Requests to each ready pod of the canary, from the agent. It fails if one of them answers otherwise, or too late; a pod
-    /// that cannot be connected to is no verdict.
+    /// that cannot be reached is no verdict, and one that refuses the connection fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpCheck>,
     /// A query to a Prometheus server, whose single value must lie in a range. No value, several, `NaN`, a stale one, too few
@@ -48,7 +48,7 @@ pub struct CheckSpec {
 }
 
 /// Requests to each ready pod of the canary. It fails if one of them answers otherwise, or too late; a pod that cannot be
-/// connected to is no verdict.
+/// reached is no verdict, and one that refuses the connection fails.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {

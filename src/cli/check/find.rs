@@ -51,6 +51,13 @@ impl Found {
             None => (".".to_owned(), self.document.line()),
         }
     }
+
+    /// Where an Environment's objects lie that name no namespace.
+    pub fn target_namespace(&self) -> Option<String> {
+        let tree = self.tree();
+        let id = tree.at(self.root(), &["spec", "namespace"])?;
+        Some(tree.text(id).to_owned())
+    }
 }
 
 /// Our objects in all manifests below the root. What cannot be read is a problem where it may be ours.

@@ -206,10 +206,34 @@ spec: {podSelector: {}}
     ];
     let told = problems(&files);
     assert!(
-        told.starts_with("overlays/production/a.yaml:20: NetworkPolicy.networking.k8s.io deny: keeps the agent's requests of the check answers from port 8080"),
+        told.starts_with("overlays/production/a.yaml:20: NetworkPolicy.networking.k8s.io shop/deny: keeps the agent's requests of the check answers from port 8080"),
         "{told}"
     );
     assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn what_names_no_namespace_lies_in_that_of_the_environment() {
+    let manifests = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec: {template: {metadata: {labels: {app: api}}, spec: {containers: [{name: api}]}}}
+---
+apiVersion: driftless.dev/v1alpha1
+kind: RolloutPolicy
+metadata: {name: api, namespace: shop}
+spec:
+  workload: {kind: Deployment, name: api}
+  canary: {steps: [{weight: 25}]}
+  checks: []
+";
+    let files = [
+        ("environments.yaml", GOOD),
+        ("overlays/production/a.yaml", manifests),
+    ];
+    assert_eq!(problems(&files), "");
+    assert_eq!(checked(&files, &["overlays/production"]).problems, []);
 }
 
 #[test]

@@ -448,6 +448,103 @@ fn checks_that_can_never_give_a_verdict_are_refused() {
 }
 
 #[test]
+fn a_window_that_is_longer_than_the_rollout_waits_is_refused() {
+    let with = |steps: Value, max_hold: Value, window: &str| {
+        let mut policy = spec();
+        policy["canary"]["steps"] = steps;
+        policy["maxHold"] = max_hold;
+        policy["checks"] = json!([{"name": "rate", "prometheus": {
+            "url": "http://p:9090", "max": 1, "query": "up", "window": window,
+        }}]);
+        refused(policy, vec![deployment(json!({}))]).join("; ")
+    };
+    let steps = json!([{"weight": 25}, {"weight": 50, "for": "10m"}]);
+    let hour = json!({"for": "1h"});
+    assert_eq!(with(steps.clone(), hour.clone(), "1h"), "");
+    let told = with(steps.clone(), hour.clone(), "61m");
+    assert!(
+        told.contains(
+            "check rate: prometheus.window: the first verdict at a weight comes after 1h1m"
+        ),
+        "{told}"
+    );
+    let longer = json!([{"weight": 25, "for": "10m"}, {"pause": true}]);
+    assert_eq!(with(longer, hour, "61m"), "");
+    assert_eq!(with(steps, json!({"for": "1h", "then": "stay"}), "61m"), "");
+}
+
+#[test]
+fn names_whose_parts_would_not_fit_are_refused() {
+    let with = |length: usize, strategy: Value, check: Value| {
+        let name = "a".repeat(length);
+        let mut policy = strategy;
+        policy["workload"]["name"] = json!(name);
+        policy["checks"] = check;
+        let mut api = deployment(json!({}));
+        api["metadata"]["name"] = json!(name);
+        let mut web = service(json!({}));
+        web["metadata"]["name"] = json!(name);
+        refused(policy, vec![api, web]).join("; ")
+    };
+    assert_eq!(with(55, green(), json!([])), "");
+    let told = with(56, green(), json!([]));
+    assert!(
+        told.contains("its name has 64 characters, of at most 63"),
+        "{told}"
+    );
+    assert_eq!(
+        with(60, spec(), json!([])),
+        "",
+        "without a route there is no other Service"
+    );
+    let by_name = json!([{"name": "up", "prometheus": {
+        "url": "http://p:9090", "min": 1, "query": "sum(up{pod=~\"{{pods}}\"})",
+    }}]);
+    assert_eq!(with(50, spec(), by_name.clone()), "");
+    let told = with(51, spec(), by_name);
+    assert!(
+        told.contains("check up: prometheus.query: of the name"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_a_router_counts_is_not_asked_for_at_weight_0() {
+    let with = |more: Value| {
+        let mut policy = spec();
+        policy["canary"]["steps"] = json!([{"weight": 0, "for": "1m"}, {"weight": 25}]);
+        policy["traffic"] = json!({"httpRoute": {"name": "api"}});
+        policy["checks"] = json!([{"name": "rate", "prometheus": {
+            "url": "http://p:9090", "builtin": "successRate", "router": "Traefik", "min": 0.9,
+        }}]);
+        for (pointer, value) in more.as_object().unwrap() {
+            *policy.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        let route = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "api"},
+            "spec": {"rules": [{"backendRefs": [{"name": "api", "port": 80}]}]},
+        });
+        refused(
+            policy,
+            vec![deployment(json!({})), service(json!({})), route],
+        )
+        .join("; ")
+    };
+    let told = with(json!({}));
+    assert!(
+        told.contains("prometheus.builtin: a step has weight 0"),
+        "{told}"
+    );
+    for better in [
+        json!({"/canary/steps/0/weight": 5}),
+        json!({"/checks/0/prometheus/router": "Istio"}),
+        json!({"/traffic": {"httpRoute": {"name": "api"}, "match": {"header": {"name": "x-canary", "value": "always"}}}}),
+    ] {
+        assert_eq!(with(better.clone()), "", "{better}");
+    }
+}
+
+#[test]
 fn an_order_that_cannot_be_kept_is_refused_by_name() {
     let mut policy = spec();
     policy["dependsOn"] = json!([{"kind": "Deployment", "name": "worker"}]);

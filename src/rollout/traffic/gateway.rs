@@ -133,13 +133,21 @@ pub fn accepted(route: &Object) -> Result<(), String> {
         .map(|reference| parent(reference, route))
         .collect();
     // What it no longer names says nothing of it.
-    let mut parents = list(route, "/status/parents")
-        .filter(|status| named.is_empty() || named.contains(&parent(&status["parentRef"], route)))
-        .peekable();
-    if parents.peek().is_none() {
+    let parents: Vec<_> = list(route, "/status/parents")
+        .map(|status| (parent(&status["parentRef"], route), status))
+        .filter(|(parent, _)| named.is_empty() || named.contains(parent))
+        .collect();
+    if parents.is_empty() {
         return Err("no gateway has looked at the route".to_owned());
     }
-    for status in parents {
+    let is_silent = |name: &&[Option<&str>; 5]| parents.iter().all(|(parent, _)| parent != *name);
+    if let Some([.., name, _]) = named.iter().find(is_silent) {
+        return Err(format!(
+            "the gateway {} has not looked at the route",
+            name.unwrap_or_default()
+        ));
+    }
+    for (_, status) in parents {
         for condition in status["conditions"].as_array().into_iter().flatten() {
             let type_ = condition["type"].as_str().unwrap_or_default();
             let good = match type_ {

@@ -236,14 +236,14 @@ fn traefik_service(services: Value) -> Value {
     object(
         "traefik.io/v1alpha1",
         "TraefikService",
-        json!({"weighted": {"sticky": {"cookie": {"name": "side"}}, "services": services}}),
+        json!({"weighted": {"services": services}}),
     )
 }
 
 #[test]
 fn a_traefik_service_has_one_more() {
     let route = traefik_service(json!([
-        {"name": "api", "port": 80, "weight": 3, "passHostHeader": true},
+        {"name": "api", "port": 80, "weight": 3, "sticky": {"cookie": {"name": "pod"}}},
         {"name": "api", "kind": "TraefikService", "weight": 1},
         {"name": "api", "namespace": "elsewhere", "port": 80, "weight": 0},
     ]));
@@ -324,6 +324,14 @@ fn what_a_router_cannot_do_is_refused_by_name() {
             traefik_service(json!([{"name": "other", "port": 80}])),
         ),
         refused(
+            json!({"traefik": {"name": "api"}}),
+            object(
+                "traefik.io/v1alpha1",
+                "TraefikService",
+                json!({"weighted": {"sticky": {"cookie": {"name": "side"}}, "services": [{"name": "api", "port": 80}]}}),
+            ),
+        ),
+        refused(
             json!({"traefik": {"name": "api"}, "match": testers()}),
             traefik_service(json!([{"name": "api", "port": 80}])),
         ),
@@ -352,6 +360,22 @@ fn a_gateway_has_accepted_what_it_says_of_this_generation() {
         Ok(())
     );
     assert!(reported(json!([])).is_err(), "nobody has looked");
+    let two = |parents: Value| {
+        let mut route = http_route(json!([]));
+        route["spec"]["parentRefs"] =
+            json!([{"name": "web"}, {"name": "inner", "sectionName": "tls"}]);
+        route["metadata"]["generation"] = json!(2);
+        route["status"] = json!({"parents": parents});
+        accepted(&Object::from_value(route).unwrap())
+    };
+    let web = says("web", "Accepted", "True", 2);
+    assert_eq!(
+        two(json!([web])),
+        Err("the gateway inner has not looked at the route".to_owned())
+    );
+    let mut inner = says("inner", "Accepted", "True", 2);
+    inner["parentRef"]["sectionName"] = json!("tls");
+    assert_eq!(two(json!([web, inner])), Ok(()));
     let cases = [
         (
             says("web", "Accepted", "True", 1),

@@ -15,6 +15,14 @@ pub(super) fn split(service: &Object, split: &Split) -> Result<Object, String> {
             "match: the weights of {id} say nothing of requests; write a route of an IngressRoute, or take match out"
         ));
     }
+    if service
+        .at("/spec/weighted/sticky")
+        .is_some_and(|sticky| !sticky.is_null())
+    {
+        return Err(format!(
+            "{id}: spec.weighted.sticky keeps clients at the canary, so that its share is of new clients only; take it out, or write it on the services, where it keeps them at a pod"
+        ));
+    }
     let namespace = id.namespace.as_deref();
     let given = service
         .at("/spec/weighted/services")

@@ -27,7 +27,7 @@ fn errors(url: &str) -> Value {
     let rate =
         |more: &str| format!("sum(rate(http_requests_total{{{series}{more}}}[{{{{window}}}}]))");
     json!({"name": "errors", "prometheus": {
-        "url": url, "window": "10s", "minRequests": 20,
+        "url": url, "window": "5s", "minRequests": 20,
         "query": format!("({} or vector(0)) / {}", rate(r#",code=~"5..""#), rate("")),
         "requests": format!("sum(increase(http_requests_total{{{series}}}[{{{{window}}}}]))"),
         "compare": {"maxDifference": 0.05},
@@ -50,8 +50,8 @@ async fn a_stopped_prometheus_holds_and_what_it_measures_decides() {
     let Some(node) = need_node!() else { return };
     let stage = Stage::new(node).await;
     let mut prometheus = Prometheus::start(&stage, "");
-    // Long enough to stop it in the middle of the first.
-    let steps = json!([{"weight": 25, "for": "8s"}, {"weight": 50, "for": "3s"}]);
+    // Long enough to stop it between the first verdict, when a window has passed, and the end of the first.
+    let steps = json!([{"weight": 25, "for": "10s"}, {"weight": 50, "for": "3s"}]);
     let policy = shop::policy(steps, json!({"checks": [errors(&prometheus.url())]}));
     let shop = Shop::with_policy(stage, policy).await;
     let stage = &shop.stage;
