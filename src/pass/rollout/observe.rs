@@ -198,7 +198,8 @@ async fn canary(
     let kinds = cluster.kinds().await;
     let object = match cluster.observe(&kinds, &id, "v1", true).await {
         LiveState::Present(object) => object,
-        LiveState::Absent => return (None, pods.unwrap_or_default(), None),
+        // Its pods may serve on after it, and are not gone before they were listed.
+        LiveState::Absent if let Some(pods) = pods => return (None, pods, None),
         // What cannot be read is not gone.
         _ => return (Some(Side::default()), Vec::new(), None),
     };
