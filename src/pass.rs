@@ -331,7 +331,7 @@ async fn only_rollouts(pass: &mut Pass<'_>, memory: &mut Memory) {
         Ok(wanted) => Some(wanted.snapshot),
         Err(snapshot) => snapshot,
     };
-    match admit::running(pass, memory, snapshot).await {
+    match admit::running(pass, memory, snapshot.as_ref()).await {
         Some(running) => keep(pass, memory, running).await,
         None => pass.stop(
             "RolloutUnknown",

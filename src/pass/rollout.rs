@@ -7,6 +7,7 @@ mod course;
 mod foreign;
 mod hold;
 mod observe;
+mod recall;
 mod rolling;
 mod set;
 
@@ -23,7 +24,10 @@ use crate::rollout::machine::{self, Observed};
 use crate::status::TakenBack;
 
 pub(super) use course::is_under_way;
-pub(super) use hold::{compares, concerns, hold, holds, nothing_is_held, still_held, take_proved};
+pub(super) use hold::{
+    NotHeld, compares, concerns, hold, holds, nothing_is_held, still_held, take_proved,
+};
+pub(super) use recall::recall;
 pub(super) use rolling::{Rolling, sort_out, stage};
 
 use observe::{command, observe};
@@ -37,6 +41,8 @@ pub(super) struct Rollouts {
     pinned: BTreeMap<Id, bool>,
     /// What Git wants was compared with what the stable sides run, since the agent started.
     looked: bool,
+    /// When what was held before this agent started was last tried to be rendered.
+    recalled_at: Option<Instant>,
     /// When the rollouts were first looked at.
     since: Option<Timestamp>,
 }

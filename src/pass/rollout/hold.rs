@@ -36,15 +36,21 @@ pub(in super::super) fn compares(pass: &Pass<'_>, candidate: &Running) -> bool {
         && known.is_some_and(|known| known.commit != candidate.revision.commit)
 }
 
+/// Why a candidate is neither taken nor held: what was held before it stays so.
+pub(in super::super) enum NotHeld {
+    /// It cannot be rolled out, and why.
+    Refused(Vec<ObjectFailure>),
+    /// What could not be read.
+    Unread(String),
+}
+
 /// Whether the candidate has to wait until its changes have proved themselves.
 pub(in super::super) async fn holds(
     pass: &mut Pass<'_>,
-    memory: &mut Memory,
+    memory: &Memory,
     running: Option<&Running>,
     candidate: &Running,
-) -> Result<bool, Vec<ObjectFailure>> {
-    memory.rollouts.next = None;
-    memory.rollouts.looked = true;
+) -> Result<bool, NotHeld> {
     let policies = policies(&candidate.desired).map_err(told)?;
     let Some(running) = running else {
         if policies.is_empty() || !compares(pass, candidate) {
@@ -88,7 +94,8 @@ pub(in super::super) async fn holds(
                 held = true;
                 if let Some(policy) = policies.get(workload) {
                     let (before, after) = (&running.desired, &candidate.desired);
-                    in_the_way.extend(foreign::foreign(pass, memory, policy, before, after).await);
+                    let foreign = foreign::foreign(pass, memory, policy, before, after).await;
+                    in_the_way.extend(foreign.map_err(NotHeld::Unread)?);
                 }
             }
         }
@@ -101,16 +108,14 @@ pub(in super::super) async fn holds(
     Ok(held)
 }
 
-fn told(problems: Vec<(Id, String)>) -> Vec<ObjectFailure> {
-    problems
-        .into_iter()
-        .map(|(id, message)| ObjectFailure {
-            object: id.to_string(),
-            container: None,
-            reason: "InvalidRolloutPolicy".to_owned(),
-            message,
-        })
-        .collect()
+fn told(problems: Vec<(Id, String)>) -> NotHeld {
+    let failures = problems.into_iter().map(|(id, message)| ObjectFailure {
+        object: id.to_string(),
+        container: None,
+        reason: "InvalidRolloutPolicy".to_owned(),
+        message,
+    });
+    NotHeld::Refused(failures.collect())
 }
 
 /// The changes that a policy holds back, by workload.
@@ -195,4 +200,5 @@ pub(in super::super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate
         });
     }
     memory.rollouts.next = Some(Arc::new(candidate));
+    memory.rollouts.looked = true;
 }
