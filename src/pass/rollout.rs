@@ -50,7 +50,7 @@ pub(super) struct Rollouts {
 /// Observes every rollout, and records what follows; begins those that are due.
 pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &Rolling) {
     let nothing = rolling.records.is_empty() && rolling.changes.is_empty();
-    if nothing || rolling.is_whole() && !memory.rollouts.looked {
+    if nothing {
         return;
     }
     memory.rollouts.since.get_or_insert(pass.now);
@@ -65,6 +65,11 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             // Git has no such workload any more, and with it went all of this.
             continue;
         };
+        if record.phase == Phase::Failed && rolling.is_whole() && !rolling.knows_changes() {
+            // Whether Git still wants what failed is not known.
+            after.push(record.clone());
+            continue;
+        }
         let observed = if record.phase == Phase::Failed {
             // It waits for Git, or for a word: nothing of it is in the cluster.
             Observed {

@@ -59,10 +59,8 @@ pub struct Rollout<'a> {
 }
 
 /// Whether the canary's parts are kept though nobody asks for them: the proxies may still send to it.
-pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
-    records
-        .iter()
-        .any(|record| matches!(record.phase, Phase::Restoring | Phase::Aborting))
+pub fn keeps_parts(record: &RolloutStatus) -> bool {
+    matches!(record.phase, Phase::Restoring | Phase::Aborting)
 }
 
 /// Whether the stable side runs the change, or is about to, before the revision is taken.

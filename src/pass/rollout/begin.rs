@@ -20,7 +20,7 @@ pub(super) async fn begin(
     rolling: &Rolling,
     records: &mut Vec<RolloutStatus>,
 ) {
-    if !rolling.is_whole() {
+    if !rolling.knows_changes() {
         return;
     }
     for (workload, change) in &rolling.changes {

@@ -38,6 +38,7 @@ pub(super) async fn observe(
                 object.id == *workload
                     || rolling.is_traffic(&object.id)
                     || rolling.is_scaler(&object.id)
+                    || rolling.is_left(&object.id)
             }
         };
         !concerns
@@ -91,7 +92,7 @@ pub(super) async fn observe(
     }
     let verdicts = evidence(pass, memory, policy, record, &pods, uid);
     Observed {
-        change: if taken || !rolling.is_whole() {
+        change: if taken || !rolling.knows_changes() {
             Some(record.change.clone())
         } else {
             rolling.changes.get(workload).cloned()
@@ -117,7 +118,7 @@ pub(super) async fn observe(
             .go_back()
             .or_else(|| order::taken_back(workload, &rolling.changes, &rolling.records)),
         looked_since: memory.rollouts.since,
-        held: rolling.course.held(),
+        held: rolling.held(),
     }
 }
 

@@ -449,7 +449,7 @@ fn what_is_taken_back_leaves_no_way_to_the_canary_before_it_goes() {
         at(&drained, "HTTPRoute", "api", "/spec/rules/0/backendRefs"),
         json!([{"name": "api", "port": 80}])
     );
-    assert!(keeps_parts(std::slice::from_ref(&aborting)));
+    assert!(keeps_parts(&aborting));
     assert!(get(&drained, "Service", "api-canary").is_some());
     let removing = staged(route(), &record(Phase::Removing, 0));
     assert_eq!(
