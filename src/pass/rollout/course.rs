@@ -110,7 +110,7 @@ pub(super) async fn recovered(
     let pinned = live(pass, workload, "v1")
         .await?
         .is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true"));
-    let side = stable(pass, memory, policy).await;
+    let side = stable(pass, memory, policy).await?;
     let record = machine::recovered(policy, &change, &side, pass.now);
     Ok(Some(RolloutStatus {
         stable_pinned: Some(pinned),

@@ -56,7 +56,7 @@ pub(super) async fn observe(
     } = if record.strategy == RolloutStrategy::Partition {
         set::sides(pass, memory, workload, record, written).await
     } else {
-        let stable = stable(pass, memory, policy).await;
+        let stable = stable(pass, memory, policy).await.unwrap_or_default();
         let (canary, pods, uid) = canary(pass, memory, policy).await;
         Sides {
             stable,
@@ -143,14 +143,21 @@ pub(super) struct Sides {
     pub uid: Option<String>,
 }
 
-/// The stable side.
-pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Policy) -> Side {
+/// The stable side; nothing where there is none.
+///
+/// # Errors
+/// It could not be read: of what size it is, nobody knows.
+pub(super) async fn stable(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    policy: &Policy,
+) -> Result<Side, String> {
     let workload = &policy.workload;
-    let Ok(Some(object)) = live(pass, workload, "v1").await else {
-        return Side::default();
+    let Some(object) = live(pass, workload, "v1").await? else {
+        return Ok(Side::default());
     };
     if policy.strategy == Strategy::Partition {
-        return set::stable(&object);
+        return Ok(set::stable(&object));
     }
     let replicas = number(&object, "/spec/replicas");
     let mut side = Side {
@@ -169,7 +176,7 @@ pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Po
     if observed && !side.restarting {
         side.hash = template_hash(pass, workload, &object).await;
     }
-    side
+    Ok(side)
 }
 
 /// The `pod-template-hash` of the newest ReplicaSet of a Deployment.
