@@ -47,7 +47,30 @@ impl Rolling {
 
     /// Whether an object is written whatever else is not well.
     pub fn is_urgent(&self, id: &Id) -> bool {
-        self.is_traffic(id) || self.is_left(id)
+        self.is_traffic(id) || self.is_left(id) || self.goes_back(id)
+    }
+
+    /// Whether an object gives a workload back what it ran before: itself, its configuration, or what scales it.
+    fn goes_back(&self, id: &Id) -> bool {
+        let goes_back = |record: &RolloutStatus| {
+            matches!(
+                record.phase,
+                Phase::Restoring | Phase::Aborting | Phase::Removing
+            )
+        };
+        match record_of(&self.records, id) {
+            Some(record) => goes_back(record),
+            None => {
+                let is_copy = || is_configuration(id) && self.is_marked(id);
+                (self.is_scaler(id) || is_copy()) && self.records.iter().any(goes_back)
+            }
+        }
+    }
+
+    /// Whether a rollout made this object, or changes it now.
+    fn is_marked(&self, id: &Id) -> bool {
+        let object = self.running.desired.get(id);
+        object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
     }
 
     /// Whether an object decides who gets the traffic.
@@ -116,16 +139,12 @@ impl Rolling {
 
     /// Whether this object may be written now.
     pub fn may_write(&self, id: &Id) -> bool {
-        let marked = || {
-            let object = self.running.desired.get(id);
-            object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
-        };
         let concerns = || {
             self.is_traffic(id)
                 || self.is_scaler(id)
                 || self.is_left(id)
                 || record_of(&self.records, id).is_some()
-                || marked()
+                || self.is_marked(id)
         };
         self.is_whole() || self.course.writes(&self.records) && concerns()
     }

@@ -107,6 +107,19 @@ fn one_that_goes_back_keeps_its_own_parts_and_no_others() {
 }
 
 #[test]
+fn what_gives_the_stable_side_back_waits_for_nothing() {
+    let records = |phase| vec![record("api", phase), record("worker", Phase::Analysing)];
+    for phase in [Phase::Restoring, Phase::Aborting, Phase::Removing] {
+        let rolling = rolling(records(phase), Course::On, true);
+        assert!(rolling.is_urgent(&workload("api")), "{phase:?}");
+        assert!(!rolling.is_urgent(&workload("worker")));
+        assert!(!rolling.is_urgent(&workload("other")));
+    }
+    let promoting = rolling(records(Phase::Promoting), Course::On, true);
+    assert!(!promoting.is_urgent(&workload("api")));
+}
+
+#[test]
 fn before_what_git_wants_is_known_nothing_goes_on() {
     let held = |course, looked| rolling(Vec::new(), course, looked).held().is_some();
     assert!(held(Course::On, false) && !held(Course::On, true));
