@@ -9,6 +9,7 @@ mod hold;
 mod observe;
 mod recall;
 mod rolling;
+mod selected;
 mod set;
 
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@ use kube::ResourceExt;
 
 use super::super::{Memory, Pass, Running};
 use super::course::is_under_way;
-use super::foreign;
 use super::observe::{live, number};
+use super::{foreign, selected};
 use crate::api::{GROUP, NextRevision, ObjectFailure, RolloutPhase as Phase};
 use crate::desired::Desired;
 use crate::object::Id;
@@ -77,6 +77,7 @@ pub(in super::super) async fn holds(
                 .iter()
                 .any(|object| object.id.to_string() == record.workload)
     });
+    let turned = |workload: &Id| selected::turned(workload, &running.desired, &candidate.desired);
     let mut in_the_way = Vec::new();
     for (workload, change) in &changed {
         let record = pass
@@ -86,12 +87,18 @@ pub(in super::super) async fn holds(
             .find(|record| record.workload == workload.to_string());
         match record.map(|record| (record.phase, &record.change)) {
             Some((Phase::Finishing, known)) if known == change => {}
-            Some(_) => held = true,
+            Some((_, known)) => {
+                held = true;
+                if known != change {
+                    in_the_way.extend(turned(workload));
+                }
+            }
             None => {
                 if !has_pods(pass, workload).await {
                     continue;
                 }
                 held = true;
+                in_the_way.extend(turned(workload));
                 if let Some(policy) = policies.get(workload) {
                     let (before, after) = (&running.desired, &candidate.desired);
                     let foreign = foreign::foreign(pass, memory, policy, before, after).await;
