@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 
 use super::apply::resource_version;
-use super::{Memory, Pass, Running, together};
+use super::{Memory, Pass, Running, report, together};
 use crate::api::{Environment, ObjectFailure, RolloutPhase};
 use crate::cluster::Seen;
 use crate::cluster::scalers::{SCALERS, target};
@@ -351,8 +351,8 @@ pub(super) async fn write_ahead(
                 if current.metadata.uid != object.metadata.uid {
                     return Err("the Environment was deleted and made anew".to_owned());
                 }
-                object.metadata.resource_version = current.metadata.resource_version;
-                object.spec = current.spec;
+                let read = pass.environment.status.as_ref();
+                report::follow(&mut object, current, read).map_err(|error| error.to_string())?;
             }
             Err(error) => return Err(format!("cannot record what is to be written: {error}")),
         }
