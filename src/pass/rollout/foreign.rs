@@ -3,9 +3,10 @@
 
 use super::super::{Memory, Pass};
 use super::observe::live;
+use super::selected;
 use crate::desired::Desired;
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
-use crate::rollout::policy::{self, Policy, parts, route, unsplittable};
+use crate::rollout::policy::{self, Policy, Strategy, parts, route, unsplittable};
 
 /// Why the rollout of this policy's workload cannot begin, by what is in the way. `before` is what the stable side runs
 /// beside, `desired` the revision that changes it.
@@ -51,6 +52,7 @@ pub(super) async fn foreign(
         }
     }
     problems.extend(foreign_services(pass, memory, policy, desired).await?);
+    problems.extend(others_behind(pass, policy, before).await?);
     Ok(problems)
 }
 
@@ -71,6 +73,23 @@ async fn foreign_services(
         .into_iter()
         .map(|reason| (workload.clone(), reason))
         .collect())
+}
+
+/// Whose pods the workload's Services select too.
+async fn others_behind(
+    pass: &Pass<'_>,
+    policy: &Policy,
+    before: &Desired,
+) -> Result<Vec<(Id, String)>, String> {
+    let Some(namespace) = &policy.workload.namespace else {
+        return Ok(Vec::new());
+    };
+    if policy.strategy == Strategy::Partition {
+        return Ok(Vec::new());
+    }
+    let live = pass.context.cluster.replica_sets(namespace).await;
+    let live = live.map_err(|error| error.to_string())?;
+    Ok(selected::shared(&policy.workload, before, &live))
 }
 
 /// Who else decides the weights of this route.
