@@ -477,6 +477,16 @@ fn what_is_taken_back_leaves_no_way_to_the_canary_before_it_goes() {
         json!([{"name": "api", "port": 80}])
     );
     assert!(keeps_parts(&aborting));
+    let restarting = RolloutStatus {
+        stable_hash: None,
+        ..aborting.clone()
+    };
+    assert!(keeps_parts(&restarting), "the route leads to it no more");
+    let by_pods = RolloutStatus {
+        achieved_weight: Some(0),
+        ..restarting
+    };
+    assert!(!keeps_parts(&by_pods), "its pods are selected");
     assert!(get(&drained, "Service", "api-canary").is_some());
     let removing = staged(route(), &record(Phase::Removing, 0));
     assert_eq!(
