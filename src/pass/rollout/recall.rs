@@ -60,7 +60,12 @@ fn candidates(pass: &Pass<'_>) -> Vec<RevisionStatus> {
         .map(|next| next.revision.clone())
         .into_iter()
         .collect();
-    for record in &pass.report.rollouts {
+    for record in pass
+        .report
+        .rollouts
+        .iter()
+        .filter(|record| is_wanted(record))
+    {
         let commit = &record.commit;
         if commit.is_empty() || found.iter().any(|revision| revision.commit == *commit) {
             continue;
@@ -74,25 +79,28 @@ fn candidates(pass: &Pass<'_>) -> Vec<RevisionStatus> {
     found
 }
 
-/// Whether a revision has the changes of all records, but for those that only end, and policies for them.
+/// Whether Git is asked for the change of a record still: not where it only ends.
+fn is_wanted(record: &RolloutStatus) -> bool {
+    !matches!(
+        record.phase,
+        Phase::Restoring | Phase::Aborting | Phase::Removing
+    )
+}
+
+/// Whether a revision has the changes of all records that do not only end, and policies for them. Where all of them end,
+/// nothing was held that is known to be wanted.
 fn brings_all(desired: &Desired, records: &[RolloutStatus]) -> bool {
     let Ok(policies) = policies(desired) else {
         return false;
     };
-    records
-        .iter()
-        .filter(|record| {
-            !matches!(
-                record.phase,
-                Phase::Restoring | Phase::Aborting | Phase::Removing
-            )
+    let brings = |record: &RolloutStatus| {
+        policies.keys().any(|workload| {
+            workload.to_string() == record.workload
+                && stage::change(workload, desired).as_ref() == Some(&record.change)
         })
-        .all(|record| {
-            policies.keys().any(|workload| {
-                workload.to_string() == record.workload
-                    && stage::change(workload, desired).as_ref() == Some(&record.change)
-            })
-        })
+    };
+    let mut wanted = records.iter().filter(|record| is_wanted(record)).peekable();
+    wanted.peek().is_some() && wanted.all(brings)
 }
 
 #[cfg(test)]
@@ -137,7 +145,17 @@ mod tests {
             assert!(all(&next, phase), "{phase:?}");
             assert!(!all(&shop("api:3", spec.clone()), phase), "{phase:?}");
         }
-        assert!(all(&shop("api:3", spec), Phase::Restoring));
+        for phase in [Phase::Restoring, Phase::Removing] {
+            assert!(!all(&next, phase), "{phase:?}: it is not begun again");
+            let both = [
+                record(Phase::Analysing),
+                RolloutStatus {
+                    workload: "other".to_owned(),
+                    ..record(phase)
+                },
+            ];
+            assert!(brings_all(&next, &both), "{phase:?}");
+        }
         // A policy that cannot be followed says nothing.
         let invalid = json!({"workload": {"kind": "Deployment", "name": "other"}, "canary": {"steps": [{"weight": 25}]}, "checks": []});
         assert!(!all(&shop("api:2", invalid), Phase::Analysing));
