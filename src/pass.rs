@@ -301,7 +301,7 @@ pub async fn pass(context: &Context, environment: &Environment, memory: &mut Mem
 
 /// The rest of the line, from what is to be kept on.
 async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, running: Arc<Running>) {
-    let rolling = match rollout::stage(pass, memory, running).await {
+    let mut rolling = match rollout::stage(pass, memory, running).await {
         Ok(rolling) => rolling, // what rollouts ask for
         Err(message) => {
             pass.stop("RolloutUnknown", message);
@@ -310,6 +310,7 @@ async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, running: Arc<Running>) {
     };
     let running = rolling.running.clone();
     let live = observe::observe(pass, memory, &running).await; // observe
+    rolling.notice(&live);
     let plan = pass.plan(memory, &running, &live); // plan
     if let Err(problem) = observe::write_ahead(pass, memory, &running).await {
         pass.stop("StatusNotWritten", problem);
@@ -331,7 +332,7 @@ async fn only_rollouts(pass: &mut Pass<'_>, memory: &mut Memory) {
         Ok(wanted) => Some(wanted.snapshot),
         Err(snapshot) => snapshot,
     };
-    match admit::running(pass, memory, snapshot).await {
+    match admit::running(pass, memory, snapshot.as_ref()).await {
         Some(running) => keep(pass, memory, running).await,
         None => pass.stop(
             "RolloutUnknown",

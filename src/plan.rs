@@ -60,6 +60,8 @@ pub struct PlanInput<'a> {
     pub reapply: bool,
     /// This very content was applied before: what is not as it says has drifted.
     pub recorded: bool,
+    /// The workloads that are rolled out.
+    pub rolled_out: &'a BTreeSet<String>,
 }
 
 /// What is to be done, and what is not.

@@ -98,6 +98,7 @@ pub async fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
         now: Timestamp::now(),
         reapply: true,
         recorded: false,
+        rolled_out: &BTreeSet::new(),
     });
     let identity = Identity {
         namespace,

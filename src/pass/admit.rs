@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::prepare::{self, Known, Prepared};
+use super::rollout::NotHeld;
 use super::wanted::Wanted;
 use super::{Memory, Pass, Running, account, observe, prune, rollout, together};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
@@ -13,6 +14,7 @@ use crate::object::{FIELD_MANAGER, Id};
 use crate::plan::{
     Action, DryRunOutcome, LiveState, Refusal, RefusalReason, Verdict, after_dry_run, classify,
 };
+use crate::sources::Snapshot;
 use crate::status::Problem;
 
 /// A revision that was refused: what was said, and when it is tried again.
@@ -33,7 +35,8 @@ pub(super) async fn admit(
         Prepared::Same => rollout::nothing_is_held(memory),
         Prepared::Before(snapshot) => {
             rollout::still_held(pass);
-            keep(pass, memory, snapshot).await;
+            keep(pass, memory, snapshot.as_ref()).await;
+            rollout::recall(pass, memory, snapshot.as_ref()).await;
         }
         Prepared::Wanted(prepared) => {
             let (candidate, wanted) = *prepared;
@@ -50,7 +53,8 @@ pub(super) async fn admit(
                 memory.refused = None;
                 take(pass, memory, candidate, wanted.snapshot).await;
             } else {
-                keep(pass, memory, Some(wanted.snapshot)).await;
+                keep(pass, memory, Some(&wanted.snapshot)).await;
+                rollout::recall(pass, memory, Some(&wanted.snapshot)).await;
             }
         }
     }
@@ -62,9 +66,10 @@ pub(super) async fn admit(
 pub(super) async fn running(
     pass: &mut Pass<'_>,
     memory: &mut Memory,
-    snapshot: Option<crate::sources::Snapshot>,
+    snapshot: Option<&Snapshot>,
 ) -> Option<Arc<Running>> {
     keep(pass, memory, snapshot).await;
+    rollout::recall(pass, memory, snapshot).await;
     told(pass, memory)
 }
 
@@ -83,18 +88,14 @@ fn told(pass: &mut Pass<'_>, memory: &Memory) -> Option<Arc<Running>> {
 }
 
 /// Takes the candidate, or holds it back until its rollouts have proved it.
-async fn take(
-    pass: &mut Pass<'_>,
-    memory: &mut Memory,
-    candidate: Running,
-    snapshot: crate::sources::Snapshot,
-) {
+async fn take(pass: &mut Pass<'_>, memory: &mut Memory, candidate: Running, snapshot: Snapshot) {
     if !rollout::concerns(pass, &candidate) {
+        rollout::nothing_is_held(memory);
         memory.generation = pass.environment.metadata.generation;
         memory.running = Some(Arc::new(candidate));
         return;
     }
-    keep(pass, memory, Some(snapshot.clone())).await;
+    keep(pass, memory, Some(&snapshot)).await;
     if memory.running.is_none() && rollout::compares(pass, &candidate) {
         let before = prepare::before(pass, memory, &snapshot, Known::ByItsCommit).await;
         memory.running = before.map(Arc::new);
@@ -102,23 +103,29 @@ async fn take(
     let running = memory.running.clone();
     match rollout::holds(pass, memory, running.as_deref(), &candidate).await {
         Ok(false) => {
+            rollout::nothing_is_held(memory);
             memory.generation = pass.environment.metadata.generation;
             memory.running = Some(Arc::new(candidate));
         }
         Ok(true) => rollout::hold(pass, memory, candidate),
-        Err(failures) => refuse(pass, &candidate, failures),
+        Err(not_held) => {
+            match not_held {
+                NotHeld::Refused(failures) => refuse(pass, &candidate, failures),
+                NotHeld::Unread(message) => {
+                    rollout::still_held(pass);
+                    pass.stop("RolloutUnknown", message);
+                }
+            }
+            rollout::recall(pass, memory, Some(&snapshot)).await;
+        }
     }
 }
 
-async fn keep(
-    pass: &mut Pass<'_>,
-    memory: &mut Memory,
-    snapshot: Option<crate::sources::Snapshot>,
-) {
+async fn keep(pass: &mut Pass<'_>, memory: &mut Memory, snapshot: Option<&Snapshot>) {
     if memory.running.is_none()
         && let Some(snapshot) = snapshot
     {
-        let before = prepare::before(pass, memory, &snapshot, Known::ByItsHash).await;
+        let before = prepare::before(pass, memory, snapshot, Known::ByItsHash).await;
         memory.running = before.map(Arc::new);
     }
 }

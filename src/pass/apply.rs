@@ -68,7 +68,7 @@ pub(super) async fn apply(
         let actions = wave.actions.iter().filter(|action| {
             let may_go = !blocked
                 || action.reason.is_upkeep()
-                || rolling.is_traffic(&action.id)
+                || rolling.is_urgent(&action.id)
                 || !rolling.is_whole();
             may_go && rolling.may_write(&action.id)
         });

@@ -6,8 +6,8 @@ use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 
 use super::apply::resource_version;
-use super::{Memory, Pass, Running, together};
-use crate::api::{Environment, ObjectFailure};
+use super::{Memory, Pass, Running, report, together};
+use crate::api::{Environment, ObjectFailure, RolloutPhase};
 use crate::cluster::Seen;
 use crate::cluster::scalers::{SCALERS, target};
 use crate::desired::Desired;
@@ -227,6 +227,11 @@ impl Pass<'_> {
     /// plan: what is to be done to make `live` what is desired.
     pub(super) fn plan(&self, memory: &Memory, running: &Running, observed: &Observed) -> Plan {
         let empty = Inventory::default();
+        let rolled_out = self.report.rollouts.iter();
+        let rolled_out = rolled_out
+            .filter(|record| record.phase != RolloutPhase::Failed)
+            .map(|record| record.workload.clone())
+            .collect();
         plan(&PlanInput {
             desired: &running.desired,
             live: &observed.live,
@@ -240,6 +245,7 @@ impl Pass<'_> {
             now: self.now,
             reapply: memory.reapply,
             recorded: self.was_applied(running),
+            rolled_out: &rolled_out,
         })
     }
 }
@@ -345,8 +351,8 @@ pub(super) async fn write_ahead(
                 if current.metadata.uid != object.metadata.uid {
                     return Err("the Environment was deleted and made anew".to_owned());
                 }
-                object.metadata.resource_version = current.metadata.resource_version;
-                object.spec = current.spec;
+                let read = pass.environment.status.as_ref();
+                report::follow(&mut object, current, read).map_err(|error| error.to_string())?;
             }
             Err(error) => return Err(format!("cannot record what is to be written: {error}")),
         }

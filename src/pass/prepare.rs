@@ -124,6 +124,29 @@ pub(super) async fn before(
     how: Known,
 ) -> Option<Running> {
     let revision = pass.report.revision.clone()?;
+    // The spec may have changed since.
+    let settings = pass
+        .report
+        .settings
+        .clone()
+        .unwrap_or_else(|| RenderSettings::from(&pass.environment.spec));
+    let desired = again(pass, memory, snapshot, &revision, &settings).await?;
+    let is_known = pass.report.hash.as_deref() == Some(desired.hash.as_str());
+    (is_known || how == Known::ByItsCommit).then_some(Running {
+        revision,
+        desired,
+        settings,
+    })
+}
+
+/// The objects of a revision that was chosen before; `None` where they cannot be had any more.
+pub(super) async fn again(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    snapshot: &Snapshot,
+    revision: &RevisionStatus,
+    settings: &RenderSettings,
+) -> Option<Desired> {
     let choice = Choice {
         rule: usize::try_from(revision.rule).unwrap_or_default(),
         reference: revision.reference.clone(),
@@ -133,22 +156,9 @@ pub(super) async fn before(
             .and_then(|version| version.parse().ok()),
         commit: revision.commit.clone(),
     };
-    // The spec may have changed since.
-    let settings = pass
-        .report
-        .settings
-        .clone()
-        .unwrap_or_else(|| RenderSettings::from(&pass.environment.spec));
     let mirror = &snapshot.mirror;
-    let (desired, _) = objects(pass, memory, mirror, &revision, &choice, &settings)
-        .await
-        .ok()?;
-    let is_known = pass.report.hash.as_deref() == Some(desired.hash.as_str());
-    (is_known || how == Known::ByItsCommit).then_some(Running {
-        revision,
-        desired,
-        settings,
-    })
+    let objects = objects(pass, memory, mirror, revision, &choice, settings).await;
+    objects.ok().map(|(desired, _)| desired)
 }
 
 /// How a revision is known to be what was applied.

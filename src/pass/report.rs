@@ -101,12 +101,37 @@ fn kept_progress(pass: &Pass<'_>) -> Progress {
     }
 }
 
+/// Why the status could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error(transparent)]
+    Asked(#[from] kube::Error),
+    #[error("another agent wrote the status of the Environment meanwhile")]
+    Overtaken,
+}
+
+/// Takes what else was changed of an Environment whose status is to be written, for another try; `read` is the status that
+/// this pass began with. One that changed was written by another leader: what it recorded is acted on already.
+pub(super) fn follow(
+    object: &mut Environment,
+    newer: Environment,
+    read: Option<&EnvironmentStatus>,
+) -> Result<(), WriteError> {
+    if newer.status.as_ref() != read {
+        return Err(WriteError::Overtaken);
+    }
+    object.metadata = newer.metadata;
+    object.metadata.managed_fields = None;
+    object.spec = newer.spec;
+    Ok(())
+}
+
 /// Writes the status, whatever else was changed of the object meanwhile; `None` if it is gone.
 async fn replace(
     pass: &Pass<'_>,
     current: &Environment,
     after: &EnvironmentStatus,
-) -> Result<Option<Environment>, kube::Error> {
+) -> Result<Option<Environment>, WriteError> {
     let api: Api<Environment> = Api::namespaced(pass.context.cluster.client(), pass.namespace());
     let mut object = current.clone();
     object.metadata.managed_fields = None;
@@ -127,11 +152,9 @@ async fn replace(
                 if newer.metadata.uid != object.metadata.uid {
                     return Ok(None);
                 }
-                object.metadata = newer.metadata;
-                object.metadata.managed_fields = None;
-                object.spec = newer.spec;
+                follow(&mut object, newer, current.status.as_ref())?;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -219,5 +242,36 @@ async fn tell(
     }
     if after.failures.is_empty() {
         memory.told.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn environment(version: &str, status: serde_json::Value) -> Environment {
+        serde_json::from_value(json!({
+            "apiVersion": "driftless.dev/v1alpha1", "kind": "Environment",
+            "metadata": {"name": "shop", "namespace": "shop", "resourceVersion": version},
+            "spec": {"repository": "shop", "follow": [{"branch": "main"}], "path": "shop", "serviceAccount": "deployer"},
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_status_that_another_leader_wrote_is_not_overwritten() {
+        let read = environment("7", json!({"hash": "one"}));
+        let mut object = environment("7", json!({"hash": "two"}));
+        let annotated = environment("8", json!({"hash": "one"}));
+        assert!(follow(&mut object, annotated, read.status.as_ref()).is_ok());
+        assert_eq!(object.metadata.resource_version.as_deref(), Some("8"));
+        assert_eq!(object.status.as_ref().unwrap().hash.as_deref(), Some("two"));
+        let other = environment("9", json!({"hash": "three"}));
+        let overtaken = follow(&mut object, other, read.status.as_ref());
+        assert!(matches!(overtaken, Err(WriteError::Overtaken)));
+        assert_eq!(object.metadata.resource_version.as_deref(), Some("8"));
     }
 }

@@ -7,7 +7,9 @@ mod course;
 mod foreign;
 mod hold;
 mod observe;
+mod recall;
 mod rolling;
+mod selected;
 mod set;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,10 @@ use crate::rollout::machine::{self, Observed};
 use crate::status::TakenBack;
 
 pub(super) use course::is_under_way;
-pub(super) use hold::{compares, concerns, hold, holds, nothing_is_held, still_held, take_proved};
+pub(super) use hold::{
+    NotHeld, compares, concerns, hold, holds, nothing_is_held, still_held, take_proved,
+};
+pub(super) use recall::recall;
 pub(super) use rolling::{Rolling, sort_out, stage};
 
 use observe::{command, observe};
@@ -37,6 +42,8 @@ pub(super) struct Rollouts {
     pinned: BTreeMap<Id, bool>,
     /// What Git wants was compared with what the stable sides run, since the agent started.
     looked: bool,
+    /// When what was held before this agent started was last tried to be rendered.
+    recalled_at: Option<Instant>,
     /// When the rollouts were first looked at.
     since: Option<Timestamp>,
 }
@@ -44,7 +51,7 @@ pub(super) struct Rollouts {
 /// Observes every rollout, and records what follows; begins those that are due.
 pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &Rolling) {
     let nothing = rolling.records.is_empty() && rolling.changes.is_empty();
-    if nothing || rolling.is_whole() && !memory.rollouts.looked {
+    if nothing {
         return;
     }
     memory.rollouts.since.get_or_insert(pass.now);
@@ -59,6 +66,11 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             // Git has no such workload any more, and with it went all of this.
             continue;
         };
+        if record.phase == Phase::Failed && rolling.is_whole() && !rolling.knows_changes() {
+            // Whether Git still wants what failed is not known.
+            after.push(record.clone());
+            continue;
+        }
         let observed = if record.phase == Phase::Failed {
             // It waits for Git, or for a word: nothing of it is in the cluster.
             Observed {

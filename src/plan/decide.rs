@@ -11,7 +11,7 @@ use crate::fields::{
     Additions, additions, fingerprint, human, is_rewritten, missing, own_fields, take_over, who,
 };
 use crate::object::{ENVIRONMENT_LABEL, Object};
-use crate::rollout::TRACK_LABEL;
+use crate::rollout::{ROLLOUT_LABEL, TRACK_LABEL};
 
 /// What is damped where an object is deleted again and again.
 const ITSELF: &str = "the object";
@@ -187,7 +187,11 @@ fn upkeep(
     } else {
         Vec::new()
     };
-    let certain = known.is_some() || input.recorded;
+    // What a rollout is about to write, or to put back, was perhaps never written by an agent that went away.
+    let is_rolled_out = live.label(ROLLOUT_LABEL).is_some()
+        || desired.object.label(ROLLOUT_LABEL).is_some()
+        || input.rolled_out.contains(&desired.id.to_string());
+    let certain = known.is_some() || input.recorded && !is_rolled_out;
     // A field that Git does not decide may have passed from us to whoever decides it: that alone is nobody's drift.
     let handed_over = touched
         && lost.is_empty()

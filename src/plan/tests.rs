@@ -15,6 +15,7 @@ struct Scene {
     drift: Drift,
     damper: Damper,
     recorded: bool,
+    rolled_out: BTreeSet<String>,
     reapply: bool,
 }
 
@@ -80,6 +81,7 @@ impl Scene {
             drift: Drift::Repair,
             damper: Damper::default(),
             recorded: false,
+            rolled_out: BTreeSet::new(),
             reapply: false,
         }
     }
@@ -149,6 +151,7 @@ impl Scene {
             now: Timestamp::from_second(1_000_000).unwrap(),
             reapply: self.reapply,
             recorded: self.recorded,
+            rolled_out: &self.rolled_out,
         })
     }
 
@@ -263,6 +266,36 @@ fn a_field_that_another_took_is_drift_that_names_both() {
         }
     );
     assert!(action.force);
+}
+
+#[test]
+fn what_a_rollout_changes_is_no_drift_where_nobody_remembers_it() {
+    // It was recorded before the agent went away, and never written.
+    let written = |scene: Scene| {
+        let mut scene = scene.applied().with(|live| {
+            remove(
+                live,
+                "/metadata/managedFields/0/fieldsV1/f:spec",
+                "f:replicas",
+            )
+        });
+        scene.memory.clear();
+        scene.recorded = true;
+        scene.drift = Drift::Report;
+        scene
+    };
+    let none = written(Scene::of(deployment(json!({"spec": {"replicas": 2}}))));
+    assert_eq!(none.plan().drifts.len(), 1);
+    let rolled_out = Scene {
+        rolled_out: [none.id().to_string()].into(),
+        ..none
+    };
+    let label = json!({"metadata": {"labels": {crate::rollout::ROLLOUT_LABEL: "5d4f"}}, "spec": {"replicas": 2}});
+    let marked = written(Scene::of(deployment(label)));
+    for scene in [rolled_out, marked] {
+        assert!(scene.plan().drifts.is_empty());
+        assert_eq!(scene.action().unwrap().reason, Reason::Change);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ROLLOUT_LABEL;
 use crate::desired::{Desired, DesiredObject, digest};
-use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
+use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 
 /// A pod template whose references are pinned, and the copies that it refers to.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub fn pin(template: &Value, namespace: Option<&str>, desired: &Desired) -> Pinn
             namespace: namespace.map(str::to_owned),
             name: name.as_str().unwrap_or_default().to_owned(),
         };
-        let Some(source) = desired.get(&id) else {
+        let Some(source) = desired.get(&id).filter(|source| is_of_git(source)) else {
             return;
         };
         let copy = copy(source);
@@ -96,6 +96,19 @@ fn items<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Va
         .and_then(Value::as_array_mut)
         .into_iter()
         .flatten()
+}
+
+/// Whether Git says what this configuration has. What is filled in the cluster (no data in Git, or `driftless.dev/ignore`
+/// on it) stays what it is: of that there is nothing to copy.
+fn is_of_git(source: &DesiredObject) -> bool {
+    let ignored = source.object.annotation(IGNORE_ANNOTATION);
+    let mut ignored = ignored.into_iter().flat_map(|it| it.split(','));
+    let is_data = |pointer: &str| {
+        let field = pointer.trim().split('/').nth(1);
+        matches!(field, Some("data" | "binaryData" | "stringData"))
+    };
+    let has = |key: &str| source.object.0.contains_key(key);
+    (has("data") || has("binaryData")) && !ignored.any(is_data)
 }
 
 /// A copy that never changes: `NAME-<10 digits of its content>`.

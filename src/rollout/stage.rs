@@ -59,10 +59,17 @@ pub struct Rollout<'a> {
 }
 
 /// Whether the canary's parts are kept though nobody asks for them: the proxies may still send to it.
-pub fn keeps_parts(records: &[RolloutStatus]) -> bool {
-    records
-        .iter()
-        .any(|record| matches!(record.phase, Phase::Restoring | Phase::Aborting))
+pub fn keeps_parts(record: &RolloutStatus) -> bool {
+    // While the stable side restarts no Service can leave the canary's pods out: where nothing but their number splits the
+    // traffic, they go at once.
+    let is_selected = record.strategy == RolloutStrategy::Canary
+        && record.stable_hash.is_none()
+        && record.achieved_weight.is_some();
+    match record.phase {
+        Phase::Restoring => true,
+        Phase::Aborting => !is_selected,
+        _ => false,
+    }
 }
 
 /// Whether the stable side runs the change, or is about to, before the revision is taken.

@@ -20,7 +20,7 @@ pub(super) async fn begin(
     rolling: &Rolling,
     records: &mut Vec<RolloutStatus>,
 ) {
-    if !rolling.is_whole() {
+    if !rolling.knows_changes() {
         return;
     }
     for (workload, change) in &rolling.changes {
@@ -30,7 +30,14 @@ pub(super) async fn begin(
         let Some(policy) = rolling.policies.get(workload).filter(|_| begins) else {
             continue;
         };
-        let stable = stable(pass, memory, policy).await;
+        let stable = match stable(pass, memory, policy).await {
+            Ok(stable) => stable,
+            Err(error) => {
+                // Its size is what everything else is measured by.
+                pass.stop("RolloutUnknown", error);
+                continue;
+            }
+        };
         let mut record = machine::begin(policy, &rolling.commit, change, &stable, pass.now);
         record.stable_pinned = memory.rollouts.pinned.get(workload).copied();
         if let Some(what) = foreign_autoscaler(pass, workload, &rolling.taken.desired) {

@@ -7,7 +7,7 @@ use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{ENVIRONMENT_LABEL, Id};
 use crate::rollout::machine;
 use crate::rollout::policy::{Policy, Strategy};
-use crate::rollout::stage::canary_name;
+use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 
 /// How the rollouts of an environment go.
@@ -48,15 +48,14 @@ impl Course {
         self != Self::Suspended || records.iter().any(ends)
     }
 
-    /// Whether what exists for rollouts stays though nobody asks for it: who does is not known.
-    pub fn keeps_parts(self, records: &[RolloutStatus], looked: bool) -> bool {
-        match self {
-            Self::On => !looked && !records.is_empty(),
-            Self::Suspended => records
-                .iter()
-                .any(|record| !matches!(record.phase, Phase::Removing | Phase::Failed)),
-            Self::Ending => false,
-        }
+    /// Whether what exists for a rollout stays though nobody asks for it: who does is not known, or the proxies may still
+    /// send to it.
+    pub fn keeps_parts(self, record: &RolloutStatus, looked: bool) -> bool {
+        let may_serve = !matches!(
+            record.phase,
+            Phase::Narrowing | Phase::Removing | Phase::Failed
+        );
+        stage::keeps_parts(record) || may_serve && (self != Self::On || !looked)
     }
 }
 
@@ -111,7 +110,7 @@ pub(super) async fn recovered(
     let pinned = live(pass, workload, "v1")
         .await?
         .is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true"));
-    let side = stable(pass, memory, policy).await;
+    let side = stable(pass, memory, policy).await?;
     let record = machine::recovered(policy, &change, &side, pass.now);
     Ok(Some(RolloutStatus {
         stable_pinned: Some(pinned),
@@ -151,13 +150,18 @@ mod tests {
 
     #[test]
     fn parts_stay_as_long_as_nobody_knows_who_asks_for_them() {
-        let serving = records(&[Phase::Paused]);
-        assert!(Course::On.keeps_parts(&serving, false));
-        assert!(!Course::On.keeps_parts(&serving, true));
-        assert!(!Course::On.keeps_parts(&[], false));
-        assert!(Course::Suspended.keeps_parts(&serving, true));
-        assert!(!Course::Suspended.keeps_parts(&records(&[Phase::Removing]), true));
-        assert!(!Course::Ending.keeps_parts(&serving, false));
+        let kept =
+            |course: Course, phase, looked| course.keeps_parts(&records(&[phase])[0], looked);
+        assert!(kept(Course::On, Phase::Paused, false));
+        assert!(!kept(Course::On, Phase::Paused, true));
+        assert!(kept(Course::On, Phase::Aborting, true));
+        for course in [Course::Suspended, Course::Ending] {
+            assert!(kept(course, Phase::Paused, true));
+        }
+        for course in [Course::On, Course::Suspended, Course::Ending] {
+            assert!(!kept(course, Phase::Narrowing, false));
+            assert!(!kept(course, Phase::Removing, false));
+        }
     }
 
     #[test]

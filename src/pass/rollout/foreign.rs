@@ -3,19 +3,23 @@
 
 use super::super::{Memory, Pass};
 use super::observe::live;
+use super::selected;
 use crate::desired::Desired;
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
-use crate::rollout::policy::{self, Policy, parts, route, unsplittable};
+use crate::rollout::policy::{self, Policy, Strategy, parts, route, unsplittable};
 
 /// Why the rollout of this policy's workload cannot begin, by what is in the way. `before` is what the stable side runs
 /// beside, `desired` the revision that changes it.
+///
+/// # Errors
+/// What could not be read: then nothing is known.
 pub(super) async fn foreign(
     pass: &Pass<'_>,
     memory: &Memory,
     policy: &Policy,
     before: &Desired,
     desired: &Desired,
-) -> Vec<(Id, String)> {
+) -> Result<Vec<(Id, String)>, String> {
     let mut problems = Vec::new();
     if let Some(id) = route(policy) {
         if let Some(why) = unsplittable(policy, before) {
@@ -23,37 +27,33 @@ pub(super) async fn foreign(
                 "the rollout of {} needs it before the change, and in what is applied: {why}; push the route first, then the change",
                 policy.workload
             );
-            return vec![(id, why)];
+            return Ok(vec![(id, why)]);
         }
         let version = desired
             .get(&id)
             .map_or("v1", |route| route.object.version());
-        match live(pass, &id, version).await {
-            Ok(Some(route)) => {
-                problems.extend(decided_elsewhere(&route, &memory.owner.id).map(|why| (id, why)));
-            }
-            Ok(None) => {}
-            Err(message) => problems.push((id, message)),
+        if let Some(route) = live(pass, &id, version).await? {
+            problems.extend(decided_elsewhere(&route, &memory.owner.id).map(|why| (id, why)));
         }
     }
     for id in parts(policy, desired) {
-        match live(pass, &id, "v1").await {
-            Ok(Some(part)) if part.label(ENVIRONMENT_LABEL) != Some(&memory.owner.id) => {
-                let why = format!(
-                    "it stands where a part of the rollout of {} is to be, and is {}; rename it, or delete it",
-                    policy.workload,
-                    owner(&part).map_or("not ours".to_owned(), |owner| format!(
-                        "the environment {owner}'s"
-                    ))
-                );
-                problems.push((id, why));
-            }
-            Ok(_) => {}
-            Err(message) => problems.push((id, message)),
+        let part = live(pass, &id, "v1").await?;
+        if let Some(part) = part
+            && part.label(ENVIRONMENT_LABEL) != Some(&memory.owner.id)
+        {
+            let why = format!(
+                "it stands where a part of the rollout of {} is to be, and is {}; rename it, or delete it",
+                policy.workload,
+                owner(&part).map_or("not ours".to_owned(), |owner| format!(
+                    "the environment {owner}'s"
+                ))
+            );
+            problems.push((id, why));
         }
     }
-    problems.extend(foreign_services(pass, memory, policy, desired).await);
-    problems
+    problems.extend(foreign_services(pass, memory, policy, desired).await?);
+    problems.extend(others_behind(pass, policy, before).await?);
+    Ok(problems)
 }
 
 /// The Services that would take the canary's pods, and that the rollout may not touch.
@@ -62,20 +62,34 @@ async fn foreign_services(
     memory: &Memory,
     policy: &Policy,
     desired: &Desired,
-) -> Vec<(Id, String)> {
+) -> Result<Vec<(Id, String)>, String> {
     let Some(namespace) = &policy.workload.namespace else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let reasons = match pass.context.cluster.services(namespace).await {
-        Ok(live) => policy::foreign(policy, desired, &live, &memory.owner.id),
-        // What cannot be read is not absent.
-        Err(error) => vec![error.to_string()],
-    };
+    let live = pass.context.cluster.services(namespace).await;
+    let live = live.map_err(|error| error.to_string())?;
     let workload = &policy.workload;
-    reasons
+    Ok(policy::foreign(policy, desired, &live, &memory.owner.id)
         .into_iter()
         .map(|reason| (workload.clone(), reason))
-        .collect()
+        .collect())
+}
+
+/// Whose pods the workload's Services select too.
+async fn others_behind(
+    pass: &Pass<'_>,
+    policy: &Policy,
+    before: &Desired,
+) -> Result<Vec<(Id, String)>, String> {
+    let Some(namespace) = &policy.workload.namespace else {
+        return Ok(Vec::new());
+    };
+    if policy.strategy == Strategy::Partition {
+        return Ok(Vec::new());
+    }
+    let live = pass.context.cluster.replica_sets(namespace).await;
+    let live = live.map_err(|error| error.to_string())?;
+    Ok(selected::shared(&policy.workload, before, &live))
 }
 
 /// Who else decides the weights of this route.

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::ResourceExt;
+use serde_json::Value;
 
 use super::super::{Memory, Pass, Running};
 use super::course::is_under_way;
-use super::foreign;
 use super::observe::{live, number};
+use super::{foreign, selected};
 use crate::api::{GROUP, NextRevision, ObjectFailure, RolloutPhase as Phase};
 use crate::desired::Desired;
-use crate::object::Id;
+use crate::object::{Id, Object};
 use crate::rollout::order;
 use crate::rollout::policy::{Policy, policies};
 use crate::rollout::stage;
@@ -36,15 +38,21 @@ pub(in super::super) fn compares(pass: &Pass<'_>, candidate: &Running) -> bool {
         && known.is_some_and(|known| known.commit != candidate.revision.commit)
 }
 
+/// Why a candidate is neither taken nor held: what was held before it stays so.
+pub(in super::super) enum NotHeld {
+    /// It cannot be rolled out, and why.
+    Refused(Vec<ObjectFailure>),
+    /// What could not be read.
+    Unread(String),
+}
+
 /// Whether the candidate has to wait until its changes have proved themselves.
 pub(in super::super) async fn holds(
     pass: &mut Pass<'_>,
-    memory: &mut Memory,
+    memory: &Memory,
     running: Option<&Running>,
     candidate: &Running,
-) -> Result<bool, Vec<ObjectFailure>> {
-    memory.rollouts.next = None;
-    memory.rollouts.looked = true;
+) -> Result<bool, NotHeld> {
     let policies = policies(&candidate.desired).map_err(told)?;
     let Some(running) = running else {
         if policies.is_empty() || !compares(pass, candidate) {
@@ -71,6 +79,7 @@ pub(in super::super) async fn holds(
                 .iter()
                 .any(|object| object.id.to_string() == record.workload)
     });
+    let turned = |workload: &Id| selected::turned(workload, &running.desired, &candidate.desired);
     let mut in_the_way = Vec::new();
     for (workload, change) in &changed {
         let record = pass
@@ -80,15 +89,22 @@ pub(in super::super) async fn holds(
             .find(|record| record.workload == workload.to_string());
         match record.map(|record| (record.phase, &record.change)) {
             Some((Phase::Finishing, known)) if known == change => {}
-            Some(_) => held = true,
+            Some((_, known)) => {
+                held = true;
+                if known != change {
+                    in_the_way.extend(turned(workload));
+                }
+            }
             None => {
                 if !has_pods(pass, workload).await {
                     continue;
                 }
                 held = true;
+                in_the_way.extend(turned(workload));
                 if let Some(policy) = policies.get(workload) {
                     let (before, after) = (&running.desired, &candidate.desired);
-                    in_the_way.extend(foreign::foreign(pass, memory, policy, before, after).await);
+                    let foreign = foreign::foreign(pass, memory, policy, before, after).await;
+                    in_the_way.extend(foreign.map_err(NotHeld::Unread)?);
                 }
             }
         }
@@ -101,16 +117,14 @@ pub(in super::super) async fn holds(
     Ok(held)
 }
 
-fn told(problems: Vec<(Id, String)>) -> Vec<ObjectFailure> {
-    problems
-        .into_iter()
-        .map(|(id, message)| ObjectFailure {
-            object: id.to_string(),
-            container: None,
-            reason: "InvalidRolloutPolicy".to_owned(),
-            message,
-        })
-        .collect()
+fn told(problems: Vec<(Id, String)>) -> NotHeld {
+    let failures = problems.into_iter().map(|(id, message)| ObjectFailure {
+        object: id.to_string(),
+        container: None,
+        reason: "InvalidRolloutPolicy".to_owned(),
+        message,
+    });
+    NotHeld::Refused(failures.collect())
 }
 
 /// The changes that a policy holds back, by workload.
@@ -133,12 +147,40 @@ pub(super) fn changes(
 /// what would repair it must not wait.
 pub(super) async fn has_pods(pass: &Pass<'_>, workload: &Id) -> bool {
     match live(pass, workload, "v1").await {
-        Ok(Some(object)) => number(&object, "/status/readyReplicas") > 0,
+        Ok(Some(object)) => {
+            number(&object, "/status/readyReplicas") > 0 || was_ready_just_now(&object, pass.now)
+        }
         Ok(None) => false,
         // What cannot be read is not absent.
         Err(_) => true,
     }
 }
+
+/// Whether the pods of a Deployment were ready once, and stopped to be a moment ago: they are being replaced or restart,
+/// which is no reason to bring a change to all of them unproved.
+fn was_ready_just_now(object: &Object, now: Timestamp) -> bool {
+    let time = |text: &Value| text.as_str()?.parse::<Timestamp>().ok();
+    let created = object.at("/metadata/creationTimestamp").and_then(time);
+    let conditions = object.at("/status/conditions").and_then(Value::as_array);
+    let available = conditions.and_then(|all| all.iter().find(|it| it["type"] == "Available"));
+    let Some((created, lost)) =
+        created.zip(available.and_then(|it| time(&it["lastTransitionTime"])))
+    else {
+        return false;
+    };
+    let since = |from: Timestamp, to: Timestamp| Duration::try_from(to.duration_since(from)).ok();
+    // One that is new was never ready.
+    number(object, "/spec/replicas") > 0
+        && available.is_some_and(|it| it["status"] == "False")
+        && since(created, lost).is_some_and(|after| after > NEW)
+        && since(lost, now).is_some_and(|ago| ago < MOMENT)
+}
+
+/// So long after its pods were ready a stable side counts as one that serves.
+const MOMENT: Duration = Duration::from_secs(30);
+
+/// So long after its creation a Deployment says for the first time that it is not available.
+const NEW: Duration = Duration::from_secs(5);
 
 /// What is wanted is what the stable sides run.
 pub(in super::super) fn nothing_is_held(memory: &mut Memory) {
@@ -195,4 +237,40 @@ pub(in super::super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate
         });
     }
     memory.rollouts.next = Some(Arc::new(candidate));
+    memory.rollouts.looked = true;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_that_restarts_when_the_commit_arrives_does_not_let_it_through() {
+        let by = |replicas: u32, status: &str, since: &str, now: &str| {
+            let object = json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "api", "creationTimestamp": "2026-11-21T12:00:00Z"},
+                "spec": {"replicas": replicas},
+                "status": {"conditions": [{"type": "Available", "status": status, "lastTransitionTime": since}]},
+            });
+            was_ready_just_now(&Object::from_value(object).unwrap(), now.parse().unwrap())
+        };
+        let (lost, now) = ("2026-11-21T12:30:00Z", "2026-11-21T12:30:10Z");
+        assert!(by(1, "False", lost, now));
+        assert!(!by(0, "False", lost, now), "it was scaled to none");
+        assert!(
+            !by(1, "True", lost, now),
+            "with no pod ready it says nothing yet"
+        );
+        let later = "2026-11-21T12:31:00Z";
+        assert!(
+            !by(1, "False", lost, later),
+            "what would repair it does not wait"
+        );
+        let created = "2026-11-21T12:00:01Z";
+        let soon = "2026-11-21T12:00:09Z";
+        assert!(!by(1, "False", created, soon), "it never served");
+    }
 }

@@ -38,6 +38,7 @@ pub(super) async fn observe(
                 object.id == *workload
                     || rolling.is_traffic(&object.id)
                     || rolling.is_scaler(&object.id)
+                    || rolling.is_left(&object.id)
             }
         };
         !concerns
@@ -55,7 +56,7 @@ pub(super) async fn observe(
     } = if record.strategy == RolloutStrategy::Partition {
         set::sides(pass, memory, workload, record, written).await
     } else {
-        let stable = stable(pass, memory, policy).await;
+        let stable = stable(pass, memory, policy).await.unwrap_or_default();
         let (canary, pods, uid) = canary(pass, memory, policy).await;
         Sides {
             stable,
@@ -91,7 +92,7 @@ pub(super) async fn observe(
     }
     let verdicts = evidence(pass, memory, policy, record, &pods, uid);
     Observed {
-        change: if taken || !rolling.is_whole() {
+        change: if taken || !rolling.knows_changes() {
             Some(record.change.clone())
         } else {
             rolling.changes.get(workload).cloned()
@@ -117,7 +118,7 @@ pub(super) async fn observe(
             .go_back()
             .or_else(|| order::taken_back(workload, &rolling.changes, &rolling.records)),
         looked_since: memory.rollouts.since,
-        held: rolling.course.held(),
+        held: rolling.held(),
     }
 }
 
@@ -142,14 +143,21 @@ pub(super) struct Sides {
     pub uid: Option<String>,
 }
 
-/// The stable side.
-pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Policy) -> Side {
+/// The stable side; nothing where there is none.
+///
+/// # Errors
+/// It could not be read: of what size it is, nobody knows.
+pub(super) async fn stable(
+    pass: &mut Pass<'_>,
+    memory: &mut Memory,
+    policy: &Policy,
+) -> Result<Side, String> {
     let workload = &policy.workload;
-    let Ok(Some(object)) = live(pass, workload, "v1").await else {
-        return Side::default();
+    let Some(object) = live(pass, workload, "v1").await? else {
+        return Ok(Side::default());
     };
     if policy.strategy == Strategy::Partition {
-        return set::stable(&object);
+        return Ok(set::stable(&object));
     }
     let replicas = number(&object, "/spec/replicas");
     let mut side = Side {
@@ -168,7 +176,7 @@ pub(super) async fn stable(pass: &mut Pass<'_>, memory: &mut Memory, policy: &Po
     if observed && !side.restarting {
         side.hash = template_hash(pass, workload, &object).await;
     }
-    side
+    Ok(side)
 }
 
 /// The `pod-template-hash` of the newest ReplicaSet of a Deployment.
@@ -198,7 +206,8 @@ async fn canary(
     let kinds = cluster.kinds().await;
     let object = match cluster.observe(&kinds, &id, "v1", true).await {
         LiveState::Present(object) => object,
-        LiveState::Absent => return (None, pods.unwrap_or_default(), None),
+        // Its pods may serve on after it, and are not gone before they were listed.
+        LiveState::Absent if let Some(pods) = pods => return (None, pods, None),
         // What cannot be read is not gone.
         _ => return (Some(Side::default()), Vec::new(), None),
     };

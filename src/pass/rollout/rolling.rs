@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::super::observe::Observed;
 use super::super::{Memory, Pass, Running};
 use super::course::{self, Course};
 use super::hold::{changes, has_pods};
-use super::observe::live;
-use crate::api::RolloutStatus;
+use super::observe::{command, live};
+use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::desired::Desired;
-use crate::object::Id;
+use crate::object::{Id, Object};
 use crate::plan::{Departed, LiveState};
-use crate::rollout::machine;
+use crate::rollout::machine::{self, Command};
 use crate::rollout::order::record_of;
-use crate::rollout::policy::{Policy, policies};
+use crate::rollout::policy::{Policy, Strategy, parts, policies};
 use crate::rollout::stage::{self, Rollout, Staged};
 use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 
@@ -30,8 +32,10 @@ pub(in super::super) struct Rolling {
     pub(super) commit: String,
     /// The records as they are acted on.
     pub(super) records: Vec<RolloutStatus>,
-    /// What exists for rollouts is left, though nobody asks for it now.
-    keeps_parts: bool,
+    /// What Git wants now was compared with what the stable sides run.
+    looked: bool,
+    /// What still is as a rollout asked for, though none asks for it now.
+    left: BTreeSet<Id>,
     pub(super) course: Course,
 }
 
@@ -41,7 +45,35 @@ impl Rolling {
         self.staged.parts.contains(id) || self.staged.mixed.contains(id)
     }
 
-    /// Whether an object decides who gets the traffic: it is written whatever else is not well.
+    /// Whether an object is written whatever else is not well.
+    pub fn is_urgent(&self, id: &Id) -> bool {
+        self.is_traffic(id) || self.is_left(id) || self.goes_back(id)
+    }
+
+    /// Whether an object gives a workload back what it ran before: itself, its configuration, or what scales it.
+    fn goes_back(&self, id: &Id) -> bool {
+        let goes_back = |record: &RolloutStatus| {
+            matches!(
+                record.phase,
+                Phase::Restoring | Phase::Aborting | Phase::Removing
+            )
+        };
+        match record_of(&self.records, id) {
+            Some(record) => goes_back(record),
+            None => {
+                let is_copy = || is_configuration(id) && self.is_marked(id);
+                (self.is_scaler(id) || is_copy()) && self.records.iter().any(goes_back)
+            }
+        }
+    }
+
+    /// Whether a rollout made this object, or changes it now.
+    fn is_marked(&self, id: &Id) -> bool {
+        let object = self.running.desired.get(id);
+        object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
+    }
+
+    /// Whether an object decides who gets the traffic.
     pub fn is_traffic(&self, id: &Id) -> bool {
         self.staged.traffic.contains(id)
     }
@@ -56,17 +88,63 @@ impl Rolling {
         self.course == Course::On
     }
 
+    /// Whether what Git wants of the workloads is known: only then a rollout goes on, or is given up.
+    pub(super) fn knows_changes(&self) -> bool {
+        self.is_whole() && self.looked
+    }
+
+    /// Why no rollout goes on.
+    pub(super) fn held(&self) -> Option<String> {
+        let unknown = self.is_whole() && !self.looked;
+        self.course.held().or_else(|| {
+            unknown.then(|| {
+                "what Git wants now cannot be had; what the canary's pods show to be bad, and driftless abort, take the change back".to_owned()
+            })
+        })
+    }
+
+    /// Notices what a rollout has changed that nobody asks for any more.
+    pub fn notice(&mut self, live: &Observed) {
+        let plain = self.running.desired.objects.iter().filter(|object| {
+            object.object.label(ROLLOUT_LABEL).is_none()
+                && matches!(live.of(&object.id), LiveState::Present(live) if live.label(ROLLOUT_LABEL).is_some())
+        });
+        self.left = plain.map(|object| object.id.clone()).collect();
+    }
+
+    /// Whether this object is to be put back to what it was before a rollout.
+    pub fn is_left(&self, id: &Id) -> bool {
+        self.left.contains(id)
+    }
+
+    /// Whether a live part is left, though nobody asks for it now.
+    fn keeps(&self, id: &Id, part: &Object) -> bool {
+        self.records
+            .iter()
+            .filter(|record| self.course.keeps_parts(record, self.looked))
+            .any(|record| {
+                let is_named = || {
+                    let policy = self
+                        .policies
+                        .values()
+                        .find(|policy| policy.workload.to_string() == record.workload);
+                    policy.is_some_and(|policy| parts(policy, &self.taken.desired).contains(id))
+                };
+                // Copies are named by their content: any rollout may use them.
+                is_configuration(id)
+                    || part.label(ROLLOUT_LABEL) == Some(stage::id(record))
+                    || is_named()
+            })
+    }
+
     /// Whether this object may be written now.
     pub fn may_write(&self, id: &Id) -> bool {
-        let marked = || {
-            let object = self.running.desired.get(id);
-            object.is_some_and(|object| object.object.label(ROLLOUT_LABEL).is_some())
-        };
         let concerns = || {
             self.is_traffic(id)
                 || self.is_scaler(id)
+                || self.is_left(id)
                 || record_of(&self.records, id).is_some()
-                || marked()
+                || self.is_marked(id)
         };
         self.is_whole() || self.course.writes(&self.records) && concerns()
     }
@@ -99,6 +177,7 @@ pub(in super::super) async fn stage(
             changes.remove(&workload);
         }
     }
+    let looked = memory.rollouts.looked;
     if course == Course::On {
         give_up_unwanted(pass, memory, &running, &changes, &mut records)?;
     }
@@ -112,16 +191,19 @@ pub(in super::super) async fn stage(
         else {
             continue;
         };
-        policies.entry(workload.clone()).or_insert_with(|| {
-            let known = known_policies.get(workload);
-            known.cloned().unwrap_or_else(|| Policy::gone(workload))
+        let follows = |policy: &&Policy| policy.strategy.kind() == record.strategy;
+        let wanted = policies.get(workload).filter(|policy| {
+            // What was held may have been under another policy than what is applied.
+            next.is_some() || looked || follows(policy)
         });
+        if wanted.is_none() {
+            let known = known_policies.get(workload).filter(follows);
+            let policy = known.cloned().unwrap_or_else(|| ending(workload, record));
+            policies.insert(workload.clone(), policy);
+        }
     }
     let pinned = remember_pinned(pass, memory, &running, &policies, &records).await?;
     let commit = wanted.revision.commit.clone();
-    // Before what Git wants is known again, nothing of a rollout goes.
-    let keeps_parts =
-        stage::keeps_parts(&records) || course.keeps_parts(&records, memory.rollouts.looked);
     if policies.is_empty() {
         return Ok(Rolling {
             staged: Staged::plain(Desired::default()),
@@ -131,7 +213,8 @@ pub(in super::super) async fn stage(
             changes,
             commit,
             records,
-            keeps_parts,
+            looked,
+            left: BTreeSet::new(),
             course,
         });
     }
@@ -164,9 +247,23 @@ pub(in super::super) async fn stage(
         changes,
         commit,
         records,
-        keeps_parts,
+        looked,
+        left: BTreeSet::new(),
         course,
     })
+}
+
+/// The policy of a rollout that nobody has one for: it only ends, by the way that it went.
+fn ending(workload: &Id, record: &RolloutStatus) -> Policy {
+    let mut policy = Policy::gone(workload);
+    if record.strategy == RolloutStrategy::BlueGreen {
+        policy.strategy = Strategy::BlueGreen {
+            // No preview is made for it.
+            preview: Some(String::new()),
+            keep: Duration::ZERO,
+        };
+    }
+    policy
 }
 
 /// Gives up the rollouts of changes that Git no longer wants. Before that is known none is, and nothing is written where a
@@ -191,6 +288,19 @@ fn give_up_unwanted(
             .map(|(_, change)| change);
         if !memory.rollouts.looked {
             if stage::is_promoted(record) && stable.as_ref() != Some(&record.change) {
+                // The way back needs only what was applied before.
+                if record.phase == Phase::Promoting
+                    && let Some((word, Command::Abort)) = command(pass, record)
+                {
+                    machine::give_up(record, None, None, pass.now);
+                    record.taken_back = true;
+                    record.last_command = Some(word);
+                    "taken back by a person".clone_into(&mut record.message);
+                    let what = format!("{}: {}", record.workload, record.message);
+                    pass.events
+                        .push((true, "RolloutRestoring", "Rollout", what));
+                    continue;
+                }
                 return Err(format!(
                     "{} runs a change of {}, which was not read yet; nothing is written before it is",
                     record.workload, record.commit
@@ -261,13 +371,14 @@ pub(in super::super) fn sort_out(
         _ => false,
     };
     let (parts, rest): (Vec<_>, Vec<_>) = departed.into_iter().partition(is_part);
-    if rolling.keeps_parts {
-        return (Vec::new(), rest);
-    }
     // Configuration may still be in use by pods of the state before, until all is well.
     let parts = parts
         .into_iter()
         .filter(|one| settled || !is_configuration(&one.id))
+        .filter(|one| match &one.live {
+            LiveState::Present(part) => !rolling.keeps(&one.id, part),
+            _ => false,
+        })
         .collect();
     (parts, rest)
 }
@@ -275,3 +386,6 @@ pub(in super::super) fn sort_out(
 fn is_configuration(id: &Id) -> bool {
     id.group.is_empty() && matches!(id.kind.as_str(), "ConfigMap" | "Secret")
 }
+
+#[cfg(test)]
+mod tests;

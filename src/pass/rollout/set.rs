@@ -51,7 +51,10 @@ pub(super) async fn sides(
         Phase::Narrowing | Phase::Aborting | Phase::Removing => {
             if written {
                 sides.canary_is_gone = older.is_empty();
-                unblock(pass, memory, &older).await;
+                // Before a change was made the older pods are not its own.
+                if record.phase != Phase::Narrowing {
+                    unblock(pass, memory, &older).await;
+                }
             }
         }
         // Until the change is written, the newest template is the stable one.

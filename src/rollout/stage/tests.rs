@@ -433,6 +433,33 @@ fn the_canary_has_the_new_configuration_and_the_stable_side_keeps_its_own() {
 }
 
 #[test]
+fn configuration_that_is_filled_in_the_cluster_is_not_copied() {
+    let by = |more: Value| {
+        let mut next = shop("2", "green");
+        for object in &mut next.objects {
+            if object.id.kind == "ConfigMap" {
+                object.object.0.remove("data");
+                object.object.0.extend(more.as_object().unwrap().clone());
+            }
+        }
+        let staged = staged_by(
+            &policy(None),
+            &record(Phase::Analysing, 25),
+            &shop("1", "blue"),
+            &next,
+        );
+        let name = "/spec/template/spec/containers/0/envFrom/0/configMapRef/name";
+        at(&staged, "Deployment", "api-canary", name)
+    };
+    let ignored = |what: &str| json!({"data": {"COLOR": ""}, "metadata": {"name": "settings", "namespace": "shop", "annotations": {IGNORE_ANNOTATION: what}}});
+    assert_eq!(by(json!({})), "settings");
+    assert_eq!(by(ignored("/data")), "settings");
+    assert_eq!(by(ignored("/metadata/labels, /data/ca.crt")), "settings");
+    assert_ne!(by(ignored("/metadata/labels")), "settings");
+    assert_ne!(by(json!({"binaryData": {"KEY": "AA=="}})), "settings");
+}
+
+#[test]
 fn a_change_of_configuration_alone_is_a_change() {
     let digest = |version: &str, color: &str| change(&workload(), &shop(version, color)).unwrap();
     assert_eq!(digest("1", "blue"), digest("1", "blue"));
@@ -449,7 +476,17 @@ fn what_is_taken_back_leaves_no_way_to_the_canary_before_it_goes() {
         at(&drained, "HTTPRoute", "api", "/spec/rules/0/backendRefs"),
         json!([{"name": "api", "port": 80}])
     );
-    assert!(keeps_parts(std::slice::from_ref(&aborting)));
+    assert!(keeps_parts(&aborting));
+    let restarting = RolloutStatus {
+        stable_hash: None,
+        ..aborting.clone()
+    };
+    assert!(keeps_parts(&restarting), "the route leads to it no more");
+    let by_pods = RolloutStatus {
+        achieved_weight: Some(0),
+        ..restarting
+    };
+    assert!(!keeps_parts(&by_pods), "its pods are selected");
     assert!(get(&drained, "Service", "api-canary").is_some());
     let removing = staged(route(), &record(Phase::Removing, 0));
     assert_eq!(
@@ -626,6 +663,43 @@ fn a_load_balancer_outside_the_cluster_reaches_the_canary_as_it_does_the_stable_
         ),
         "0123456789"
     );
+}
+
+#[test]
+fn the_canary_is_spoken_to_as_the_stable_side_is() {
+    let mut base = shop("1", "blue");
+    for object in &mut base.objects {
+        if object.id.kind == "Service" {
+            object.object.0["metadata"]["annotations"] = json!({
+                "alb.ingress.kubernetes.io/healthcheck-path": "/live",
+                "traefik.ingress.kubernetes.io/service.serversscheme": "https",
+                "external-dns.alpha.kubernetes.io/hostname": "api.example.org",
+            });
+            object.object.0["spec"]["ipFamilyPolicy"] = json!("RequireDualStack");
+            object.object.0["spec"]["clusterIP"] = json!("10.0.0.7");
+        }
+    }
+    let by = |traffic: Value| {
+        let (policy, record) = (policy(Some(traffic)), record(Phase::Analysing, 25));
+        let staged = staged_by(&policy, &record, &base, &shop("2", "green"));
+        let of = |pointer: &str| at(&staged, "Service", "api-canary", pointer);
+        assert_eq!(of("/spec/ipFamilyPolicy"), "RequireDualStack");
+        assert_eq!(
+            of("/spec/clusterIP"),
+            json!(null),
+            "no two have one address"
+        );
+        of("/metadata/annotations")
+    };
+    assert_eq!(
+        by(json!({"alb": {"name": "api"}})),
+        json!({"alb.ingress.kubernetes.io/healthcheck-path": "/live"})
+    );
+    assert_eq!(
+        by(json!({"httpRoute": {"name": "api"}})),
+        json!({"traefik.ingress.kubernetes.io/service.serversscheme": "https"})
+    );
+    assert_eq!(by(json!({"ingressNginx": {"name": "api"}})), json!(null));
 }
 
 #[test]

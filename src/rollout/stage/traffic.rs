@@ -74,6 +74,14 @@ impl Stage<'_> {
             "spec".to_owned(),
             json!({"ports": ports, "selector": selector}),
         );
+        for field in ["ipFamilyPolicy", "ipFamilies", "publishNotReadyAddresses"] {
+            if let Some(value) = stable.at(&format!("/spec/{field}")) {
+                object.0["spec"][field] = value.clone();
+            }
+        }
+        for (key, value) in spoken_by(stable, router(policy)) {
+            object.set_metadata_entry("annotations", key, value);
+        }
         // A load balancer outside the cluster may know no other way in.
         let type_ = stable.at("/spec/type").and_then(Value::as_str);
         if router(policy).is_some_and(|router| router.reaches_nodes())
@@ -132,6 +140,37 @@ impl Stage<'_> {
             Err(problem) => self.problems.push((policy.workload.clone(), problem)),
         }
     }
+}
+
+/// The annotations of a Service that say how it is spoken to, by who reads them: those of the canary's say the same.
+fn spoken_by<'a>(
+    service: &'a Object,
+    router: Option<Router>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let prefixes: &[&str] = match router {
+        // Any Gateway may be behind these.
+        Some(Router::HttpRoute(_) | Router::GrpcRoute(_)) => &[
+            "cloud.google.com/app-protocols",
+            "networking.istio.io/",
+            "projectcontour.io/upstream-protocol.",
+            "traefik.ingress.kubernetes.io/service.",
+        ],
+        Some(Router::Alb(_)) => &["alb.ingress.kubernetes.io/"],
+        Some(Router::Istio(_)) => &["networking.istio.io/"],
+        Some(Router::Traefik(_)) => &["traefik.ingress.kubernetes.io/service."],
+        Some(Router::IngressNginx(_)) | None => &[],
+    };
+    let annotations = service
+        .at("/metadata/annotations")
+        .and_then(Value::as_object);
+    annotations
+        .into_iter()
+        .flatten()
+        .filter(move |(key, _)| {
+            *key == "service.kubernetes.io/topology-mode"
+                || prefixes.iter().any(|prefix| key.starts_with(prefix))
+        })
+        .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
 fn router(policy: &Policy) -> Option<Router<'_>> {

@@ -251,7 +251,12 @@ async fn a_spec_that_changed_while_the_agent_was_away_is_rolled_out_too() {
         "nothing is applied that was not analysed"
     );
 
-    // And once more without a new commit.
+    // What Git has by then cannot be rendered: the next agent holds what the record names, and hears a person.
+    shop.stage.agent.kill();
+    let broken = [("elsewhere/broken.yaml", "{")];
+    shop.stage.server.repo(SHOP).commit(&broken);
+    shop.stage.agent.restart();
+    shop.stage.hook().await;
     shop.say("abort").await;
     shop.at(Phase::Failed).await;
     shop.answers("1").await;

@@ -1,0 +1,140 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::{RenderSettings, RevisionStatus};
+use crate::inventory::Entry;
+
+fn workload(name: &str) -> Id {
+    Id {
+        group: "apps".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: name.to_owned(),
+    }
+}
+
+fn record(name: &str, phase: Phase) -> RolloutStatus {
+    RolloutStatus {
+        workload: workload(name).to_string(),
+        change: format!("{name}-0123456789"),
+        phase,
+        ..RolloutStatus::default()
+    }
+}
+
+fn rolling(records: Vec<RolloutStatus>, course: Course, looked: bool) -> Rolling {
+    let running = Arc::new(Running {
+        revision: RevisionStatus::default(),
+        desired: Desired::default(),
+        settings: RenderSettings::default(),
+    });
+    let policies = ["api", "worker"].map(|name| (workload(name), Policy::gone(&workload(name))));
+    Rolling {
+        taken: running.clone(),
+        running,
+        staged: Staged::plain(Desired::default()),
+        policies: policies.into(),
+        changes: BTreeMap::new(),
+        commit: String::new(),
+        records,
+        looked,
+        left: BTreeSet::new(),
+        course,
+    }
+}
+
+/// What of the rollouts of both workloads nobody asks for any more.
+fn departed() -> Vec<Departed> {
+    let part = |api_version: &str, kind: &str, name: &str, labels: Value| {
+        let part = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "shop", "labels": labels}});
+        let live = Object::from_value(part).unwrap();
+        Departed {
+            owned: true,
+            ..Departed::new(
+                &live.id(),
+                &Entry::default(),
+                LiveState::Present(live),
+                &crate::desired::Owner {
+                    id: "0123".to_owned(),
+                    name: "shop/shop".to_owned(),
+                },
+            )
+        }
+    };
+    let of = |name: &str| json!({TRACK_LABEL: "canary", ROLLOUT_LABEL: name});
+    vec![
+        part("apps/v1", "Deployment", "api-canary", of("old")),
+        part("v1", "Service", "front-canary", of("api-012345")),
+        part("apps/v1", "Deployment", "worker-canary", of("old")),
+        part(
+            "v1",
+            "ConfigMap",
+            "settings-5d4f",
+            json!({ROLLOUT_LABEL: "5d4f"}),
+        ),
+    ]
+}
+
+fn gone(rolling: &Rolling) -> Vec<String> {
+    let (parts, rest) = sort_out(rolling, departed(), true);
+    assert!(rest.is_empty());
+    parts.into_iter().map(|one| one.id.name).collect()
+}
+
+#[test]
+fn one_that_goes_back_keeps_its_own_parts_and_no_others() {
+    let one = |api, worker, looked| {
+        let records = vec![record("api", api), record("worker", worker)];
+        gone(&rolling(records, Course::On, looked))
+    };
+    let (restoring, removing) = (Phase::Restoring, Phase::Removing);
+    assert_eq!(
+        one(removing, restoring, true),
+        ["api-canary", "front-canary"]
+    );
+    assert_eq!(one(restoring, removing, true), ["worker-canary"]);
+    let all = [
+        "api-canary",
+        "front-canary",
+        "worker-canary",
+        "settings-5d4f",
+    ];
+    assert_eq!(one(removing, removing, true), all);
+    // Blue/green that starts anew: its pods go before the Services select all again.
+    assert_eq!(one(Phase::Narrowing, removing, true), all);
+    // Who asks for it is not known: what has no traffic goes all the same.
+    assert_eq!(one(Phase::Analysing, removing, false), ["worker-canary"]);
+}
+
+#[test]
+fn what_gives_the_stable_side_back_waits_for_nothing() {
+    let records = |phase| vec![record("api", phase), record("worker", Phase::Analysing)];
+    for phase in [Phase::Restoring, Phase::Aborting, Phase::Removing] {
+        let rolling = rolling(records(phase), Course::On, true);
+        assert!(rolling.is_urgent(&workload("api")), "{phase:?}");
+        assert!(!rolling.is_urgent(&workload("worker")));
+        assert!(!rolling.is_urgent(&workload("other")));
+    }
+    let promoting = rolling(records(Phase::Promoting), Course::On, true);
+    assert!(!promoting.is_urgent(&workload("api")));
+}
+
+#[test]
+fn before_what_git_wants_is_known_nothing_goes_on() {
+    let held = |course, looked| rolling(Vec::new(), course, looked).held().is_some();
+    assert!(held(Course::On, false) && !held(Course::On, true));
+    assert!(held(Course::Suspended, false) && !held(Course::Ending, false));
+    assert!(rolling(Vec::new(), Course::On, true).knows_changes());
+    assert!(!rolling(Vec::new(), Course::Ending, true).knows_changes());
+}
+
+#[test]
+fn a_rollout_without_a_policy_ends_by_the_way_that_it_went() {
+    for strategy in [RolloutStrategy::Canary, RolloutStrategy::BlueGreen] {
+        let record = RolloutStatus {
+            strategy,
+            ..record("api", Phase::Switched)
+        };
+        assert_eq!(ending(&workload("api"), &record).strategy.kind(), strategy);
+    }
+}
