@@ -3,6 +3,7 @@
 
 mod blue_green;
 mod decision;
+mod edits;
 mod evidence;
 mod observed;
 mod partition;
@@ -57,6 +58,7 @@ impl Machine<'_> {
             self.record.last_command = Some(id.clone());
             *command
         });
+        let anew = self.follow_the_steps();
         self.follow_the_stable_side();
         let same = self.observed.change.as_ref() == Some(&self.record.change);
         match self.record.phase {
@@ -83,6 +85,7 @@ impl Machine<'_> {
                 self.abort(true, failure)
             }
             _ if let Some(why) = self.observed.held.clone() => self.hold_still(&why),
+            _ if let Some(anew) = anew => self.begin_step_anew(anew, command),
             Phase::Narrowing => self.narrowing(),
             Phase::Starting => self.starting(),
             Phase::Analysing => self.analysing(command),

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Side, blue_green};
+use super::{Side, blue_green, edits};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::rollout::policy::Policy;
 
@@ -24,6 +24,7 @@ pub fn begin(
         change: change.to_owned(),
         phase: Phase::Narrowing,
         steps,
+        shape: Some(edits::shape(policy)),
         stable_replicas: stable.replicas.max(1),
         stable_hash: stable.hash.clone(),
         since: Some(Time(now)),

@@ -46,7 +46,7 @@ impl Machine<'_> {
     }
 
     /// Enters the step that the record names, or what comes behind the last.
-    fn at_step(mut self) -> Decision {
+    pub(super) fn at_step(mut self) -> Decision {
         self.record.checks.clear();
         let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
         match self.policy.steps.get(index) {
@@ -78,10 +78,7 @@ impl Machine<'_> {
 
     pub(super) fn analysing(mut self, command: Option<Command>) -> Decision {
         match command {
-            Some(Command::Pause) => {
-                let what = "paused by a person; driftless promote goes on".to_owned();
-                return self.enter(Phase::Paused, "RolloutPaused", what);
-            }
+            Some(Command::Pause) => return self.pause(),
             Some(Command::Promote) => {
                 self.record.step += 1;
                 return self.at_step();
@@ -96,6 +93,9 @@ impl Machine<'_> {
             }
             self.record.weight = weight;
             self.record.achieved_weight = self.share(weight).achieved;
+            // What was seen at another weight says nothing of this one.
+            self.record.checks.clear();
+            self.record.in_effect_since = None;
             self.record.written_at = None;
             return self.wait("the weight is being written");
         }
@@ -148,6 +148,11 @@ impl Machine<'_> {
             return Err("waits until every proxy knows the weight".to_owned());
         }
         Ok(())
+    }
+
+    pub(super) fn pause(self) -> Decision {
+        let what = "paused by a person; driftless promote goes on".to_owned();
+        self.enter(Phase::Paused, "RolloutPaused", what)
     }
 
     pub(super) fn paused(mut self, command: Option<Command>) -> Decision {
