@@ -85,11 +85,11 @@ impl Machine<'_> {
         let in_effect = match &self.record.in_effect_since {
             Some(since) => since.0,
             None => match self.takes_effect() {
-                Ok(()) => self.now,
-                Err(waits) => {
-                    let since = self.since();
-                    return self.hold(since, &waits);
+                Ok(()) => {
+                    self.record.held_since = None;
+                    self.now
                 }
+                Err(waits) => return self.hold(&waits),
             },
         };
         self.record.in_effect_since = Some(Time(in_effect));
@@ -114,7 +114,7 @@ impl Machine<'_> {
             );
         }
         if let Some(missing) = self.missing_evidence() {
-            return self.hold(until, &format!("holds: {missing}"));
+            return self.hold(&format!("holds: {missing}"));
         }
         if !self.observed.may_promote {
             return self

@@ -104,12 +104,10 @@ impl Machine<'_> {
             None => match self.takes_effect() {
                 Ok(()) => {
                     self.record.in_effect_since = Some(Time(self.now));
+                    self.record.held_since = None;
                     self.now
                 }
-                Err(waits) => {
-                    let since = self.since();
-                    return self.hold(since, &waits);
-                }
+                Err(waits) => return self.hold(&waits),
             },
         };
         self.take_verdicts(in_effect);
@@ -117,20 +115,18 @@ impl Machine<'_> {
             return self.abort(true, failed);
         }
         let until = after(in_effect, for_);
-        let missing = self.missing_evidence();
-        if self.now >= until && missing.is_none() && self.observed.canary.ready {
-            if let Some(outdated) = self.outdated_evidence() {
-                return self.wait(&format!("holds: {outdated}"));
-            }
-            self.record.step += 1;
-            return self.at_step();
-        }
         if self.now < until {
             self.due = Some(until);
             return self.wait("collects evidence");
         }
-        let missing = missing.unwrap_or_else(|| "the canary's pods are not all ready".to_owned());
-        self.hold(until, &format!("holds: {missing}"))
+        if let Some(missing) = self.missing_evidence() {
+            return self.hold(&format!("holds: {missing}"));
+        }
+        if !self.observed.canary.ready {
+            return self.hold("holds: the canary's pods are not all ready");
+        }
+        self.record.step += 1;
+        self.at_step()
     }
 
     /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.

@@ -423,13 +423,17 @@ fn without_evidence_it_holds_and_in_the_end_goes_back() {
         .unwrap();
     assert_eq!((held.phase, held.weight), (Phase::Analysing, 10));
     assert!(held.message.starts_with("holds: check check-0: NoData"));
-    let ended = step(&policy, &held, &nothing(800), at(800)).record.unwrap();
+    let ended = step(&policy, &held, &nothing(1000), at(1000))
+        .record
+        .unwrap();
     assert_eq!(ended.phase, Phase::Aborting);
     let stays = Policy {
         hold_end: HoldEnd::Stay,
         ..policy
     };
-    let held = step(&stays, &held, &nothing(800), at(800)).record.unwrap();
+    let held = step(&stays, &held, &nothing(1000), at(1000))
+        .record
+        .unwrap();
     assert_eq!(held.phase, Phase::Analysing);
 }
 
