@@ -63,6 +63,9 @@ impl Machine<'_> {
         if !self.observed.may_switch {
             return self.wait("proved; waits for the other workloads of the revision");
         }
+        if let Some(missing) = self.missing_evidence() {
+            return self.hold(&format!("proved; holds: {missing}"));
+        }
         self.record.canary_replicas = self
             .record
             .canary_replicas

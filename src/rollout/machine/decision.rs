@@ -23,8 +23,7 @@ impl Machine<'_> {
         self.record.since = Some(Time(self.now));
         // A pause keeps the weight, and goes on collecting evidence; none of it is begun anew.
         let keeps = matches!(phase, Phase::Paused | Phase::Proved);
-        let since = self.record.in_effect_since.take();
-        self.record.in_effect_since = keeps.then(|| since.unwrap_or(Time(self.now)));
+        self.record.in_effect_since = self.record.in_effect_since.filter(|_| keeps);
         self.record.written_at = None;
         self.record.held_since = None;
         self.record.message.clone_from(&what);

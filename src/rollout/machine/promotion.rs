@@ -18,6 +18,9 @@ impl Machine<'_> {
         if !self.observed.may_promote {
             return self.wait("proved; waits for the other workloads of the revision");
         }
+        if let Some(missing) = self.missing_evidence() {
+            return self.hold(&format!("proved; holds: {missing}"));
+        }
         self.enter(
             Phase::Promoting,
             "RolloutPromoting",
@@ -35,6 +38,11 @@ impl Machine<'_> {
         if let Some(failure) = self.canary_failure() {
             return self.restore(true, failure);
         }
+        let takes_the_change = self.record.in_effect_since.is_some() && self.observed.written;
+        if takes_the_change && let Some(failure) = &self.observed.stable.failure {
+            let why = format!("the stable side cannot take the change: {failure}");
+            return self.restore(true, why);
+        }
         if let Some(why) = self.observed.held.clone() {
             return self.wait(&why);
         }
@@ -47,14 +55,7 @@ impl Machine<'_> {
             self.record.written_at = None;
             return self.wait("the stable side takes the change");
         }
-        if !self.observed.written {
-            return self.wait("the stable side takes the change");
-        }
-        if let Some(failure) = &self.observed.stable.failure {
-            let why = format!("the stable side cannot take the change: {failure}");
-            return self.restore(true, why);
-        }
-        if !self.observed.stable.ready {
+        if !(self.observed.written && self.observed.stable.ready) {
             return self.wait("the stable side takes the change");
         }
         without_traffic(&mut self.record);
@@ -119,3 +120,6 @@ impl Machine<'_> {
             && (self.policy.traffic.is_some() || self.record.achieved_weight.unwrap_or(0) == 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

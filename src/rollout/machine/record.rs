@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::evidence::missing;
 use super::{Side, blue_green, edits};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::rollout::policy::Policy;
@@ -90,7 +91,9 @@ pub fn is_proved(record: &RolloutStatus) -> bool {
 /// Whether nothing of a rollout stands in the way of the promotion of the whole revision.
 pub fn is_ready_to_promote(policy: &Policy, record: &RolloutStatus, now: Timestamp) -> bool {
     match record.phase {
-        Phase::Proved => record.strategy != RolloutStrategy::BlueGreen,
+        Phase::Proved => {
+            record.strategy != RolloutStrategy::BlueGreen && missing(policy, record).is_none()
+        }
         Phase::Switched => blue_green::has_kept_enough(policy, record, now),
         Phase::Promoting | Phase::Finishing => true,
         _ => false,

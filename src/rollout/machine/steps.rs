@@ -47,21 +47,26 @@ impl Machine<'_> {
 
     /// Enters the step that the record names, or what comes behind the last.
     pub(super) fn at_step(mut self) -> Decision {
-        self.record.checks.clear();
-        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
-        match self.policy.steps.get(index) {
-            None => self.enter(
-                Phase::Proved,
-                "RolloutProved",
-                "every step was passed".to_owned(),
-            ),
-            Some(Step::Pause) => self.enter(
-                Phase::Paused,
-                "RolloutPaused",
-                "paused; driftless promote goes on".to_owned(),
-            ),
+        match self.present_step() {
+            None => {
+                self.keep_the_evidence();
+                self.enter(
+                    Phase::Proved,
+                    "RolloutProved",
+                    "every step was passed".to_owned(),
+                )
+            }
+            Some(Step::Pause) => {
+                self.keep_the_evidence();
+                self.enter(
+                    Phase::Paused,
+                    "RolloutPaused",
+                    "paused; driftless promote goes on".to_owned(),
+                )
+            }
             Some(Step::Weight(weight, _)) => {
-                let share = self.share(*weight);
+                self.record.checks.clear();
+                let share = self.share(weight);
                 self.record.canary_replicas = share.pods;
                 // Its pods come before its traffic.
                 let what = match self.record.strategy {
@@ -159,12 +164,47 @@ impl Machine<'_> {
             let message = self.record.message.clone();
             return self.wait(&message);
         }
+        if self.present_step().is_some_and(|step| step != Step::Pause) {
+            return self.resume();
+        }
         self.record.step += 1;
         self.at_step()
     }
 
+    /// The rest of a step in whose middle a person paused the rollout: what was seen meanwhile counts.
+    fn resume(mut self) -> Decision {
+        let since = self.record.in_effect_since.take();
+        let written_at = self.record.written_at.take();
+        let mut decision = self.enter(
+            Phase::Analysing,
+            "RolloutStepped",
+            "goes on where it was paused".to_owned(),
+        );
+        if let Some(record) = &mut decision.record {
+            record.in_effect_since = since;
+            record.written_at = written_at;
+        }
+        decision
+    }
+
+    /// The weight stays, and so does what was seen of it; as many failures as before may follow.
+    fn keep_the_evidence(&mut self) {
+        for check in &mut self.record.checks {
+            check.failed = 0;
+        }
+    }
+
     /// Whether the weight that the canary keeps has turned out to be too much.
     pub(super) fn still_fails(&mut self) -> Option<String> {
+        // Paused or suspended before the weight was in effect: it may be by now.
+        let is_written = match self.record.phase {
+            Phase::Analysing => self.record.weight == self.weight_step().0,
+            Phase::Paused | Phase::Proved | Phase::Switched => true,
+            _ => false,
+        };
+        if is_written && self.record.in_effect_since.is_none() && self.takes_effect().is_ok() {
+            self.record.in_effect_since = Some(Time(self.now));
+        }
         let in_effect = self.record.in_effect_since.as_ref()?.0;
         self.take_verdicts(in_effect);
         self.over_the_limit()
@@ -172,13 +212,6 @@ impl Machine<'_> {
 
     /// Nothing rises. What is found bad is taken back all the same.
     pub(super) fn hold_still(mut self, why: &str) -> Decision {
-        // The weight may have been written already: then it is checked.
-        let is_due = self.record.phase == Phase::Analysing
-            && self.record.in_effect_since.is_none()
-            && self.record.weight == self.weight_step().0;
-        if is_due && self.takes_effect().is_ok() {
-            self.record.in_effect_since = Some(Time(self.now));
-        }
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
         }
@@ -187,10 +220,18 @@ impl Machine<'_> {
 
     /// The weight of this step, and for how long it is checked.
     pub(super) fn weight_step(&self) -> (u32, Duration) {
-        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
-        match self.policy.steps.get(index) {
-            Some(Step::Weight(weight, for_)) => (*weight, *for_),
+        match self.present_step() {
+            Some(Step::Weight(weight, for_)) => (weight, for_),
             _ => (self.record.weight, Duration::ZERO),
         }
     }
+
+    /// `None` behind the last one.
+    fn present_step(&self) -> Option<Step> {
+        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
+        self.policy.steps.get(index).copied()
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,7 +171,7 @@ fn a_set_takes_the_change_pod_by_pod() {
 }
 
 /// A record of a green side that has the traffic since second 100.
-fn switched(policy: &Policy) -> RolloutStatus {
+pub(super) fn switched(policy: &Policy) -> RolloutStatus {
     RolloutStatus {
         phase: Phase::Switched,
         weight: 100,
@@ -369,7 +369,7 @@ fn a_good_change_goes_through_its_steps() {
 }
 
 /// A record at a step whose weight is in effect since second 100.
-fn analysing(policy: &Policy) -> RolloutStatus {
+pub(super) fn analysing(policy: &Policy) -> RolloutStatus {
     RolloutStatus {
         phase: Phase::Analysing,
         weight: 10,
@@ -543,7 +543,7 @@ fn what_nobody_wants_loses_its_weight_before_anything_else() {
 }
 
 /// A record in this phase, everything of which is written and known.
-fn settled_in(policy: &Policy, phase: Phase) -> RolloutStatus {
+pub(super) fn settled_in(policy: &Policy, phase: Phase) -> RolloutStatus {
     RolloutStatus {
         phase,
         canary_replicas: 1,
