@@ -54,6 +54,9 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(mut self) -> Decision {
+        if self.record.phase == Phase::Switched && self.observed.stable.stopped {
+            return self.nowhere_to_go();
+        }
         let command = self.observed.command.as_ref().map(|(id, command)| {
             self.record.last_command = Some(id.clone());
             *command

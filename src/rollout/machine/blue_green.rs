@@ -83,6 +83,14 @@ impl Machine<'_> {
         )
     }
 
+    /// Behind the switch only the green side serves: whatever is found or said of it, without a pod on the other side there
+    /// is no way back. What is said is served when there is.
+    pub(super) fn nowhere_to_go(self) -> Decision {
+        self.wait(
+            "the stable side was scaled to 0, so that there is nothing to go back to: the green side serves, whatever is found; scale the stable side up",
+        )
+    }
+
     /// The stable side runs as before: going back is a write to its Services.
     pub(super) fn switched(mut self, command: Option<Command>) -> Decision {
         let in_effect = match &self.record.in_effect_since {

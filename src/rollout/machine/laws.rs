@@ -295,8 +295,10 @@ fn look(
             Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched
         ) || !fails(after)
     );
-    // A canary that fails is taken back at once, wherever it has traffic.
-    if observed.canary.failure.is_some() && after.phase == before.phase {
+    // A canary that fails is taken back at once, wherever it has traffic, and something else can have it.
+    let has_no_other = before.phase == Phase::Switched && observed.stable.stopped;
+    prop_assert!(!has_no_other || after.phase == Phase::Switched);
+    if observed.canary.failure.is_some() && after.phase == before.phase && !has_no_other {
         prop_assert!(!matches!(
             after.phase,
             Phase::Starting

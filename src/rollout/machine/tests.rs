@@ -698,6 +698,22 @@ fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
 }
 
 #[test]
+fn behind_the_switch_nothing_goes_back_to_a_side_without_pods() {
+    let policy = blue_green(1);
+    let mut observed = well("x", &[(Outcome::Fail, 110); 3]);
+    observed.stable.stopped = true;
+    observed.canary.failure = Some("OOMKilled".to_owned());
+    observed.command = Some(("1".to_owned(), Command::Abort));
+    let record = switched(&policy);
+    let after = step(&policy, &record, &observed, at(900)).record.unwrap();
+    assert_eq!((after.phase, after.weight), (Phase::Switched, 100));
+    assert!(after.message.contains("scaled to 0"), "{}", after.message);
+    assert_eq!(after.last_command, None, "the word waits");
+    observed.stable.stopped = false;
+    assert_eq!(phase_after(&policy, &after, &observed).0, Phase::Aborting);
+}
+
+#[test]
 fn the_canary_is_gone_before_anything_becomes_what_it_was() {
     let policy = policy(steps(), true, 1);
     let record = RolloutStatus {
