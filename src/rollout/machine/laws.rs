@@ -17,6 +17,7 @@ use crate::rollout::policy::{Check, Step};
 struct Event {
     seconds: i64,
     written: bool,
+    refused: bool,
     router: bool,
     canary: Pods,
     stable: Pods,
@@ -77,7 +78,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let change = prop_oneof![60 => Just(1_u8), 1 => Just(0), 1 => Just(2)];
     let verdicts = prop::collection::vec((0..2_u8, 0..8_u8), 0..3);
     let size = prop_oneof![20 => Just(4_u32), 1 => 1..12_u32];
-    let world = (often(), often(), pods(), pods(), often(), others(), size);
+    let written = (often(), prop::bool::weighted(0.05));
+    let world = (written, often(), pods(), pods(), often(), others(), size);
     let people = (
         prop::bool::weighted(0.05),
         prop::bool::weighted(0.1),
@@ -86,11 +88,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         prop::option::weighted(0.03, 0..4_u8),
     );
     let event = (1..40_i64, world, people).prop_map(|(seconds, world, people)| {
-        let (written, router, canary, stable, gone, others, pods) = world;
+        let ((written, refused), router, canary, stable, gone, others, pods) = world;
         let (held, restart, change, verdicts, command) = people;
         Event {
             seconds,
             written,
+            refused,
             router,
             canary,
             stable,
@@ -138,6 +141,7 @@ fn observed(
             _ => Some("y".to_owned()),
         },
         written: event.written,
+        refused: event.refused.then(|| "denied".to_owned()),
         router_waits: (!event.router).then(|| "not yet".to_owned()),
         canary: Side {
             replicas: record.canary_replicas,
@@ -308,6 +312,14 @@ fn look(
                 | Phase::Switched
                 | Phase::Promoting
         ));
+    }
+    // One that failed gets nothing while the stable side is put back either.
+    if observed.canary.failure.is_some() && after.phase == Phase::Restoring {
+        let goes_back_anyway = matches!(before.phase, Phase::Promoting | Phase::Finishing)
+            && (observed.change.as_ref() != Some(&before.change)
+                || observed.go_back.is_some()
+                || matches!(observed.command, Some((_, Command::Abort))));
+        prop_assert!(after.weight == 0 || goes_back_anyway);
     }
     if after.phase != before.phase {
         transition(policy, before, observed, after, ghost)?;

@@ -36,10 +36,16 @@ impl Machine<'_> {
             return self.restore(true, BY_A_PERSON.to_owned());
         }
         if let Some(failure) = self.canary_failure() {
+            // Whoever still serves does better than one that fails.
+            without_traffic(&mut self.record);
             return self.restore(true, failure);
         }
-        let takes_the_change = self.record.in_effect_since.is_some() && self.observed.written;
-        if takes_the_change && let Some(failure) = &self.observed.stable.failure {
+        let failure = match (&self.record.in_effect_since, self.observed.written) {
+            (Some(_), true) => self.observed.stable.failure.as_ref(),
+            (Some(_), false) => self.observed.refused.as_ref(),
+            (None, _) => None,
+        };
+        if let Some(failure) = failure {
             let why = format!("the stable side cannot take the change: {failure}");
             return self.restore(true, why);
         }
@@ -86,6 +92,9 @@ impl Machine<'_> {
         if self.observed.written && self.observed.stable.ready {
             let (taken_back, why) = (self.record.taken_back, self.record.message.clone());
             return self.abort(taken_back, why);
+        }
+        if self.canary_failure().is_some() {
+            without_traffic(&mut self.record);
         }
         let message = self.record.message.clone();
         self.due = None;

@@ -16,7 +16,8 @@ impl Machine<'_> {
             return self.wait("waits until the stable side's pods are of one template");
         }
         if !self.observed.written {
-            return self.wait("the stable Services are being narrowed to the stable pods");
+            return self
+                .hold_unwritten("the stable Services are being narrowed to the stable pods");
         }
         let is_narrowed =
             self.policy.traffic.is_some() || self.record.strategy == RolloutStrategy::BlueGreen;
@@ -39,7 +40,7 @@ impl Machine<'_> {
 
     pub(super) fn starting(mut self) -> Decision {
         if !(self.observed.written && self.observed.canary.ready) {
-            return self.wait("waits for the canary's pods to become ready");
+            return self.hold_unwritten("waits for the canary's pods to become ready");
         }
         self.record.step = 0;
         self.at_step()
@@ -94,7 +95,7 @@ impl Machine<'_> {
         if self.record.weight != weight {
             if weight > self.record.weight && !(self.observed.written && self.observed.canary.ready)
             {
-                return self.wait("waits for the canary's pods to become ready");
+                return self.hold_unwritten("waits for the canary's pods to become ready");
             }
             self.record.weight = weight;
             self.record.achieved_weight = self.share(weight).achieved;
@@ -134,10 +135,23 @@ impl Machine<'_> {
         self.at_step()
     }
 
+    fn hold_unwritten(self, waits: &str) -> Decision {
+        let waits = self.being_written(waits);
+        self.hold(&waits)
+    }
+
+    /// What it waits for, in the words of what refuses it.
+    pub(super) fn being_written(&self, waits: &str) -> String {
+        match &self.observed.refused {
+            Some(refused) if !self.observed.written => format!("{waits}: {refused}"),
+            _ => waits.to_owned(),
+        }
+    }
+
     /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.
     pub(super) fn takes_effect(&mut self) -> Result<(), String> {
         if !self.observed.written {
-            return Err("the weight is being written".to_owned());
+            return Err(self.being_written("the weight is being written"));
         }
         if let Some(waits) = &self.observed.router_waits {
             return Err(format!("the router has not accepted the weight: {waits}"));

@@ -86,3 +86,19 @@ fn suspended_a_promotion_that_fails_is_put_back() {
     let failed = after(&policy, &record, &observed, 200);
     assert_eq!((failed.phase, failed.taken_back), (Phase::Restoring, true));
 }
+
+#[test]
+fn a_promotion_whose_write_is_refused_goes_back() {
+    let policy = policy(steps(), true, 1);
+    let record = settled_in(&policy, Phase::Promoting);
+    let mut observed = well("x", &[]);
+    observed.written = false;
+    assert_eq!(
+        after(&policy, &record, &observed, 200).phase,
+        Phase::Promoting
+    );
+    observed.refused = Some("Deployment.apps shop/api: Denied: not today".to_owned());
+    let refused = after(&policy, &record, &observed, 200);
+    assert_eq!((refused.phase, refused.weight), (Phase::Restoring, 10));
+    assert!(refused.taken_back && refused.message.ends_with("Denied: not today"));
+}

@@ -70,3 +70,35 @@ fn what_was_paused_before_its_weight_was_in_effect_is_seen_at_that_weight() {
         (None, 0)
     );
 }
+
+#[test]
+fn what_cannot_be_written_is_waited_for_as_long_as_maxhold_says() {
+    let policy = policy(steps(), true, 1);
+    let mut observed = well("x", &[]);
+    observed.written = false;
+    observed.refused = Some("Deployment.apps shop/api-canary: Denied: no canaries here".to_owned());
+    for (phase, index, waits) in [
+        (
+            Phase::Narrowing,
+            0,
+            "the stable Services are being narrowed",
+        ),
+        (Phase::Starting, 0, "waits for the canary's pods"),
+        (Phase::Analysing, 2, "waits for the canary's pods"),
+        (Phase::Analysing, 0, "the weight is being written"),
+    ] {
+        let record = RolloutStatus {
+            phase,
+            step: index,
+            in_effect_since: None,
+            ..analysing(&policy)
+        };
+        let held = after(&policy, &record, &observed, 200);
+        assert_eq!((held.phase, held.weight), (phase, 10));
+        assert!(held.message.starts_with(waits), "{}", held.message);
+        assert!(held.message.ends_with("Denied: no canaries here"));
+        let ended = after(&policy, &held, &observed, 800);
+        assert_eq!((ended.phase, ended.taken_back), (Phase::Aborting, true));
+        assert!(ended.message.contains("Denied"), "{}", ended.message);
+    }
+}
