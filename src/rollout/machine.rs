@@ -13,6 +13,7 @@ mod retreat;
 mod steps;
 
 pub use decision::Decision;
+pub use edits::reroute;
 pub use observed::{Command, Observed, Outcome, Side, Verdict};
 pub use record::{begin, give_up, is_proved, is_ready_to_promote, recovered};
 
@@ -61,6 +62,7 @@ impl Machine<'_> {
             self.record.last_command = Some(id.clone());
             *command
         });
+        let another_way = self.goes_another_way();
         let anew = self.follow_the_steps();
         self.follow_the_stable_side();
         let same = self.observed.change.as_ref() == Some(&self.record.change);
@@ -72,9 +74,7 @@ impl Machine<'_> {
             Phase::Finishing => self.finishing(),
             Phase::Promoting => self.promoting(command),
             _ if let Some(why) = self.given_up() => self.abort(false, why),
-            _ if self.policy.strategy.kind() != self.record.strategy => {
-                self.abort(false, "its policy names another strategy now".to_owned())
-            }
+            _ if let Some(why) = another_way => self.abort(false, why.to_owned()),
             _ if self.observed.stable.stopped => {
                 self.abort(false, "the stable side was scaled to 0".to_owned())
             }

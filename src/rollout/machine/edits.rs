@@ -1,11 +1,43 @@
 //! A policy that Git edits in the middle of a rollout: a step that is another one now begins anew, with its pods first and
-//! without the evidence of before, and no pause is skipped.
+//! without the evidence of before, and no pause is skipped; with another route the whole rollout does.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::record::without_traffic;
 use super::{Command, Decision, Machine};
-use crate::api::RolloutPhase as Phase;
-use crate::rollout::policy::{Policy, Step};
+use crate::api::{RolloutPhase as Phase, RolloutStatus};
+use crate::rollout::policy::{Policy, Step, route};
 
 const PAUSE: &str = "pause";
+const REROUTED: &str = "its policy names another route now";
+
+/// What splits the traffic, as the record keeps it.
+pub(super) fn route_of(policy: &Policy) -> String {
+    route(policy).map_or_else(String::new, |route| route.to_string())
+}
+
+/// Takes the traffic from a canary whose policy names another route now, before that is staged: the parts of the route of before
+/// stay until proxies no longer send to them. What is told of it.
+pub fn reroute(policy: &Policy, record: &mut RolloutStatus, now: Timestamp) -> Option<String> {
+    let is_another = |known: &String| *known != route_of(policy);
+    let has_traffic = matches!(
+        record.phase,
+        Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved
+    );
+    if !has_traffic || !record.route.as_ref().is_some_and(is_another) {
+        return None;
+    }
+    record.phase = Phase::Aborting;
+    without_traffic(record);
+    record.taken_back = false;
+    record.since = Some(Time(now));
+    record.in_effect_since = None;
+    record.written_at = None;
+    record.held_since = None;
+    REROUTED.clone_into(&mut record.message);
+    Some(format!("{}: {REROUTED}", record.workload))
+}
 
 /// What of the steps decides where a rollout stands: their weights and pauses, not how long each is checked.
 pub(super) fn shape(policy: &Policy) -> String {
@@ -29,6 +61,33 @@ pub(super) struct Anew {
 }
 
 impl Machine<'_> {
+    /// Whether the policy brings the change to the traffic in another way than the rollout began with: it begins anew. While
+    /// nothing goes on the policy may not be known.
+    pub(super) fn goes_another_way(&mut self) -> Option<&'static str> {
+        let goes_up = matches!(
+            self.record.phase,
+            Phase::Narrowing
+                | Phase::Starting
+                | Phase::Analysing
+                | Phase::Paused
+                | Phase::Proved
+                | Phase::Switched
+        );
+        if !goes_up || self.observed.held.is_some() {
+            return None;
+        }
+        if self.policy.strategy.kind() != self.record.strategy {
+            return Some("its policy names another strategy now");
+        }
+        let route = route_of(self.policy);
+        // Nothing leads to the canary yet; or an agent before this one did not say.
+        if self.record.phase == Phase::Narrowing || self.record.route.is_none() {
+            self.record.route = Some(route);
+            return None;
+        }
+        (self.record.route != Some(route)).then_some(REROUTED)
+    }
+
     /// Takes the steps as Git has them now where what is behind the rollout, and the present step, are as they were.
     pub(super) fn follow_the_steps(&mut self) -> Option<Anew> {
         // The policy is not known.

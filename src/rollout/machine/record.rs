@@ -26,6 +26,7 @@ pub fn begin(
         phase: Phase::Narrowing,
         steps,
         shape: Some(edits::shape(policy)),
+        route: Some(edits::route_of(policy)),
         stable_replicas: stable.replicas.max(1),
         stable_hash: stable.hash.clone(),
         since: Some(Time(now)),
@@ -69,6 +70,7 @@ pub fn give_up(
     record.since = Some(Time(now));
     record.in_effect_since = None;
     record.written_at = None;
+    record.held_since = None;
     "Git no longer wants this change".clone_into(&mut record.message);
     Some(format!("{}: {}", record.workload, record.message))
 }

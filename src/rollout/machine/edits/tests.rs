@@ -207,3 +207,74 @@ fn a_word_to_pause_holds_what_begins_anew() {
     );
     assert_eq!(held.shape.as_deref(), Some("5 25"));
 }
+
+#[test]
+fn another_route_begins_anew_and_the_one_of_before_loses_its_weight_first() {
+    use crate::api::{RouteReference, TrafficSpec};
+    let by = |name: &str| {
+        let http_route = Some(RouteReference {
+            name: name.to_owned(),
+        });
+        Policy {
+            traffic: Some(TrafficSpec {
+                http_route,
+                ..TrafficSpec::default()
+            }),
+            ..of(&[5, 25])
+        }
+    };
+    let by_pods = Policy {
+        traffic: None,
+        ..of(&[5, 25])
+    };
+    let known = record(&by("api"), Phase::Analysing, 1, 25);
+    assert!(
+        known
+            .route
+            .as_ref()
+            .is_some_and(|route| route.ends_with("/api"))
+    );
+    let observed = well("x", &[]);
+    for edited in [by("web"), by_pods.clone()] {
+        let gone = after(&edited, &known, &observed, at(120));
+        assert_eq!((gone.phase, gone.weight), (Phase::Aborting, 0));
+        assert!(!gone.taken_back && gone.message == REROUTED);
+        // Before the parts of its route are no longer staged.
+        let mut before = known.clone();
+        assert!(reroute(&edited, &mut before, at(120)).is_some());
+        assert_eq!((before.phase, before.weight), (Phase::Aborting, 0));
+        // Suspended the policy may be that of the revision before.
+        let mut held = observed.clone();
+        held.held = Some("suspended".to_owned());
+        assert_eq!(
+            after(&edited, &known, &held, at(120)).phase,
+            Phase::Analysing
+        );
+    }
+    assert_eq!(reroute(&by("api"), &mut known.clone(), at(120)), None);
+    // A canary by its number of pods that is to have a route.
+    let by_pods = record(&by_pods, Phase::Paused, 0, 5);
+    assert_eq!(
+        after(&by("api"), &by_pods, &observed, at(120)).phase,
+        Phase::Aborting
+    );
+    // What an agent before this one began goes on, and so does what leads nowhere yet.
+    let older = RolloutStatus {
+        route: None,
+        ..known.clone()
+    };
+    assert_eq!(reroute(&by("web"), &mut older.clone(), at(120)), None);
+    let older = after(&by("web"), &older, &observed, at(120));
+    assert_eq!(older.phase, Phase::Analysing);
+    assert!(older.route.is_some_and(|route| route.ends_with("/web")));
+    let narrowing = begin(&by("api"), "c", "x", &side(), at(0));
+    let followed = after(&by("web"), &narrowing, &observed, at(120));
+    assert_eq!(followed.phase, Phase::Narrowing);
+    assert!(followed.route.is_some_and(|route| route.ends_with("/web")));
+    // What is promoted is promoted.
+    let promoting = RolloutStatus {
+        phase: Phase::Promoting,
+        ..known
+    };
+    assert_eq!(reroute(&by("web"), &mut promoting.clone(), at(120)), None);
+}
