@@ -10,6 +10,7 @@ mod partition;
 mod promotion;
 mod record;
 mod retreat;
+mod size;
 mod steps;
 
 pub use decision::Decision;
@@ -23,7 +24,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::policy::Policy;
-use super::share::{Share, share};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 
 const BY_A_PERSON: &str = "taken back by a person";
@@ -65,6 +65,7 @@ impl Machine<'_> {
         let another_way = self.goes_another_way();
         let anew = self.follow_the_steps();
         self.follow_the_stable_side();
+        self.follow_the_size(anew.is_some());
         let same = self.observed.change.as_ref() == Some(&self.record.change);
         match self.record.phase {
             Phase::Failed => self.failed(same, command),
@@ -112,10 +113,6 @@ impl Machine<'_> {
         } else if stable.hash.is_some() {
             self.record.stable_hash.clone_from(&stable.hash);
         }
-    }
-
-    fn share(&self, weight: u32) -> Share {
-        share(self.policy, weight, self.record.stable_replicas)
     }
 
     /// When this phase and step were entered.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::tests::{at, blue_green, partition, policy, side, steps, well};
 use super::*;
 use crate::rollout::policy::{Check, Step};
+use crate::rollout::share::share;
 
 /// What may happen between two looks.
 #[expect(

@@ -24,13 +24,7 @@ impl Machine<'_> {
         if is_narrowed && !self.settled() {
             return self.wait("waits until every proxy knows the stable pods");
         }
-        let first = self.policy.steps.iter().find_map(|step| match step {
-            Step::Weight(weight, _) => Some(*weight),
-            // The pods of a set have their traffic as soon as they run.
-            Step::Pause if self.record.strategy == RolloutStrategy::Partition => Some(0),
-            Step::Pause => None,
-        });
-        self.record.canary_replicas = self.share(first.unwrap_or(0)).pods;
+        self.record.canary_replicas = self.share(self.first_weight()).pods;
         self.enter(
             Phase::Starting,
             "RolloutStarted",
@@ -68,8 +62,14 @@ impl Machine<'_> {
             Some(Step::Weight(weight, _)) => {
                 self.record.checks.clear();
                 let share = self.share(weight);
-                self.record.canary_replicas = share.pods;
-                // Its pods come before its traffic.
+                // Its pods come before its traffic, and go after it.
+                let falls = weight < self.record.weight && self.policy.traffic.is_some();
+                let least = if falls {
+                    self.record.canary_replicas
+                } else {
+                    0
+                };
+                self.record.canary_replicas = share.pods.max(least);
                 let what = match self.record.strategy {
                     RolloutStrategy::Canary => format!("to {weight} % of the traffic"),
                     RolloutStrategy::BlueGreen => "checked without traffic".to_owned(),
@@ -187,6 +187,9 @@ impl Machine<'_> {
 
     /// The rest of a step in whose middle a person paused the rollout: what was seen meanwhile counts.
     fn resume(mut self) -> Decision {
+        if self.record.weight != self.weight_step().0 {
+            return self.at_step();
+        }
         let since = self.record.in_effect_since.take();
         let written_at = self.record.written_at.take();
         let mut decision = self.enter(

@@ -4,6 +4,7 @@ use super::*;
 use crate::api::{CheckSpec, HoldEnd, TrafficSpec};
 use crate::object::Id;
 use crate::rollout::policy::{Check, Step, Strategy as Way};
+use crate::rollout::share::share;
 
 const LIMIT: u32 = 3;
 
