@@ -34,10 +34,15 @@ pub fn begin(
     }
 }
 
-/// A rollout that has lost its record: nobody knows what was proved, and the canary goes.
+/// A rollout that has lost its record: nobody knows what was proved, and the canary goes. Where the stable side is not whole the
+/// canary may be what serves, and goes when it is.
 pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
     RolloutStatus {
-        phase: Phase::Aborting,
+        phase: if stable.ready {
+            Phase::Aborting
+        } else {
+            Phase::Restoring
+        },
         canary_replicas: 1,
         message: "its record was lost".to_owned(),
         ..begin(policy, "", change, stable, now)

@@ -755,6 +755,21 @@ fn what_lost_its_record_goes_back() {
         (record, seen),
         (None, vec![Phase::Aborting, Phase::Removing])
     );
+    // Nothing else may serve: it was lost in the middle of a promotion, say.
+    let broken = Side {
+        ready: false,
+        ..side()
+    };
+    let policy = blue_green(1);
+    let record = recovered(&policy, "x", &broken, at(0));
+    assert_eq!((record.phase, record.weight), (Phase::Restoring, 0));
+    let observed = Observed {
+        stable: broken,
+        ..well("x", &[])
+    };
+    assert_eq!(phase_after(&policy, &record, &observed).0, Phase::Restoring);
+    let whole = phase_after(&policy, &record, &well("x", &[]));
+    assert_eq!(whole, (Phase::Aborting, false, 0));
 }
 
 #[test]
