@@ -2,6 +2,7 @@
 //! next. What the record means for the cluster's objects, [`super::stage`] says.
 
 mod blue_green;
+mod clock;
 mod decision;
 mod edits;
 mod evidence;
@@ -55,6 +56,7 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(mut self) -> Decision {
+        self.mend_the_times();
         if self.record.phase == Phase::Switched && self.observed.stable.stopped {
             return self.nowhere_to_go();
         }

@@ -687,6 +687,73 @@ fn suspended_nothing_rises_and_what_is_bad_goes_back() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_blinds_nobody() {
+    let day = 86_400;
+    let policy = policy(steps(), true, 1);
+    let record = RolloutStatus {
+        written_at: Some(Time(at(day))),
+        in_effect_since: Some(Time(at(day))),
+        held_since: Some(Time(at(day))),
+        ..analysing(&policy)
+    };
+    let seen = step(
+        &policy,
+        &record,
+        &well("x", &[(Outcome::Fail, 100)]),
+        at(100),
+    );
+    let seen = seen.record.unwrap();
+    assert_eq!(seen.in_effect_since, Some(Time(at(100))));
+    assert_eq!(seen.checks[0].failed, 1, "it counts");
+    // A verdict of the future is one of now, and grows old.
+    let future = RolloutStatus {
+        checks: vec![crate::api::CheckStatus {
+            name: "check-0".to_owned(),
+            verdict: "Pass".to_owned(),
+            passed: 1,
+            began: Some(Time(at(day))),
+            at: Some(Time(at(day))),
+            ..crate::api::CheckStatus::default()
+        }],
+        ..record.clone()
+    };
+    let seen = step(&policy, &future, &well("x", &[]), at(100))
+        .record
+        .unwrap();
+    let old = step(&policy, &seen, &well("x", &[]), at(500))
+        .record
+        .unwrap();
+    assert_eq!(
+        (old.step, old.phase),
+        (0, Phase::Analysing),
+        "{}",
+        old.message
+    );
+    let entered = RolloutStatus {
+        in_effect_since: None,
+        ..record
+    };
+    let waits = step(&policy, &entered, &well("x", &[]), at(100))
+        .record
+        .unwrap();
+    let known = step(&policy, &waits, &well("x", &[]), at(105))
+        .record
+        .unwrap();
+    assert_eq!(known.in_effect_since, Some(Time(at(105))));
+    // The old side is kept for as long as the policy says, and no longer.
+    let policy = blue_green(0);
+    let kept = RolloutStatus {
+        kept_until: Some(Time(at(day))),
+        ..switched(&policy)
+    };
+    let kept = step(&policy, &kept, &well("x", &[]), at(200))
+        .record
+        .unwrap();
+    let keep = i64::try_from(KEEP.as_secs()).unwrap();
+    assert_eq!(kept.kept_until, Some(Time(at(200 + keep))));
+}
+
+#[test]
 fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
     let policy = policy(steps(), true, 1);
     let mut observed = well("x", &[]);
