@@ -26,6 +26,7 @@ impl Machine<'_> {
         self.record.in_effect_since = self.record.in_effect_since.filter(|_| keeps);
         self.record.written_at = None;
         self.record.held_since = None;
+        self.record.until = None;
         self.record.message.clone_from(&what);
         let told = format!("{}: {what}", self.record.workload);
         Decision {

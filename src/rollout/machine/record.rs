@@ -85,6 +85,7 @@ pub(super) fn without_traffic(record: &mut RolloutStatus) {
     record.weight = 0;
     record.achieved_weight = record.achieved_weight.map(|_| 0);
     record.kept_until = None;
+    record.until = None;
 }
 
 /// Whether every step of a rollout was passed: others of the revision may switch their traffic.

@@ -121,6 +121,7 @@ impl Machine<'_> {
             return self.abort(true, failed);
         }
         let until = after(in_effect, for_);
+        self.record.until = Some(Time(until));
         if self.now < until {
             self.due = Some(until);
             return self.wait("collects evidence");

@@ -17,6 +17,23 @@ fn word(command: Command) -> Observed {
 }
 
 #[test]
+fn when_a_step_ends_at_the_earliest_is_said_as_long_as_it_lasts() {
+    let policy = policy(steps(), true, 1);
+    let seen = after(
+        &policy,
+        &analysing(&policy),
+        &well("x", &[(Outcome::Pass, 110)]),
+        110,
+    );
+    assert_eq!(seen.until, Some(Time(at(160))));
+    let next = after(&policy, &seen, &well("x", &[(Outcome::Pass, 155)]), 160);
+    assert_eq!((next.step, next.until), (1, None));
+    let mut bad = well("x", &[]);
+    bad.canary.failure = Some("OOMKilled".to_owned());
+    assert_eq!(after(&policy, &seen, &bad, 120).until, None);
+}
+
+#[test]
 fn what_a_person_paused_goes_on_with_the_rest_of_its_step() {
     let policy = policy(steps(), true, 1);
     let passed = after(
