@@ -31,6 +31,8 @@ struct Event {
     change: u8,
     /// How many pods the stable side has.
     pods: u32,
+    /// Git has these steps of the policy from now on.
+    edit: Option<usize>,
     /// Check, and 0 for a failure, 1 for no data, any other for a pass.
     verdicts: Vec<(u8, u8)>,
     command: Option<u8>,
@@ -78,7 +80,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let often = || prop::bool::weighted(0.85);
     let change = prop_oneof![60 => Just(1_u8), 1 => Just(0), 1 => Just(2)];
     let verdicts = prop::collection::vec((0..2_u8, 0..8_u8), 0..3);
-    let size = prop_oneof![20 => Just(4_u32), 1 => 1..12_u32];
+    let size = prop_oneof![20 => Just(4_u32), 2 => 1..12_u32];
     let written = (often(), prop::bool::weighted(0.05));
     let world = (written, often(), pods(), pods(), often(), others(), size);
     let people = (
@@ -87,10 +89,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         change,
         verdicts,
         prop::option::weighted(0.03, 0..4_u8),
+        prop::option::weighted(0.04, 0..7_usize),
     );
-    let event = (1..40_i64, world, people).prop_map(|(seconds, world, people)| {
+    let seconds = prop_oneof![40 => 1..40_i64, 1 => -900..0_i64, 1 => 600..4000_i64];
+    let event = (seconds, world, people).prop_map(|(seconds, world, people)| {
         let ((written, refused), router, canary, stable, gone, others, pods) = world;
-        let (held, restart, change, verdicts, command) = people;
+        let (held, restart, change, verdicts, command, edit) = people;
         Event {
             seconds,
             written,
@@ -104,6 +108,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             restart,
             change,
             pods,
+            edit,
             verdicts,
             command,
         }
@@ -111,12 +116,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..80)
 }
 
-fn seen(pods: Pods) -> Side {
+fn seen(pods: Pods, hash: &str) -> Side {
     Side {
         ready: pods == Pods::Ready,
         failure: (pods == Pods::Failing).then(|| "OOMKilled".to_owned()),
         restarting: pods == Pods::Restarting,
-        hash: (pods != Pods::Restarting).then(|| "aaaa".to_owned()),
+        hash: (pods != Pods::Restarting).then(|| hash.to_owned()),
         stopped: pods == Pods::Stopped,
         ..side()
     }
@@ -128,6 +133,7 @@ fn observed(
     now: Timestamp,
     count: usize,
     taken: bool,
+    hash: &str,
 ) -> Observed {
     let outcome = |kind: u8| match kind {
         0 => Outcome::Fail,
@@ -146,12 +152,12 @@ fn observed(
         router_waits: (!event.router).then(|| "not yet".to_owned()),
         canary: Side {
             replicas: record.canary_replicas,
-            ..seen(event.canary)
+            ..seen(event.canary, hash)
         },
         canary_is_gone: event.gone,
         stable: Side {
             replicas: event.pods,
-            ..seen(event.stable)
+            ..seen(event.stable, hash)
         },
         verdicts: event
             .verdicts
@@ -191,7 +197,7 @@ struct Ghost {
 }
 
 /// Whether every check's last word at this step is a pass, with the verdicts that just fell.
-fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> bool {
+fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed, now: Timestamp) -> bool {
     policy.checks.iter().all(|check| {
         let name = &check.spec.name;
         let known = record.checks.iter().find(|known| known.name == *name);
@@ -203,10 +209,65 @@ fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> boo
         match fresh {
             Some(verdict) => verdict.outcome == Outcome::Pass,
             None => known.is_some_and(|known| {
-                known.verdict == "Pass" && known.at.as_ref().map(|at| at.0) >= observed.looked_since
+                let at = known.at.as_ref().map(|at| at.0);
+                let is_fresh = at.is_some_and(|at| now.duration_since(at).as_secs() <= 20);
+                known.verdict == "Pass" && is_fresh && at >= observed.looked_since
             }),
         }
     })
+}
+
+/// The step that Git has another one of now, as far as the record has come.
+fn is_edited(policy: &Policy, record: &RolloutStatus) -> bool {
+    let wanted = edits::shape(policy);
+    let so_far = |shape: &str| {
+        let step = usize::try_from(record.step).unwrap();
+        let steps: Vec<String> = shape.split(' ').take(step + 1).map(str::to_owned).collect();
+        steps
+    };
+    let known = record.shape.as_ref().unwrap();
+    matches!(
+        record.phase,
+        Phase::Analysing | Phase::Paused | Phase::Proved
+    ) && so_far(known) != so_far(&wanted)
+}
+
+/// The laws of a look at which Git has other steps than those that the rollout went through.
+fn edit(
+    policy: &Policy,
+    before: &RolloutStatus,
+    after: &RolloutStatus,
+    ghost: &mut Ghost,
+) -> Result<(), TestCaseError> {
+    let is_another = matches!(
+        after.phase,
+        Phase::Aborting | Phase::Narrowing | Phase::Restoring
+    );
+    if is_another || after.shape == before.shape {
+        return Ok(());
+    }
+    prop_assert!(after.weight <= before.weight, "an edit raises nothing");
+    let pauses = |shape: &Option<String>, step: u32| {
+        let steps = shape.as_ref().unwrap().split(' ');
+        let step = usize::try_from(step).unwrap();
+        steps.take(step).filter(|step| *step == "pause").count()
+    };
+    let (was, is) = (
+        pauses(&before.shape, before.step),
+        pauses(&after.shape, after.step),
+    );
+    prop_assert!(is <= was, "a pause was skipped");
+    prop_assert!(matches!(after.phase, Phase::Analysing | Phase::Paused));
+    let step = usize::try_from(after.step).unwrap();
+    if let Step::Weight(weight, _) = policy.steps[step] {
+        prop_assert!(after.step == 0 || weight <= before.weight);
+    }
+    if after.phase == Phase::Analysing {
+        prop_assert!(after.in_effect_since.is_none() && after.checks.is_empty());
+    }
+    // The first weight is given to any canary that is ready.
+    ghost.may_rise = after.step == 0;
+    Ok(())
 }
 
 /// The laws of one look.
@@ -216,6 +277,7 @@ fn look(
     observed: &Observed,
     after: Option<&RolloutStatus>,
     ghost: &mut Ghost,
+    now: Timestamp,
 ) -> Result<(), TestCaseError> {
     let by_hand = matches!(observed.command, Some((_, Command::Promote)));
     let Some(after) = after else {
@@ -227,14 +289,17 @@ fn look(
         return Ok(());
     };
     // A step further only on evidence at the weight before, or on a person's word.
-    if after.step > before.step {
+    let is_edited = is_edited(policy, before);
+    if is_edited {
+        edit(policy, before, after, ghost)?;
+    } else if after.step > before.step {
         prop_assert!(observed.held.is_none());
         prop_assert_eq!(after.step, before.step + 1);
         if !by_hand {
             prop_assert_eq!(before.phase, Phase::Analysing);
             prop_assert!(before.in_effect_since.is_some());
             prop_assert!(observed.canary.ready && observed.canary.failure.is_none());
-            prop_assert!(all_pass(policy, before, observed));
+            prop_assert!(all_pass(policy, before, observed, now));
         }
         ghost.may_rise = true;
     }
@@ -250,6 +315,7 @@ fn look(
         prop_assert!(observed.canary.ready && observed.written);
         if after.phase == Phase::Switched {
             prop_assert!(before.phase == Phase::Proved && observed.may_switch);
+            prop_assert!(all_pass(policy, before, observed, now));
             prop_assert!(observed.canary.replicas >= observed.stable.replicas);
             prop_assert!(!observed.stable.restarting);
         } else {
@@ -272,9 +338,37 @@ fn look(
         && matches!(after.phase, Phase::Starting | Phase::Analysing)
     {
         let index = usize::try_from(after.step).unwrap();
-        if let Step::Weight(weight, _) = policy.steps[index] {
-            let share = share(policy, weight, after.stable_replicas);
+        if let Some(Step::Weight(weight, _)) = policy.steps.get(index)
+            && after.shape == Some(edits::shape(policy))
+        {
+            let share = share(policy, *weight, after.stable_replicas);
             prop_assert!(after.canary_replicas <= share.pods);
+        }
+    }
+    // Where pods split the traffic the canary has no more of them than its step has beside the stable side of now.
+    let counts_pods = before.strategy == RolloutStrategy::Canary && policy.traffic.is_none();
+    if counts_pods
+        && before.phase == Phase::Analysing
+        && after.phase == Phase::Analysing
+        && !is_edited
+        && observed.stable.replicas > 0
+    {
+        let index = usize::try_from(after.step).unwrap();
+        if let Some(Step::Weight(weight, _)) = policy.steps.get(index) {
+            let share = share(policy, *weight, observed.stable.replicas);
+            prop_assert!(after.canary_replicas <= share.pods);
+            prop_assert!(after.achieved_weight.unwrap_or(0) <= *weight.max(&before.weight));
+        }
+    }
+    // The narrowing never leaves a stable pod out that is known: of another template, or of two.
+    let keeps = before.strategy == RolloutStrategy::BlueGreen;
+    let is_looked_at = !(before.phase == Phase::Switched && observed.stable.stopped);
+    if before.strategy != RolloutStrategy::Partition && is_looked_at {
+        let hash = after.stable_hash.as_ref();
+        if observed.stable.restarting {
+            prop_assert!(hash.is_none() || keeps);
+        } else if let Some(stable) = &observed.stable.hash {
+            prop_assert_eq!(hash, Some(stable));
         }
     }
     // Nothing goes to a canary that is on its way out.
@@ -323,7 +417,7 @@ fn look(
         prop_assert!(after.weight == 0 || goes_back_anyway);
     }
     if after.phase != before.phase {
-        transition(policy, before, observed, after, ghost)?;
+        transition(policy, before, observed, after, ghost, now)?;
     }
     if after.phase == Phase::Removing && after.canary_replicas == 0 && ghost.canary {
         prop_assert!(observed.canary_is_gone && observed.written);
@@ -339,6 +433,7 @@ fn transition(
     observed: &Observed,
     after: &RolloutStatus,
     ghost: &mut Ghost,
+    now: Timestamp,
 ) -> Result<(), TestCaseError> {
     match after.phase {
         Phase::Starting => {
@@ -350,13 +445,13 @@ fn transition(
         Phase::Promoting => {
             if before.strategy == RolloutStrategy::BlueGreen {
                 prop_assert_eq!(before.phase, Phase::Switched);
-                prop_assert!(all_pass(policy, before, observed));
                 prop_assert!(after.kept_until.is_some());
             } else {
                 prop_assert_eq!(before.phase, Phase::Proved);
+                prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
             }
+            prop_assert!(all_pass(policy, before, observed, now), "not proved by now");
             prop_assert!(observed.may_promote && observed.held.is_none());
-            prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
         }
         Phase::Finishing => {
             prop_assert_eq!(before.phase, Phase::Promoting);
@@ -425,28 +520,60 @@ fn policies() -> impl Strategy<Value = Policy> {
     ]
 }
 
+/// What people make of the steps in the middle.
+fn edited(policy: &Policy, index: usize) -> Policy {
+    let minute = Duration::from_mins(1);
+    let weight = |weight: u32| Step::Weight(weight, minute);
+    let green = matches!(
+        policy.strategy,
+        super::super::policy::Strategy::BlueGreen { .. }
+    );
+    let steps = match (green, index) {
+        (true, 0..4) => vec![weight(0)],
+        (true, _) => vec![weight(0), Step::Pause],
+        (false, 0) => steps(),
+        (false, 1) => vec![weight(10), weight(50)],
+        (false, 2) => vec![weight(50)],
+        (false, 3) => vec![Step::Pause, weight(10), weight(50)],
+        (false, 4) => vec![weight(5), weight(10), Step::Pause, weight(50), weight(75)],
+        (false, 5) => vec![weight(50), weight(10), Step::Pause],
+        (false, _) => vec![weight(20), Step::Pause, weight(50), Step::Pause],
+    };
+    Policy {
+        steps,
+        ..policy.clone()
+    }
+}
+
 /// All is well for so many looks; then these events come; then all is well again.
 fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCaseError> {
-    let mut now = at(0);
-    let mut record = begin(policy, "c", "x", &side(), now);
+    let mut policy = policy.clone();
+    let mut now = at(100_000);
+    let mut record = begin(&policy, "c", "x", &side(), now);
     let mut ghost = Ghost::default();
     let mut taken = false;
     for _ in 0..looks {
         now = now.checked_add(Duration::from_secs(7)).unwrap();
         taken |= record.phase == Phase::Finishing;
-        let observed = all_is_well(policy, &record, now, taken);
-        let after = step(policy, &record, &observed, now).record;
-        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let observed = all_is_well(&policy, &record, now, taken);
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         let Some(after) = after else {
             return Ok(());
         };
         record = after;
     }
     let mut looked_since = at(0);
+    let mut restarts = 0_u32;
     for (count, event) in events.iter().enumerate() {
         now = now
-            .checked_add(Duration::from_secs(event.seconds.unsigned_abs()))
+            .checked_add(jiff::SignedDuration::from_secs(event.seconds))
             .unwrap();
+        if let Some(index) = event.edit {
+            policy = edited(&policy, index);
+        }
+        // Whose pods were replaced has others afterwards.
+        restarts += u32::from(event.stable == Pods::Restarting);
         // A revision is taken when all its workloads are promoted, and stays so.
         taken |= record.phase == Phase::Finishing && event.others == Others::Promoted;
         if event.restart {
@@ -454,10 +581,10 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
         }
         let observed = Observed {
             looked_since: Some(looked_since),
-            ..observed(event, &record, now, count, taken)
+            ..observed(event, &record, now, count, taken, &restarts.to_string())
         };
-        let after = step(policy, &record, &observed, now).record;
-        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         let Some(after) = after else {
             return Ok(());
         };
@@ -466,9 +593,9 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
     // From wherever it stands, it ends.
     for _ in 0..2000 {
         now = now.checked_add(Duration::from_secs(7)).unwrap();
-        let observed = all_is_well(policy, &record, now, taken);
-        let after = step(policy, &record, &observed, now).record;
-        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let observed = all_is_well(&policy, &record, now, taken);
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         match after {
             None => return Ok(()),
             Some(after) if after.phase == Phase::Failed => return Ok(()),

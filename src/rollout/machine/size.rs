@@ -26,12 +26,21 @@ impl Machine<'_> {
         self.record.strategy == RolloutStrategy::Canary && self.policy.traffic.is_none()
     }
 
-    /// Follows a stable side that is scaled in the middle of a step: without a router with fewer pods, at once, so that the
+    /// Follows a stable side that is scaled in the middle of a step. A set's steps are shares of the pods that it has; without a router with fewer pods, at once, so that the
     /// canary's share stays within the step's; beside one with more, for its share of the traffic does not become smaller.
     /// `anew`: the step of Git is not the one that it is at.
     pub(super) fn follow_the_size(&mut self, anew: bool) {
-        if self.record.strategy != RolloutStrategy::Canary || self.observed.stable.replicas == 0 {
+        let stable = self.observed.stable.replicas;
+        if self.record.strategy == RolloutStrategy::BlueGreen || stable == 0 {
             return;
+        }
+        let is_a_set = self.record.strategy == RolloutStrategy::Partition;
+        if is_a_set {
+            let is_as_before = self.record.stable_replicas == stable;
+            self.record.stable_replicas = stable;
+            if is_as_before && self.record.phase != Phase::Starting {
+                return;
+            }
         }
         let weight = match self.record.phase {
             Phase::Starting if !anew => self.first_weight(),
@@ -42,6 +51,13 @@ impl Machine<'_> {
             _ => return,
         };
         let share = self.share(weight);
+        if is_a_set {
+            // Not to none: that says that the last one is gone.
+            let least = self.record.canary_replicas.min(1);
+            self.record.canary_replicas = share.pods.max(least);
+            self.record.achieved_weight = self.record.achieved_weight.and(share.achieved);
+            return;
+        }
         if !self.counts_pods() {
             self.record.canary_replicas = self.record.canary_replicas.max(share.pods);
             return;
@@ -50,7 +66,7 @@ impl Machine<'_> {
         self.record.canary_replicas = pods;
         // What gets nothing at this step gets something with the next.
         if self.record.achieved_weight.is_some_and(|it| it > 0) {
-            let present = 100 * pods / (pods + self.observed.stable.replicas);
+            let present = 100 * pods / (pods + stable);
             let is_too_much = share.achieved == Some(0);
             self.record.achieved_weight = Some(if is_too_much { 0 } else { present });
         }

@@ -102,3 +102,17 @@ fn a_weight_that_falls_keeps_its_pods_until_it_has_fallen() {
         (1, 50, 2)
     );
 }
+
+#[test]
+fn a_set_that_shrinks_keeps_the_pod_that_runs_the_change() {
+    let policy = super::super::tests::partition(1);
+    let record = RolloutStatus {
+        phase: Phase::Paused,
+        step: 1,
+        weight: 0,
+        canary_replicas: 1,
+        ..analysing(&policy)
+    };
+    let shrunk = after(&policy, &record, &beside(1));
+    assert_eq!((shrunk.stable_replicas, shrunk.canary_replicas), (1, 1));
+}
