@@ -1,6 +1,7 @@
 //! How many pods the canary has: its weight's share of the stable side as large as that is now, whoever scales it.
 
 use super::Machine;
+use super::edits::route_of;
 use crate::api::{RolloutPhase as Phase, RolloutStrategy};
 use crate::rollout::policy::Step;
 use crate::rollout::share::{Share, share};
@@ -34,6 +35,16 @@ impl Machine<'_> {
         if self.record.strategy == RolloutStrategy::BlueGreen || stable == 0 {
             return;
         }
+        // While nothing goes on the policy may not be known, or be that of the revision before.
+        let route = route_of(self.policy);
+        let is_another = self
+            .record
+            .route
+            .as_ref()
+            .is_some_and(|known| *known != route);
+        if is_another || self.policy.steps.is_empty() {
+            return;
+        }
         let is_a_set = self.record.strategy == RolloutStrategy::Partition;
         if is_a_set {
             let is_as_before = self.record.stable_replicas == stable;
@@ -43,6 +54,7 @@ impl Machine<'_> {
             }
         }
         let weight = match self.record.phase {
+            Phase::Starting if self.observed.held.is_some() => return,
             Phase::Starting if !anew => self.first_weight(),
             Phase::Analysing if !anew => self.weight_step().0,
             Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {

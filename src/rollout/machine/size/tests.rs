@@ -116,3 +116,25 @@ fn a_set_that_shrinks_keeps_the_pod_that_runs_the_change() {
     let shrunk = after(&policy, &record, &beside(1));
     assert_eq!((shrunk.stable_replicas, shrunk.canary_replicas), (1, 1));
 }
+
+#[test]
+fn a_policy_that_is_not_known_decides_no_size() {
+    let policy = policy(steps(), true, 1);
+    let record = RolloutStatus {
+        weight: 50,
+        canary_replicas: 5,
+        ..analysing(&policy)
+    };
+    let mut observed = beside(9);
+    observed.held = Some("suspended".to_owned());
+    let gone = Policy::gone(&policy.workload);
+    assert_eq!(after(&gone, &record, &observed).canary_replicas, 5);
+    let starting = RolloutStatus {
+        phase: Phase::Starting,
+        canary_replicas: 2,
+        ..analysing(&super::super::tests::partition(1))
+    };
+    let mut before = super::super::tests::partition(1);
+    before.steps = vec![Step::Weight(90, std::time::Duration::ZERO)];
+    assert_eq!(after(&before, &starting, &observed).canary_replicas, 2);
+}
