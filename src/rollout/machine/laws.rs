@@ -1,191 +1,18 @@
 //! What holds for every history of a rollout, whatever happens in which order.
 
+mod edited;
+mod world;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::tests::{at, blue_green, partition, policy, side, steps, well};
+use super::tests::{at, side};
 use super::*;
-use crate::rollout::policy::{Check, Step};
+use crate::rollout::policy::Step;
 use crate::rollout::share::share;
-
-/// What may happen between two looks.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and all combinations happen"
-)]
-#[derive(Clone, Debug)]
-struct Event {
-    seconds: i64,
-    written: bool,
-    refused: bool,
-    router: bool,
-    canary: Pods,
-    stable: Pods,
-    gone: bool,
-    others: Others,
-    held: bool,
-    /// Another agent looks from now on.
-    restart: bool,
-    /// 0: reverted, 1: this change, 2: another one.
-    change: u8,
-    /// How many pods the stable side has.
-    pods: u32,
-    /// Git has these steps of the policy from now on.
-    edit: Option<usize>,
-    /// Check, and 0 for a failure, 1 for no data, any other for a pass.
-    verdicts: Vec<(u8, u8)>,
-    command: Option<u8>,
-}
-
-/// The pods of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pods {
-    Ready,
-    Starting,
-    Failing,
-    Restarting,
-    Stopped,
-}
-
-/// The other workloads of the revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Others {
-    Analysing,
-    Proved,
-    Promoted,
-    TakenBack,
-}
-
-fn pods() -> impl Strategy<Value = Pods> {
-    prop_oneof![
-        80 => Just(Pods::Ready),
-        14 => Just(Pods::Starting),
-        2 => Just(Pods::Failing),
-        3 => Just(Pods::Restarting),
-        1 => Just(Pods::Stopped),
-    ]
-}
-
-fn others() -> impl Strategy<Value = Others> {
-    prop_oneof![
-        20 => Just(Others::Analysing),
-        60 => Just(Others::Proved),
-        18 => Just(Others::Promoted),
-        2 => Just(Others::TakenBack),
-    ]
-}
-
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let often = || prop::bool::weighted(0.85);
-    let change = prop_oneof![60 => Just(1_u8), 1 => Just(0), 1 => Just(2)];
-    let verdicts = prop::collection::vec((0..2_u8, 0..8_u8), 0..3);
-    let size = prop_oneof![20 => Just(4_u32), 2 => 1..12_u32];
-    let written = (often(), prop::bool::weighted(0.05));
-    let world = (written, often(), pods(), pods(), often(), others(), size);
-    let people = (
-        prop::bool::weighted(0.05),
-        prop::bool::weighted(0.1),
-        change,
-        verdicts,
-        prop::option::weighted(0.03, 0..4_u8),
-        prop::option::weighted(0.04, 0..7_usize),
-    );
-    let seconds = prop_oneof![40 => 1..40_i64, 1 => -900..0_i64, 1 => 600..4000_i64];
-    let event = (seconds, world, people).prop_map(|(seconds, world, people)| {
-        let ((written, refused), router, canary, stable, gone, others, pods) = world;
-        let (held, restart, change, verdicts, command, edit) = people;
-        Event {
-            seconds,
-            written,
-            refused,
-            router,
-            canary,
-            stable,
-            gone,
-            others,
-            held,
-            restart,
-            change,
-            pods,
-            edit,
-            verdicts,
-            command,
-        }
-    });
-    prop::collection::vec(event, 1..80)
-}
-
-fn seen(pods: Pods, hash: &str) -> Side {
-    Side {
-        ready: pods == Pods::Ready,
-        failure: (pods == Pods::Failing).then(|| "OOMKilled".to_owned()),
-        restarting: pods == Pods::Restarting,
-        hash: (pods != Pods::Restarting).then(|| hash.to_owned()),
-        stopped: pods == Pods::Stopped,
-        ..side()
-    }
-}
-
-fn observed(
-    event: &Event,
-    record: &RolloutStatus,
-    now: Timestamp,
-    count: usize,
-    taken: bool,
-    hash: &str,
-) -> Observed {
-    let outcome = |kind: u8| match kind {
-        0 => Outcome::Fail,
-        1 => Outcome::NoData,
-        _ => Outcome::Pass,
-    };
-    Observed {
-        change: match event.change {
-            _ if taken => Some("x".to_owned()),
-            0 => None,
-            1 => Some("x".to_owned()),
-            _ => Some("y".to_owned()),
-        },
-        written: event.written,
-        refused: event.refused.then(|| "denied".to_owned()),
-        router_waits: (!event.router).then(|| "not yet".to_owned()),
-        canary: Side {
-            replicas: record.canary_replicas,
-            ..seen(event.canary, hash)
-        },
-        canary_is_gone: event.gone,
-        stable: Side {
-            replicas: event.pods,
-            ..seen(event.stable, hash)
-        },
-        verdicts: event
-            .verdicts
-            .iter()
-            .map(|(check, kind)| Verdict {
-                check: format!("check-{check}"),
-                outcome: outcome(*kind),
-                value: String::new(),
-                at: now,
-            })
-            .collect(),
-        command: event.command.map(|command| {
-            let command = match command {
-                0 => Command::Promote,
-                1 => Command::Abort,
-                2 => Command::Retry,
-                _ => Command::Pause,
-            };
-            (count.to_string(), command)
-        }),
-        may_switch: matches!(event.others, Others::Proved | Others::Promoted),
-        may_promote: matches!(event.others, Others::Proved | Others::Promoted),
-        taken,
-        go_back: (event.others == Others::TakenBack).then(|| "the other went back".to_owned()),
-        looked_since: None,
-        held: event.held.then(|| "suspended".to_owned()),
-    }
-}
+use edited::{edit, is_edited};
+use world::{Event, Others, Pods, all_is_well, events, observed, policies};
 
 /// What a history has shown so far, seen from outside.
 #[derive(Default)]
@@ -215,59 +42,6 @@ fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed, now: T
             }),
         }
     })
-}
-
-/// The step that Git has another one of now, as far as the record has come.
-fn is_edited(policy: &Policy, record: &RolloutStatus) -> bool {
-    let wanted = edits::shape(policy);
-    let so_far = |shape: &str| {
-        let step = usize::try_from(record.step).unwrap();
-        let steps: Vec<String> = shape.split(' ').take(step + 1).map(str::to_owned).collect();
-        steps
-    };
-    let known = record.shape.as_ref().unwrap();
-    matches!(
-        record.phase,
-        Phase::Analysing | Phase::Paused | Phase::Proved
-    ) && so_far(known) != so_far(&wanted)
-}
-
-/// The laws of a look at which Git has other steps than those that the rollout went through.
-fn edit(
-    policy: &Policy,
-    before: &RolloutStatus,
-    after: &RolloutStatus,
-    ghost: &mut Ghost,
-) -> Result<(), TestCaseError> {
-    let is_another = matches!(
-        after.phase,
-        Phase::Aborting | Phase::Narrowing | Phase::Restoring
-    );
-    if is_another || after.shape == before.shape {
-        return Ok(());
-    }
-    prop_assert!(after.weight <= before.weight, "an edit raises nothing");
-    let pauses = |shape: &Option<String>, step: u32| {
-        let steps = shape.as_ref().unwrap().split(' ');
-        let step = usize::try_from(step).unwrap();
-        steps.take(step).filter(|step| *step == "pause").count()
-    };
-    let (was, is) = (
-        pauses(&before.shape, before.step),
-        pauses(&after.shape, after.step),
-    );
-    prop_assert!(is <= was, "a pause was skipped");
-    prop_assert!(matches!(after.phase, Phase::Analysing | Phase::Paused));
-    let step = usize::try_from(after.step).unwrap();
-    if let Step::Weight(weight, _) = policy.steps[step] {
-        prop_assert!(after.step == 0 || weight <= before.weight);
-    }
-    if after.phase == Phase::Analysing {
-        prop_assert!(after.in_effect_since.is_none() && after.checks.is_empty());
-    }
-    // The first weight is given to any canary that is ready.
-    ghost.may_rise = after.step == 0;
-    Ok(())
 }
 
 /// The laws of one look.
@@ -484,67 +258,6 @@ fn transition(
     Ok(())
 }
 
-/// A world in which all is well, once people and Git have decided.
-fn all_is_well(policy: &Policy, record: &RolloutStatus, now: Timestamp, taken: bool) -> Observed {
-    let pass = |check: &Check| Verdict {
-        check: check.spec.name.clone(),
-        outcome: Outcome::Pass,
-        value: String::new(),
-        at: now,
-    };
-    Observed {
-        taken: taken || record.phase == Phase::Finishing,
-        verdicts: policy.checks.iter().map(pass).collect(),
-        command: (record.phase == Phase::Paused).then(|| (now.to_string(), Command::Promote)),
-        canary: Side {
-            replicas: record.canary_replicas,
-            ..well("x", &[]).canary
-        },
-        ..well("x", &[])
-    }
-}
-
-/// A canary by a router, one by pods, blue/green, with a pause as well, a set.
-fn policies() -> impl Strategy<Value = Policy> {
-    let paused = || {
-        let mut policy = blue_green(2);
-        policy.steps.push(Step::Pause);
-        policy
-    };
-    prop_oneof![
-        Just(policy(steps(), true, 2)),
-        Just(policy(steps(), false, 2)),
-        Just(blue_green(2)),
-        Just(paused()),
-        Just(partition(2)),
-    ]
-}
-
-/// What people make of the steps in the middle.
-fn edited(policy: &Policy, index: usize) -> Policy {
-    let minute = Duration::from_mins(1);
-    let weight = |weight: u32| Step::Weight(weight, minute);
-    let green = matches!(
-        policy.strategy,
-        super::super::policy::Strategy::BlueGreen { .. }
-    );
-    let steps = match (green, index) {
-        (true, 0..4) => vec![weight(0)],
-        (true, _) => vec![weight(0), Step::Pause],
-        (false, 0) => steps(),
-        (false, 1) => vec![weight(10), weight(50)],
-        (false, 2) => vec![weight(50)],
-        (false, 3) => vec![Step::Pause, weight(10), weight(50)],
-        (false, 4) => vec![weight(5), weight(10), Step::Pause, weight(50), weight(75)],
-        (false, 5) => vec![weight(50), weight(10), Step::Pause],
-        (false, _) => vec![weight(20), Step::Pause, weight(50), Step::Pause],
-    };
-    Policy {
-        steps,
-        ..policy.clone()
-    }
-}
-
 /// All is well for so many looks; then these events come; then all is well again.
 fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCaseError> {
     let mut policy = policy.clone();
@@ -570,7 +283,7 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
             .checked_add(jiff::SignedDuration::from_secs(event.seconds))
             .unwrap();
         if let Some(index) = event.edit {
-            policy = edited(&policy, index);
+            policy = world::edited(&policy, index);
         }
         // Whose pods were replaced has others afterwards.
         restarts += u32::from(event.stable == Pods::Restarting);
