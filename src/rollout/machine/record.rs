@@ -34,14 +34,14 @@ pub fn begin(
     }
 }
 
-/// A rollout that has lost its record: nobody knows what was proved, and the canary goes. Where the stable side is not whole the
-/// canary may be what serves, and goes when it is.
+/// A rollout that has lost its record: nobody knows what was proved, and the canary goes. Where the stable side's pods
+/// are being replaced it may have been lost in the middle of a promotion: the canary serves until that side is whole.
 pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
     RolloutStatus {
-        phase: if stable.ready {
-            Phase::Aborting
-        } else {
+        phase: if stable.restarting || stable.failure.is_some() {
             Phase::Restoring
+        } else {
+            Phase::Aborting
         },
         canary_replicas: 1,
         message: "its record was lost".to_owned(),

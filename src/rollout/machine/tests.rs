@@ -825,6 +825,8 @@ fn what_lost_its_record_goes_back() {
     // Nothing else may serve: it was lost in the middle of a promotion, say.
     let broken = Side {
         ready: false,
+        restarting: true,
+        hash: None,
         ..side()
     };
     let policy = blue_green(1);
