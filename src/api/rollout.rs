@@ -219,6 +219,12 @@ pub struct RolloutStatus {
     pub step: u32,
     /// How many steps there are.
     pub steps: u32,
+    /// The weights and pauses that the step is one of, such as `5 25 pause 50`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
+    /// The route that splits the traffic, such as `HTTPRoute.gateway.networking.k8s.io shop/api`; empty where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// The canary's share of the traffic as it was written, in percent; of a StatefulSet the share of its pods that the step
     /// names. Blue/green knows 0, and after the switch 100.
     pub weight: u32,
@@ -243,6 +249,12 @@ pub struct RolloutStatus {
     /// Since when the evidence of this step counts: its weight is in effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_effect_since: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
+    /// When this step ends at the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
+    /// Since when it holds, without a break.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
     /// After the switch of blue/green: until when the old side is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_until: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,

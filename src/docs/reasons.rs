@@ -271,7 +271,7 @@ const OBJECTS: &[Word] = &[
     ),
     word(
         "RolloutRestarted",
-        "The stable side restarts in the middle of blue/green, so that the green side starts anew: it gets no traffic before the stable pods are of one template again.",
+        "The stable side restarts in the middle of blue/green, so that the green side starts anew: it gets no traffic before the stable pods are of one template again. Or Git has other steps now: the present one begins anew.",
         STATUS,
     ),
     word(

@@ -2,16 +2,20 @@
 //! next. What the record means for the cluster's objects, [`super::stage`] says.
 
 mod blue_green;
+mod clock;
 mod decision;
+mod edits;
 mod evidence;
 mod observed;
 mod partition;
 mod promotion;
 mod record;
 mod retreat;
+mod size;
 mod steps;
 
 pub use decision::Decision;
+pub use edits::reroute;
 pub use observed::{Command, Observed, Outcome, Side, Verdict};
 pub use record::{begin, give_up, is_proved, is_ready_to_promote, recovered};
 
@@ -21,7 +25,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::policy::Policy;
-use super::share::{Share, share};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 
 const BY_A_PERSON: &str = "taken back by a person";
@@ -53,11 +56,18 @@ struct Machine<'a> {
 
 impl Machine<'_> {
     fn run(mut self) -> Decision {
+        self.mend_the_times();
+        if self.record.phase == Phase::Switched && self.observed.stable.stopped {
+            return self.nowhere_to_go();
+        }
         let command = self.observed.command.as_ref().map(|(id, command)| {
             self.record.last_command = Some(id.clone());
             *command
         });
+        let another_way = self.goes_another_way();
+        let anew = self.follow_the_steps();
         self.follow_the_stable_side();
+        self.follow_the_size(anew.is_some());
         let same = self.observed.change.as_ref() == Some(&self.record.change);
         match self.record.phase {
             Phase::Failed => self.failed(same, command),
@@ -67,9 +77,7 @@ impl Machine<'_> {
             Phase::Finishing => self.finishing(),
             Phase::Promoting => self.promoting(command),
             _ if let Some(why) = self.given_up() => self.abort(false, why),
-            _ if self.policy.strategy.kind() != self.record.strategy => {
-                self.abort(false, "its policy names another strategy now".to_owned())
-            }
+            _ if let Some(why) = another_way => self.abort(false, why.to_owned()),
             _ if self.observed.stable.stopped => {
                 self.abort(false, "the stable side was scaled to 0".to_owned())
             }
@@ -83,6 +91,7 @@ impl Machine<'_> {
                 self.abort(true, failure)
             }
             _ if let Some(why) = self.observed.held.clone() => self.hold_still(&why),
+            _ if let Some(anew) = anew => self.begin_step_anew(anew, command),
             Phase::Narrowing => self.narrowing(),
             Phase::Starting => self.starting(),
             Phase::Analysing => self.analysing(command),
@@ -106,10 +115,6 @@ impl Machine<'_> {
         } else if stable.hash.is_some() {
             self.record.stable_hash.clone_from(&stable.hash);
         }
-    }
-
-    fn share(&self, weight: u32) -> Share {
-        share(self.policy, weight, self.record.stable_replicas)
     }
 
     /// When this phase and step were entered.

@@ -122,7 +122,7 @@ fn rollouts(text: &mut String, status: &EnvironmentStatus, now: Timestamp) {
             styled("░".repeat(20 - full), DIM),
             rollout.steps,
             sides(rollout),
-            kept(rollout, now),
+            left(rollout, now),
         );
         for check in &rollout.checks {
             let (mark, style) = match check.verdict.as_str() {
@@ -166,14 +166,18 @@ fn sides(rollout: &RolloutStatus) -> String {
     }
 }
 
-/// For how long the old side is still there to go back to.
-fn kept(rollout: &RolloutStatus, now: Timestamp) -> String {
-    rollout
-        .kept_until
+/// How much longer the step takes at least, or the old side is still there to go back to.
+fn left(rollout: &RolloutStatus, now: Timestamp) -> String {
+    let (until, what) = match rollout.phase {
+        RolloutPhase::Analysing => (&rollout.until, "at least"),
+        RolloutPhase::Switched => (&rollout.kept_until, "the old side is kept for"),
+        _ => (&None, ""),
+    };
+    until
         .as_ref()
         .filter(|until| until.0 > now)
         .map_or_else(String::new, |until| {
-            format!("; the old side is kept for {} more", ago(now, until.0))
+            format!("; {what} {} more", ago(now, until.0))
         })
 }
 

@@ -156,6 +156,7 @@ fn rollouts_have_a_bar_whatever_splits_the_traffic() {
             "Deployment.apps shop/api",
             json!({
                 "phase": "Analysing", "weight": 30, "achievedWeight": 20, "canaryReplicas": 1, "message": "collects evidence",
+                "until": "2026-11-02T12:04:00Z",
                 "checks": [{"name": "answers", "verdict": "Pass", "value": "2 of 2 pods answer", "passed": 3, "failed": 0}],
             })
         ),

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::super::{Memory, Pass, health};
 use super::{Rolling, set};
 use crate::analysis::{Actor, Target, Targets};
-use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
+use crate::api::{ObjectFailure, RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
+use crate::desired::DesiredObject;
 use crate::object::{Id, Object};
-use crate::plan::LiveState;
+use crate::plan::{LiveState, RefusalReason};
 use crate::rollout::machine::{self, Command, Observed, Side};
 use crate::rollout::names::{Names, Runs};
 use crate::rollout::order;
@@ -27,7 +28,7 @@ pub(super) async fn observe(
 ) -> Observed {
     let workload = &policy.workload;
     let taken = stage::change(workload, &rolling.taken.desired).as_ref() == Some(&record.change);
-    let written = rolling.running.desired.objects.iter().all(|object| {
+    let is_unwritten = |object: &&DesiredObject| {
         let concerns = match object.object.label(ROLLOUT_LABEL) {
             // What another rollout cannot write does not keep this one.
             Some(id) if is_of_another(rolling, record, id) => {
@@ -41,12 +42,20 @@ pub(super) async fn observe(
                     || rolling.is_left(&object.id)
             }
         };
-        !concerns
-            || memory
-                .applied
-                .get(&object.id)
-                .is_some_and(|applied| applied.digest == object.digest)
-    });
+        let is_applied = || {
+            let applied = memory.applied.get(&object.id);
+            applied.is_some_and(|applied| applied.digest == object.digest)
+        };
+        concerns && !is_applied()
+    };
+    let desired = &rolling.running.desired.objects;
+    let unwritten: Vec<&Id> = desired
+        .iter()
+        .filter(is_unwritten)
+        .map(|object| &object.id)
+        .collect();
+    let written = unwritten.is_empty();
+    let refused = refused(&unwritten, &pass.report.failures);
     let Sides {
         stable,
         canary,
@@ -98,6 +107,7 @@ pub(super) async fn observe(
             rolling.changes.get(workload).cloned()
         },
         written,
+        refused,
         router_waits,
         canary_is_gone,
         canary,
@@ -120,6 +130,34 @@ pub(super) async fn observe(
         looked_since: memory.rollouts.since,
         held: rolling.held(),
     }
+}
+
+/// What the cluster refuses of what is to be written, and will refuse again: neither time nor another try helps.
+fn refused(unwritten: &[&Id], failures: &[ObjectFailure]) -> Option<String> {
+    const FOR_GOOD: [RefusalReason; 8] = [
+        RefusalReason::OwnedElsewhere,
+        RefusalReason::ForeignOwner,
+        RefusalReason::Conflict,
+        RefusalReason::Immutable,
+        RefusalReason::Invalid,
+        RefusalReason::Denied,
+        RefusalReason::Forbidden,
+        RefusalReason::NotGranted,
+    ];
+    let is_for_good = |failure: &&ObjectFailure| {
+        FOR_GOOD
+            .iter()
+            .any(|reason| reason.as_str() == failure.reason)
+            && unwritten.iter().any(|id| id.to_string() == failure.object)
+    };
+    failures.iter().find(is_for_good).map(
+        |ObjectFailure {
+             object,
+             reason,
+             message,
+             ..
+         }| format!("{object}: {reason}: {message}"),
+    )
 }
 
 /// Whether what is marked with this was made or changed for the rollout of another workload.
@@ -364,3 +402,6 @@ pub(super) fn number(object: &Object, pointer: &str) -> u32 {
         .and_then(|number| u32::try_from(number).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,9 @@ impl Machine<'_> {
         if !self.observed.may_switch {
             return self.wait("proved; waits for the other workloads of the revision");
         }
+        if let Some(missing) = self.missing_evidence() {
+            return self.hold(&format!("proved; holds: {missing}"));
+        }
         self.record.canary_replicas = self
             .record
             .canary_replicas
@@ -80,16 +83,24 @@ impl Machine<'_> {
         )
     }
 
+    /// Behind the switch only the green side serves: whatever is found or said of it, without a pod on the other side there
+    /// is no way back. What is said is served when there is.
+    pub(super) fn nowhere_to_go(self) -> Decision {
+        self.wait(
+            "the stable side was scaled to 0, so that there is nothing to go back to: the green side serves, whatever is found; scale the stable side up",
+        )
+    }
+
     /// The stable side runs as before: going back is a write to its Services.
     pub(super) fn switched(mut self, command: Option<Command>) -> Decision {
         let in_effect = match &self.record.in_effect_since {
             Some(since) => since.0,
             None => match self.takes_effect() {
-                Ok(()) => self.now,
-                Err(waits) => {
-                    let since = self.since();
-                    return self.hold(since, &waits);
+                Ok(()) => {
+                    self.record.held_since = None;
+                    self.now
                 }
+                Err(waits) => return self.hold(&waits),
             },
         };
         self.record.in_effect_since = Some(Time(in_effect));
@@ -114,7 +125,7 @@ impl Machine<'_> {
             );
         }
         if let Some(missing) = self.missing_evidence() {
-            return self.hold(until, &format!("holds: {missing}"));
+            return self.hold(&format!("holds: {missing}"));
         }
         if !self.observed.may_promote {
             return self

@@ -23,9 +23,10 @@ impl Machine<'_> {
         self.record.since = Some(Time(self.now));
         // A pause keeps the weight, and goes on collecting evidence; none of it is begun anew.
         let keeps = matches!(phase, Phase::Paused | Phase::Proved);
-        let since = self.record.in_effect_since.take();
-        self.record.in_effect_since = keeps.then(|| since.unwrap_or(Time(self.now)));
+        self.record.in_effect_since = self.record.in_effect_since.filter(|_| keeps);
         self.record.written_at = None;
+        self.record.held_since = None;
+        self.record.until = None;
         self.record.message.clone_from(&what);
         let told = format!("{}: {what}", self.record.workload);
         Decision {
@@ -40,23 +41,30 @@ impl Machine<'_> {
     }
 
     pub(super) fn wait(mut self, message: &str) -> Decision {
+        self.record.held_since = None;
+        self.stay(message)
+    }
+
+    /// Waits for as long as the policy says: from when it began to wait like this, and somebody looked.
+    pub(super) fn hold(mut self, waits: &str) -> Decision {
+        let held = self.record.held_since.get_or_insert(Time(self.now)).0;
+        let looked = self.observed.looked_since.unwrap_or(held);
+        let deadline = after(held.max(looked), self.policy.max_hold);
+        if self.now >= deadline && self.policy.hold_end == HoldEnd::Abort {
+            return self.abort(true, format!("longer than maxHold: {waits}"));
+        }
+        let due = self.due.unwrap_or(deadline).min(deadline);
+        self.due = Some(due).filter(|at| *at > self.now);
+        self.stay(waits)
+    }
+
+    fn stay(mut self, message: &str) -> Decision {
         message.clone_into(&mut self.record.message);
         Decision {
             record: Some(self.record),
             due: self.due,
             told: None,
         }
-    }
-
-    /// Waits for as long as the policy says, from `since` on.
-    pub(super) fn hold(mut self, since: Timestamp, waits: &str) -> Decision {
-        let deadline = after(since, self.policy.max_hold);
-        if self.now >= deadline && self.policy.hold_end == HoldEnd::Abort {
-            return self.abort(true, format!("longer than maxHold: {waits}"));
-        }
-        let due = self.due.unwrap_or(deadline).min(deadline);
-        self.due = Some(due).filter(|at| *at > self.now);
-        self.wait(waits)
     }
 
     pub(super) fn end(self, record: Option<RolloutStatus>) -> Decision {

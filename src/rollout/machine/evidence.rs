@@ -64,9 +64,11 @@ impl Machine<'_> {
         })
     }
 
-    /// Which evidence for the next step is not there.
+    /// Which evidence for what comes next is not there.
     pub(super) fn missing_evidence(&self) -> Option<String> {
-        missing(self.policy, &self.record).or_else(|| self.unseen_evidence())
+        missing(self.policy, &self.record)
+            .or_else(|| self.unseen_evidence())
+            .or_else(|| self.outdated_evidence())
     }
 
     /// Which verdict is of a time before somebody looked without a break: an agent that has just started asks again.
@@ -81,7 +83,7 @@ impl Machine<'_> {
 
     /// Which of the last verdicts is so old that another should have fallen since: an agent that was away does not go on
     /// from what it saw before.
-    pub(super) fn outdated_evidence(&self) -> Option<String> {
+    fn outdated_evidence(&self) -> Option<String> {
         self.policy.checks.iter().find_map(|check| {
             let known = self.status_of(&check.spec.name)?;
             let (at, began) = (known.at.as_ref()?.0, known.began.as_ref()?.0);

@@ -1,180 +1,18 @@
 //! What holds for every history of a rollout, whatever happens in which order.
 
+mod edited;
+mod world;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::tests::{at, blue_green, partition, policy, side, steps, well};
+use super::tests::{at, side};
 use super::*;
-use crate::rollout::policy::{Check, Step};
-
-/// What may happen between two looks.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and all combinations happen"
-)]
-#[derive(Clone, Debug)]
-struct Event {
-    seconds: i64,
-    written: bool,
-    router: bool,
-    canary: Pods,
-    stable: Pods,
-    gone: bool,
-    others: Others,
-    held: bool,
-    /// Another agent looks from now on.
-    restart: bool,
-    /// 0: reverted, 1: this change, 2: another one.
-    change: u8,
-    /// How many pods the stable side has.
-    pods: u32,
-    /// Check, and 0 for a failure, 1 for no data, any other for a pass.
-    verdicts: Vec<(u8, u8)>,
-    command: Option<u8>,
-}
-
-/// The pods of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pods {
-    Ready,
-    Starting,
-    Failing,
-    Restarting,
-    Stopped,
-}
-
-/// The other workloads of the revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Others {
-    Analysing,
-    Proved,
-    Promoted,
-    TakenBack,
-}
-
-fn pods() -> impl Strategy<Value = Pods> {
-    prop_oneof![
-        80 => Just(Pods::Ready),
-        14 => Just(Pods::Starting),
-        2 => Just(Pods::Failing),
-        3 => Just(Pods::Restarting),
-        1 => Just(Pods::Stopped),
-    ]
-}
-
-fn others() -> impl Strategy<Value = Others> {
-    prop_oneof![
-        20 => Just(Others::Analysing),
-        60 => Just(Others::Proved),
-        18 => Just(Others::Promoted),
-        2 => Just(Others::TakenBack),
-    ]
-}
-
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let often = || prop::bool::weighted(0.85);
-    let change = prop_oneof![60 => Just(1_u8), 1 => Just(0), 1 => Just(2)];
-    let verdicts = prop::collection::vec((0..2_u8, 0..8_u8), 0..3);
-    let size = prop_oneof![20 => Just(4_u32), 1 => 1..12_u32];
-    let world = (often(), often(), pods(), pods(), often(), others(), size);
-    let people = (
-        prop::bool::weighted(0.05),
-        prop::bool::weighted(0.1),
-        change,
-        verdicts,
-        prop::option::weighted(0.03, 0..4_u8),
-    );
-    let event = (1..40_i64, world, people).prop_map(|(seconds, world, people)| {
-        let (written, router, canary, stable, gone, others, pods) = world;
-        let (held, restart, change, verdicts, command) = people;
-        Event {
-            seconds,
-            written,
-            router,
-            canary,
-            stable,
-            gone,
-            others,
-            held,
-            restart,
-            change,
-            pods,
-            verdicts,
-            command,
-        }
-    });
-    prop::collection::vec(event, 1..80)
-}
-
-fn seen(pods: Pods) -> Side {
-    Side {
-        ready: pods == Pods::Ready,
-        failure: (pods == Pods::Failing).then(|| "OOMKilled".to_owned()),
-        restarting: pods == Pods::Restarting,
-        hash: (pods != Pods::Restarting).then(|| "aaaa".to_owned()),
-        stopped: pods == Pods::Stopped,
-        ..side()
-    }
-}
-
-fn observed(
-    event: &Event,
-    record: &RolloutStatus,
-    now: Timestamp,
-    count: usize,
-    taken: bool,
-) -> Observed {
-    let outcome = |kind: u8| match kind {
-        0 => Outcome::Fail,
-        1 => Outcome::NoData,
-        _ => Outcome::Pass,
-    };
-    Observed {
-        change: match event.change {
-            _ if taken => Some("x".to_owned()),
-            0 => None,
-            1 => Some("x".to_owned()),
-            _ => Some("y".to_owned()),
-        },
-        written: event.written,
-        router_waits: (!event.router).then(|| "not yet".to_owned()),
-        canary: Side {
-            replicas: record.canary_replicas,
-            ..seen(event.canary)
-        },
-        canary_is_gone: event.gone,
-        stable: Side {
-            replicas: event.pods,
-            ..seen(event.stable)
-        },
-        verdicts: event
-            .verdicts
-            .iter()
-            .map(|(check, kind)| Verdict {
-                check: format!("check-{check}"),
-                outcome: outcome(*kind),
-                value: String::new(),
-                at: now,
-            })
-            .collect(),
-        command: event.command.map(|command| {
-            let command = match command {
-                0 => Command::Promote,
-                1 => Command::Abort,
-                2 => Command::Retry,
-                _ => Command::Pause,
-            };
-            (count.to_string(), command)
-        }),
-        may_switch: matches!(event.others, Others::Proved | Others::Promoted),
-        may_promote: matches!(event.others, Others::Proved | Others::Promoted),
-        taken,
-        go_back: (event.others == Others::TakenBack).then(|| "the other went back".to_owned()),
-        looked_since: None,
-        held: event.held.then(|| "suspended".to_owned()),
-    }
-}
+use crate::rollout::policy::Step;
+use crate::rollout::share::share;
+use edited::{edit, is_edited};
+use world::{Event, Others, Pods, all_is_well, events, observed, policies};
 
 /// What a history has shown so far, seen from outside.
 #[derive(Default)]
@@ -186,7 +24,7 @@ struct Ghost {
 }
 
 /// Whether every check's last word at this step is a pass, with the verdicts that just fell.
-fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> bool {
+fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed, now: Timestamp) -> bool {
     policy.checks.iter().all(|check| {
         let name = &check.spec.name;
         let known = record.checks.iter().find(|known| known.name == *name);
@@ -198,7 +36,9 @@ fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed) -> boo
         match fresh {
             Some(verdict) => verdict.outcome == Outcome::Pass,
             None => known.is_some_and(|known| {
-                known.verdict == "Pass" && known.at.as_ref().map(|at| at.0) >= observed.looked_since
+                let at = known.at.as_ref().map(|at| at.0);
+                let is_fresh = at.is_some_and(|at| now.duration_since(at).as_secs() <= 20);
+                known.verdict == "Pass" && is_fresh && at >= observed.looked_since
             }),
         }
     })
@@ -211,6 +51,7 @@ fn look(
     observed: &Observed,
     after: Option<&RolloutStatus>,
     ghost: &mut Ghost,
+    now: Timestamp,
 ) -> Result<(), TestCaseError> {
     let by_hand = matches!(observed.command, Some((_, Command::Promote)));
     let Some(after) = after else {
@@ -222,14 +63,17 @@ fn look(
         return Ok(());
     };
     // A step further only on evidence at the weight before, or on a person's word.
-    if after.step > before.step {
+    let is_edited = is_edited(policy, before);
+    if is_edited {
+        edit(policy, before, after, ghost)?;
+    } else if after.step > before.step {
         prop_assert!(observed.held.is_none());
         prop_assert_eq!(after.step, before.step + 1);
         if !by_hand {
             prop_assert_eq!(before.phase, Phase::Analysing);
             prop_assert!(before.in_effect_since.is_some());
             prop_assert!(observed.canary.ready && observed.canary.failure.is_none());
-            prop_assert!(all_pass(policy, before, observed));
+            prop_assert!(all_pass(policy, before, observed, now));
         }
         ghost.may_rise = true;
     }
@@ -245,6 +89,7 @@ fn look(
         prop_assert!(observed.canary.ready && observed.written);
         if after.phase == Phase::Switched {
             prop_assert!(before.phase == Phase::Proved && observed.may_switch);
+            prop_assert!(all_pass(policy, before, observed, now));
             prop_assert!(observed.canary.replicas >= observed.stable.replicas);
             prop_assert!(!observed.stable.restarting);
         } else {
@@ -267,9 +112,37 @@ fn look(
         && matches!(after.phase, Phase::Starting | Phase::Analysing)
     {
         let index = usize::try_from(after.step).unwrap();
-        if let Step::Weight(weight, _) = policy.steps[index] {
-            let share = share(policy, weight, after.stable_replicas);
+        if let Some(Step::Weight(weight, _)) = policy.steps.get(index)
+            && after.shape == Some(edits::shape(policy))
+        {
+            let share = share(policy, *weight, after.stable_replicas);
             prop_assert!(after.canary_replicas <= share.pods);
+        }
+    }
+    // Where pods split the traffic the canary has no more of them than its step has beside the stable side of now.
+    let counts_pods = before.strategy == RolloutStrategy::Canary && policy.traffic.is_none();
+    if counts_pods
+        && before.phase == Phase::Analysing
+        && after.phase == Phase::Analysing
+        && !is_edited
+        && observed.stable.replicas > 0
+    {
+        let index = usize::try_from(after.step).unwrap();
+        if let Some(Step::Weight(weight, _)) = policy.steps.get(index) {
+            let share = share(policy, *weight, observed.stable.replicas);
+            prop_assert!(after.canary_replicas <= share.pods);
+            prop_assert!(after.achieved_weight.unwrap_or(0) <= *weight.max(&before.weight));
+        }
+    }
+    // The narrowing never leaves a stable pod out that is known: of another template, or of two.
+    let keeps = before.strategy == RolloutStrategy::BlueGreen;
+    let is_looked_at = !(before.phase == Phase::Switched && observed.stable.stopped);
+    if before.strategy != RolloutStrategy::Partition && is_looked_at {
+        let hash = after.stable_hash.as_ref();
+        if observed.stable.restarting {
+            prop_assert!(hash.is_none() || keeps);
+        } else if let Some(stable) = &observed.stable.hash {
+            prop_assert_eq!(hash, Some(stable));
         }
     }
     // Nothing goes to a canary that is on its way out.
@@ -295,8 +168,10 @@ fn look(
             Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched
         ) || !fails(after)
     );
-    // A canary that fails is taken back at once, wherever it has traffic.
-    if observed.canary.failure.is_some() && after.phase == before.phase {
+    // A canary that fails is taken back at once, wherever it has traffic, and something else can have it.
+    let has_no_other = before.phase == Phase::Switched && observed.stable.stopped;
+    prop_assert!(!has_no_other || after.phase == Phase::Switched);
+    if observed.canary.failure.is_some() && after.phase == before.phase && !has_no_other {
         prop_assert!(!matches!(
             after.phase,
             Phase::Starting
@@ -307,8 +182,16 @@ fn look(
                 | Phase::Promoting
         ));
     }
+    // One that failed gets nothing while the stable side is put back either.
+    if observed.canary.failure.is_some() && after.phase == Phase::Restoring {
+        let goes_back_anyway = matches!(before.phase, Phase::Promoting | Phase::Finishing)
+            && (observed.change.as_ref() != Some(&before.change)
+                || observed.go_back.is_some()
+                || matches!(observed.command, Some((_, Command::Abort))));
+        prop_assert!(after.weight == 0 || goes_back_anyway);
+    }
     if after.phase != before.phase {
-        transition(policy, before, observed, after, ghost)?;
+        transition(policy, before, observed, after, ghost, now)?;
     }
     if after.phase == Phase::Removing && after.canary_replicas == 0 && ghost.canary {
         prop_assert!(observed.canary_is_gone && observed.written);
@@ -324,6 +207,7 @@ fn transition(
     observed: &Observed,
     after: &RolloutStatus,
     ghost: &mut Ghost,
+    now: Timestamp,
 ) -> Result<(), TestCaseError> {
     match after.phase {
         Phase::Starting => {
@@ -335,13 +219,13 @@ fn transition(
         Phase::Promoting => {
             if before.strategy == RolloutStrategy::BlueGreen {
                 prop_assert_eq!(before.phase, Phase::Switched);
-                prop_assert!(all_pass(policy, before, observed));
                 prop_assert!(after.kept_until.is_some());
             } else {
                 prop_assert_eq!(before.phase, Phase::Proved);
+                prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
             }
+            prop_assert!(all_pass(policy, before, observed, now), "not proved by now");
             prop_assert!(observed.may_promote && observed.held.is_none());
-            prop_assert_eq!(usize::try_from(after.step).unwrap(), policy.steps.len());
         }
         Phase::Finishing => {
             prop_assert_eq!(before.phase, Phase::Promoting);
@@ -374,64 +258,35 @@ fn transition(
     Ok(())
 }
 
-/// A world in which all is well, once people and Git have decided.
-fn all_is_well(policy: &Policy, record: &RolloutStatus, now: Timestamp, taken: bool) -> Observed {
-    let pass = |check: &Check| Verdict {
-        check: check.spec.name.clone(),
-        outcome: Outcome::Pass,
-        value: String::new(),
-        at: now,
-    };
-    Observed {
-        taken: taken || record.phase == Phase::Finishing,
-        verdicts: policy.checks.iter().map(pass).collect(),
-        command: (record.phase == Phase::Paused).then(|| (now.to_string(), Command::Promote)),
-        canary: Side {
-            replicas: record.canary_replicas,
-            ..well("x", &[]).canary
-        },
-        ..well("x", &[])
-    }
-}
-
-/// A canary by a router, one by pods, blue/green, with a pause as well, a set.
-fn policies() -> impl Strategy<Value = Policy> {
-    let paused = || {
-        let mut policy = blue_green(2);
-        policy.steps.push(Step::Pause);
-        policy
-    };
-    prop_oneof![
-        Just(policy(steps(), true, 2)),
-        Just(policy(steps(), false, 2)),
-        Just(blue_green(2)),
-        Just(paused()),
-        Just(partition(2)),
-    ]
-}
-
 /// All is well for so many looks; then these events come; then all is well again.
 fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCaseError> {
-    let mut now = at(0);
-    let mut record = begin(policy, "c", "x", &side(), now);
+    let mut policy = policy.clone();
+    let mut now = at(100_000);
+    let mut record = begin(&policy, "c", "x", &side(), now);
     let mut ghost = Ghost::default();
     let mut taken = false;
     for _ in 0..looks {
         now = now.checked_add(Duration::from_secs(7)).unwrap();
         taken |= record.phase == Phase::Finishing;
-        let observed = all_is_well(policy, &record, now, taken);
-        let after = step(policy, &record, &observed, now).record;
-        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let observed = all_is_well(&policy, &record, now, taken);
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         let Some(after) = after else {
             return Ok(());
         };
         record = after;
     }
     let mut looked_since = at(0);
+    let mut restarts = 0_u32;
     for (count, event) in events.iter().enumerate() {
         now = now
-            .checked_add(Duration::from_secs(event.seconds.unsigned_abs()))
+            .checked_add(jiff::SignedDuration::from_secs(event.seconds))
             .unwrap();
+        if let Some(index) = event.edit {
+            policy = world::edited(&policy, index);
+        }
+        // Whose pods were replaced has others afterwards.
+        restarts += u32::from(event.stable == Pods::Restarting);
         // A revision is taken when all its workloads are promoted, and stays so.
         taken |= record.phase == Phase::Finishing && event.others == Others::Promoted;
         if event.restart {
@@ -439,10 +294,10 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
         }
         let observed = Observed {
             looked_since: Some(looked_since),
-            ..observed(event, &record, now, count, taken)
+            ..observed(event, &record, now, count, taken, &restarts.to_string())
         };
-        let after = step(policy, &record, &observed, now).record;
-        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         let Some(after) = after else {
             return Ok(());
         };
@@ -451,9 +306,9 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
     // From wherever it stands, it ends.
     for _ in 0..2000 {
         now = now.checked_add(Duration::from_secs(7)).unwrap();
-        let observed = all_is_well(policy, &record, now, taken);
-        let after = step(policy, &record, &observed, now).record;
-        look(policy, &record, &observed, after.as_ref(), &mut ghost)?;
+        let observed = all_is_well(&policy, &record, now, taken);
+        let after = step(&policy, &record, &observed, now).record;
+        look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         match after {
             None => return Ok(()),
             Some(after) if after.phase == Phase::Failed => return Ok(()),

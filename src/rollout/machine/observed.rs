@@ -13,6 +13,8 @@ pub struct Observed {
     pub change: Option<String>,
     /// Everything that the record asks for was written.
     pub written: bool,
+    /// What of it is refused for good, and why.
+    pub refused: Option<String>,
     /// The router has not accepted what was written, in its words.
     pub router_waits: Option<String>,
     pub canary: Side,

@@ -18,6 +18,9 @@ impl Machine<'_> {
         if !self.observed.may_promote {
             return self.wait("proved; waits for the other workloads of the revision");
         }
+        if let Some(missing) = self.missing_evidence() {
+            return self.hold(&format!("proved; holds: {missing}"));
+        }
         self.enter(
             Phase::Promoting,
             "RolloutPromoting",
@@ -33,7 +36,18 @@ impl Machine<'_> {
             return self.restore(true, BY_A_PERSON.to_owned());
         }
         if let Some(failure) = self.canary_failure() {
+            // Whoever still serves does better than one that fails.
+            without_traffic(&mut self.record);
             return self.restore(true, failure);
+        }
+        let failure = match (&self.record.in_effect_since, self.observed.written) {
+            (Some(_), true) => self.observed.stable.failure.as_ref(),
+            (Some(_), false) => self.observed.refused.as_ref(),
+            (None, _) => None,
+        };
+        if let Some(failure) = failure {
+            let why = format!("the stable side cannot take the change: {failure}");
+            return self.restore(true, why);
         }
         if let Some(why) = self.observed.held.clone() {
             return self.wait(&why);
@@ -47,14 +61,7 @@ impl Machine<'_> {
             self.record.written_at = None;
             return self.wait("the stable side takes the change");
         }
-        if !self.observed.written {
-            return self.wait("the stable side takes the change");
-        }
-        if let Some(failure) = &self.observed.stable.failure {
-            let why = format!("the stable side cannot take the change: {failure}");
-            return self.restore(true, why);
-        }
-        if !self.observed.stable.ready {
+        if !(self.observed.written && self.observed.stable.ready) {
             return self.wait("the stable side takes the change");
         }
         without_traffic(&mut self.record);
@@ -85,6 +92,9 @@ impl Machine<'_> {
         if self.observed.written && self.observed.stable.ready {
             let (taken_back, why) = (self.record.taken_back, self.record.message.clone());
             return self.abort(taken_back, why);
+        }
+        if self.canary_failure().is_some() {
+            without_traffic(&mut self.record);
         }
         let message = self.record.message.clone();
         self.due = None;
@@ -119,3 +129,6 @@ impl Machine<'_> {
             && (self.policy.traffic.is_some() || self.record.achieved_weight.unwrap_or(0) == 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{Side, blue_green};
+use super::evidence::missing;
+use super::{Side, blue_green, edits};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::rollout::policy::Policy;
 
@@ -24,6 +25,8 @@ pub fn begin(
         change: change.to_owned(),
         phase: Phase::Narrowing,
         steps,
+        shape: Some(edits::shape(policy)),
+        route: Some(edits::route_of(policy)),
         stable_replicas: stable.replicas.max(1),
         stable_hash: stable.hash.clone(),
         since: Some(Time(now)),
@@ -31,10 +34,15 @@ pub fn begin(
     }
 }
 
-/// A rollout that has lost its record: nobody knows what was proved, and the canary goes.
+/// A rollout that has lost its record: nobody knows what was proved, and the canary goes. Where the stable side's pods
+/// are being replaced it may have been lost in the middle of a promotion: the canary serves until that side is whole.
 pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
     RolloutStatus {
-        phase: Phase::Aborting,
+        phase: if stable.restarting || stable.failure.is_some() {
+            Phase::Restoring
+        } else {
+            Phase::Aborting
+        },
         canary_replicas: 1,
         message: "its record was lost".to_owned(),
         ..begin(policy, "", change, stable, now)
@@ -67,6 +75,7 @@ pub fn give_up(
     record.since = Some(Time(now));
     record.in_effect_since = None;
     record.written_at = None;
+    record.held_since = None;
     "Git no longer wants this change".clone_into(&mut record.message);
     Some(format!("{}: {}", record.workload, record.message))
 }
@@ -76,6 +85,7 @@ pub(super) fn without_traffic(record: &mut RolloutStatus) {
     record.weight = 0;
     record.achieved_weight = record.achieved_weight.map(|_| 0);
     record.kept_until = None;
+    record.until = None;
 }
 
 /// Whether every step of a rollout was passed: others of the revision may switch their traffic.
@@ -89,7 +99,9 @@ pub fn is_proved(record: &RolloutStatus) -> bool {
 /// Whether nothing of a rollout stands in the way of the promotion of the whole revision.
 pub fn is_ready_to_promote(policy: &Policy, record: &RolloutStatus, now: Timestamp) -> bool {
     match record.phase {
-        Phase::Proved => record.strategy != RolloutStrategy::BlueGreen,
+        Phase::Proved => {
+            record.strategy != RolloutStrategy::BlueGreen && missing(policy, record).is_none()
+        }
         Phase::Switched => blue_green::has_kept_enough(policy, record, now),
         Phase::Promoting | Phase::Finishing => true,
         _ => false,

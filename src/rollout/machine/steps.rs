@@ -16,20 +16,15 @@ impl Machine<'_> {
             return self.wait("waits until the stable side's pods are of one template");
         }
         if !self.observed.written {
-            return self.wait("the stable Services are being narrowed to the stable pods");
+            return self
+                .hold_unwritten("the stable Services are being narrowed to the stable pods");
         }
         let is_narrowed =
             self.policy.traffic.is_some() || self.record.strategy == RolloutStrategy::BlueGreen;
         if is_narrowed && !self.settled() {
             return self.wait("waits until every proxy knows the stable pods");
         }
-        let first = self.policy.steps.iter().find_map(|step| match step {
-            Step::Weight(weight, _) => Some(*weight),
-            // The pods of a set have their traffic as soon as they run.
-            Step::Pause if self.record.strategy == RolloutStrategy::Partition => Some(0),
-            Step::Pause => None,
-        });
-        self.record.canary_replicas = self.share(first.unwrap_or(0)).pods;
+        self.record.canary_replicas = self.share(self.first_weight()).pods;
         self.enter(
             Phase::Starting,
             "RolloutStarted",
@@ -39,31 +34,42 @@ impl Machine<'_> {
 
     pub(super) fn starting(mut self) -> Decision {
         if !(self.observed.written && self.observed.canary.ready) {
-            return self.wait("waits for the canary's pods to become ready");
+            return self.hold_unwritten("waits for the canary's pods to become ready");
         }
         self.record.step = 0;
         self.at_step()
     }
 
     /// Enters the step that the record names, or what comes behind the last.
-    fn at_step(mut self) -> Decision {
-        self.record.checks.clear();
-        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
-        match self.policy.steps.get(index) {
-            None => self.enter(
-                Phase::Proved,
-                "RolloutProved",
-                "every step was passed".to_owned(),
-            ),
-            Some(Step::Pause) => self.enter(
-                Phase::Paused,
-                "RolloutPaused",
-                "paused; driftless promote goes on".to_owned(),
-            ),
+    pub(super) fn at_step(mut self) -> Decision {
+        match self.present_step() {
+            None => {
+                self.keep_the_evidence();
+                self.enter(
+                    Phase::Proved,
+                    "RolloutProved",
+                    "every step was passed".to_owned(),
+                )
+            }
+            Some(Step::Pause) => {
+                self.keep_the_evidence();
+                self.enter(
+                    Phase::Paused,
+                    "RolloutPaused",
+                    "paused; driftless promote goes on".to_owned(),
+                )
+            }
             Some(Step::Weight(weight, _)) => {
-                let share = self.share(*weight);
-                self.record.canary_replicas = share.pods;
-                // Its pods come before its traffic.
+                self.record.checks.clear();
+                let share = self.share(weight);
+                // Its pods come before its traffic, and go after it.
+                let falls = weight < self.record.weight && self.policy.traffic.is_some();
+                let least = if falls {
+                    self.record.canary_replicas
+                } else {
+                    0
+                };
+                self.record.canary_replicas = share.pods.max(least);
                 let what = match self.record.strategy {
                     RolloutStrategy::Canary => format!("to {weight} % of the traffic"),
                     RolloutStrategy::BlueGreen => "checked without traffic".to_owned(),
@@ -78,10 +84,7 @@ impl Machine<'_> {
 
     pub(super) fn analysing(mut self, command: Option<Command>) -> Decision {
         match command {
-            Some(Command::Pause) => {
-                let what = "paused by a person; driftless promote goes on".to_owned();
-                return self.enter(Phase::Paused, "RolloutPaused", what);
-            }
+            Some(Command::Pause) => return self.pause(),
             Some(Command::Promote) => {
                 self.record.step += 1;
                 return self.at_step();
@@ -92,10 +95,13 @@ impl Machine<'_> {
         if self.record.weight != weight {
             if weight > self.record.weight && !(self.observed.written && self.observed.canary.ready)
             {
-                return self.wait("waits for the canary's pods to become ready");
+                return self.hold_unwritten("waits for the canary's pods to become ready");
             }
             self.record.weight = weight;
             self.record.achieved_weight = self.share(weight).achieved;
+            // What was seen at another weight says nothing of this one.
+            self.record.checks.clear();
+            self.record.in_effect_since = None;
             self.record.written_at = None;
             return self.wait("the weight is being written");
         }
@@ -104,12 +110,10 @@ impl Machine<'_> {
             None => match self.takes_effect() {
                 Ok(()) => {
                     self.record.in_effect_since = Some(Time(self.now));
+                    self.record.held_since = None;
                     self.now
                 }
-                Err(waits) => {
-                    let since = self.since();
-                    return self.hold(since, &waits);
-                }
+                Err(waits) => return self.hold(&waits),
             },
         };
         self.take_verdicts(in_effect);
@@ -117,26 +121,38 @@ impl Machine<'_> {
             return self.abort(true, failed);
         }
         let until = after(in_effect, for_);
-        let missing = self.missing_evidence();
-        if self.now >= until && missing.is_none() && self.observed.canary.ready {
-            if let Some(outdated) = self.outdated_evidence() {
-                return self.wait(&format!("holds: {outdated}"));
-            }
-            self.record.step += 1;
-            return self.at_step();
-        }
+        self.record.until = Some(Time(until));
         if self.now < until {
             self.due = Some(until);
             return self.wait("collects evidence");
         }
-        let missing = missing.unwrap_or_else(|| "the canary's pods are not all ready".to_owned());
-        self.hold(until, &format!("holds: {missing}"))
+        if let Some(missing) = self.missing_evidence() {
+            return self.hold(&format!("holds: {missing}"));
+        }
+        if !self.observed.canary.ready {
+            return self.hold("holds: the canary's pods are not all ready");
+        }
+        self.record.step += 1;
+        self.at_step()
+    }
+
+    fn hold_unwritten(self, waits: &str) -> Decision {
+        let waits = self.being_written(waits);
+        self.hold(&waits)
+    }
+
+    /// What it waits for, in the words of what refuses it.
+    pub(super) fn being_written(&self, waits: &str) -> String {
+        match &self.observed.refused {
+            Some(refused) if !self.observed.written => format!("{waits}: {refused}"),
+            _ => waits.to_owned(),
+        }
     }
 
     /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.
     pub(super) fn takes_effect(&mut self) -> Result<(), String> {
         if !self.observed.written {
-            return Err("the weight is being written".to_owned());
+            return Err(self.being_written("the weight is being written"));
         }
         if let Some(waits) = &self.observed.router_waits {
             return Err(format!("the router has not accepted the weight: {waits}"));
@@ -150,6 +166,11 @@ impl Machine<'_> {
         Ok(())
     }
 
+    pub(super) fn pause(self) -> Decision {
+        let what = "paused by a person; driftless promote goes on".to_owned();
+        self.enter(Phase::Paused, "RolloutPaused", what)
+    }
+
     pub(super) fn paused(mut self, command: Option<Command>) -> Decision {
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
@@ -158,12 +179,50 @@ impl Machine<'_> {
             let message = self.record.message.clone();
             return self.wait(&message);
         }
+        if self.present_step().is_some_and(|step| step != Step::Pause) {
+            return self.resume();
+        }
         self.record.step += 1;
         self.at_step()
     }
 
+    /// The rest of a step in whose middle a person paused the rollout: what was seen meanwhile counts.
+    fn resume(mut self) -> Decision {
+        if self.record.weight != self.weight_step().0 {
+            return self.at_step();
+        }
+        let since = self.record.in_effect_since.take();
+        let written_at = self.record.written_at.take();
+        let mut decision = self.enter(
+            Phase::Analysing,
+            "RolloutStepped",
+            "goes on where it was paused".to_owned(),
+        );
+        if let Some(record) = &mut decision.record {
+            record.in_effect_since = since;
+            record.written_at = written_at;
+        }
+        decision
+    }
+
+    /// The weight stays, and so does what was seen of it; as many failures as before may follow.
+    fn keep_the_evidence(&mut self) {
+        for check in &mut self.record.checks {
+            check.failed = 0;
+        }
+    }
+
     /// Whether the weight that the canary keeps has turned out to be too much.
     pub(super) fn still_fails(&mut self) -> Option<String> {
+        // Paused or suspended before the weight was in effect: it may be by now.
+        let is_written = match self.record.phase {
+            Phase::Analysing => self.record.weight == self.weight_step().0,
+            Phase::Paused | Phase::Proved | Phase::Switched => true,
+            _ => false,
+        };
+        if is_written && self.record.in_effect_since.is_none() && self.takes_effect().is_ok() {
+            self.record.in_effect_since = Some(Time(self.now));
+        }
         let in_effect = self.record.in_effect_since.as_ref()?.0;
         self.take_verdicts(in_effect);
         self.over_the_limit()
@@ -171,13 +230,6 @@ impl Machine<'_> {
 
     /// Nothing rises. What is found bad is taken back all the same.
     pub(super) fn hold_still(mut self, why: &str) -> Decision {
-        // The weight may have been written already: then it is checked.
-        let is_due = self.record.phase == Phase::Analysing
-            && self.record.in_effect_since.is_none()
-            && self.record.weight == self.weight_step().0;
-        if is_due && self.takes_effect().is_ok() {
-            self.record.in_effect_since = Some(Time(self.now));
-        }
         if let Some(failed) = self.still_fails() {
             return self.abort(true, failed);
         }
@@ -186,10 +238,18 @@ impl Machine<'_> {
 
     /// The weight of this step, and for how long it is checked.
     pub(super) fn weight_step(&self) -> (u32, Duration) {
-        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
-        match self.policy.steps.get(index) {
-            Some(Step::Weight(weight, for_)) => (*weight, *for_),
+        match self.present_step() {
+            Some(Step::Weight(weight, for_)) => (weight, for_),
             _ => (self.record.weight, Duration::ZERO),
         }
     }
+
+    /// `None` behind the last one.
+    fn present_step(&self) -> Option<Step> {
+        let index = usize::try_from(self.record.step).unwrap_or(usize::MAX);
+        self.policy.steps.get(index).copied()
+    }
 }
+
+#[cfg(test)]
+mod tests;

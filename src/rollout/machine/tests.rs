@@ -4,6 +4,7 @@ use super::*;
 use crate::api::{CheckSpec, HoldEnd, TrafficSpec};
 use crate::object::Id;
 use crate::rollout::policy::{Check, Step, Strategy as Way};
+use crate::rollout::share::share;
 
 const LIMIT: u32 = 3;
 
@@ -171,7 +172,7 @@ fn a_set_takes_the_change_pod_by_pod() {
 }
 
 /// A record of a green side that has the traffic since second 100.
-fn switched(policy: &Policy) -> RolloutStatus {
+pub(super) fn switched(policy: &Policy) -> RolloutStatus {
     RolloutStatus {
         phase: Phase::Switched,
         weight: 100,
@@ -369,7 +370,7 @@ fn a_good_change_goes_through_its_steps() {
 }
 
 /// A record at a step whose weight is in effect since second 100.
-fn analysing(policy: &Policy) -> RolloutStatus {
+pub(super) fn analysing(policy: &Policy) -> RolloutStatus {
     RolloutStatus {
         phase: Phase::Analysing,
         weight: 10,
@@ -423,13 +424,17 @@ fn without_evidence_it_holds_and_in_the_end_goes_back() {
         .unwrap();
     assert_eq!((held.phase, held.weight), (Phase::Analysing, 10));
     assert!(held.message.starts_with("holds: check check-0: NoData"));
-    let ended = step(&policy, &held, &nothing(800), at(800)).record.unwrap();
+    let ended = step(&policy, &held, &nothing(1000), at(1000))
+        .record
+        .unwrap();
     assert_eq!(ended.phase, Phase::Aborting);
     let stays = Policy {
         hold_end: HoldEnd::Stay,
         ..policy
     };
-    let held = step(&stays, &held, &nothing(800), at(800)).record.unwrap();
+    let held = step(&stays, &held, &nothing(1000), at(1000))
+        .record
+        .unwrap();
     assert_eq!(held.phase, Phase::Analysing);
 }
 
@@ -539,7 +544,7 @@ fn what_nobody_wants_loses_its_weight_before_anything_else() {
 }
 
 /// A record in this phase, everything of which is written and known.
-fn settled_in(policy: &Policy, phase: Phase) -> RolloutStatus {
+pub(super) fn settled_in(policy: &Policy, phase: Phase) -> RolloutStatus {
     RolloutStatus {
         phase,
         canary_replicas: 1,
@@ -574,7 +579,8 @@ fn a_promotion_that_fails_goes_back_while_the_canary_serves() {
     let waits = (Phase::Promoting, false, 10);
     assert_eq!(phase_after(&policy, &record, &before), waits);
     let canary = failing(&|it| it.canary.failure = Some("OOMKilled".to_owned()));
-    assert_eq!(phase_after(&policy, &record, &canary), restoring);
+    let without_it = (Phase::Restoring, true, 0);
+    assert_eq!(phase_after(&policy, &record, &canary), without_it);
     let person = failing(&|it| it.command = Some(("now".to_owned(), Command::Abort)));
     assert_eq!(phase_after(&policy, &record, &person), restoring);
     let other = failing(&|it| it.go_back = Some("the rollout of worker was taken back".to_owned()));
@@ -588,6 +594,7 @@ fn a_promotion_that_fails_goes_back_while_the_canary_serves() {
         message: "the stable side cannot take the change: CrashLoopBackOff".to_owned(),
         ..settled_in(&policy, Phase::Restoring)
     };
+    assert_eq!(phase_after(&policy, &restoring, &canary), without_it);
     let still = failing(&|_| {});
     assert_eq!(
         phase_after(&policy, &restoring, &still),
@@ -680,6 +687,73 @@ fn suspended_nothing_rises_and_what_is_bad_goes_back() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_blinds_nobody() {
+    let day = 86_400;
+    let policy = policy(steps(), true, 1);
+    let record = RolloutStatus {
+        written_at: Some(Time(at(day))),
+        in_effect_since: Some(Time(at(day))),
+        held_since: Some(Time(at(day))),
+        ..analysing(&policy)
+    };
+    let seen = step(
+        &policy,
+        &record,
+        &well("x", &[(Outcome::Fail, 100)]),
+        at(100),
+    );
+    let seen = seen.record.unwrap();
+    assert_eq!(seen.in_effect_since, Some(Time(at(100))));
+    assert_eq!(seen.checks[0].failed, 1, "it counts");
+    // A verdict of the future is one of now, and grows old.
+    let future = RolloutStatus {
+        checks: vec![crate::api::CheckStatus {
+            name: "check-0".to_owned(),
+            verdict: "Pass".to_owned(),
+            passed: 1,
+            began: Some(Time(at(day))),
+            at: Some(Time(at(day))),
+            ..crate::api::CheckStatus::default()
+        }],
+        ..record.clone()
+    };
+    let seen = step(&policy, &future, &well("x", &[]), at(100))
+        .record
+        .unwrap();
+    let old = step(&policy, &seen, &well("x", &[]), at(500))
+        .record
+        .unwrap();
+    assert_eq!(
+        (old.step, old.phase),
+        (0, Phase::Analysing),
+        "{}",
+        old.message
+    );
+    let entered = RolloutStatus {
+        in_effect_since: None,
+        ..record
+    };
+    let waits = step(&policy, &entered, &well("x", &[]), at(100))
+        .record
+        .unwrap();
+    let known = step(&policy, &waits, &well("x", &[]), at(105))
+        .record
+        .unwrap();
+    assert_eq!(known.in_effect_since, Some(Time(at(105))));
+    // The old side is kept for as long as the policy says, and no longer.
+    let policy = blue_green(0);
+    let kept = RolloutStatus {
+        kept_until: Some(Time(at(day))),
+        ..switched(&policy)
+    };
+    let kept = step(&policy, &kept, &well("x", &[]), at(200))
+        .record
+        .unwrap();
+    let keep = i64::try_from(KEEP.as_secs()).unwrap();
+    assert_eq!(kept.kept_until, Some(Time(at(200 + keep))));
+}
+
+#[test]
 fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
     let policy = policy(steps(), true, 1);
     let mut observed = well("x", &[]);
@@ -691,6 +765,22 @@ fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
             (Phase::Aborting, false, 0)
         );
     }
+}
+
+#[test]
+fn behind_the_switch_nothing_goes_back_to_a_side_without_pods() {
+    let policy = blue_green(1);
+    let mut observed = well("x", &[(Outcome::Fail, 110); 3]);
+    observed.stable.stopped = true;
+    observed.canary.failure = Some("OOMKilled".to_owned());
+    observed.command = Some(("1".to_owned(), Command::Abort));
+    let record = switched(&policy);
+    let after = step(&policy, &record, &observed, at(900)).record.unwrap();
+    assert_eq!((after.phase, after.weight), (Phase::Switched, 100));
+    assert!(after.message.contains("scaled to 0"), "{}", after.message);
+    assert_eq!(after.last_command, None, "the word waits");
+    observed.stable.stopped = false;
+    assert_eq!(phase_after(&policy, &after, &observed).0, Phase::Aborting);
 }
 
 #[test]
@@ -732,6 +822,23 @@ fn what_lost_its_record_goes_back() {
         (record, seen),
         (None, vec![Phase::Aborting, Phase::Removing])
     );
+    // Nothing else may serve: it was lost in the middle of a promotion, say.
+    let broken = Side {
+        ready: false,
+        restarting: true,
+        hash: None,
+        ..side()
+    };
+    let policy = blue_green(1);
+    let record = recovered(&policy, "x", &broken, at(0));
+    assert_eq!((record.phase, record.weight), (Phase::Restoring, 0));
+    let observed = Observed {
+        stable: broken,
+        ..well("x", &[])
+    };
+    assert_eq!(phase_after(&policy, &record, &observed).0, Phase::Restoring);
+    let whole = phase_after(&policy, &record, &well("x", &[]));
+    assert_eq!(whole, (Phase::Aborting, false, 0));
 }
 
 #[test]

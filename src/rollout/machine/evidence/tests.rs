@@ -58,7 +58,14 @@ fn look(
     now: i64,
     verdict: Option<(Outcome, i64)>,
 ) -> RolloutStatus {
-    let observed = Observed {
+    step(policy, record, &seen_at(verdict), at(now))
+        .record
+        .unwrap()
+}
+
+/// All is well, and this verdict fell.
+fn seen_at(verdict: Option<(Outcome, i64)>) -> Observed {
+    Observed {
         change: Some("x".to_owned()),
         written: true,
         canary: Side {
@@ -75,8 +82,7 @@ fn look(
             })
             .collect(),
         ..Observed::default()
-    };
-    step(policy, record, &observed, at(now)).record.unwrap()
+    }
 }
 
 #[test]
@@ -143,4 +149,52 @@ fn what_goes_on_is_not_begun_anew() {
     let proved = look(&policy, &record(&policy), 170, Some((Outcome::Pass, 165)));
     assert_eq!(proved.phase, Phase::Proved);
     assert_eq!(proved.in_effect_since, Some(Time(at(100))));
+}
+
+#[test]
+fn an_absence_is_no_hold() {
+    let policy = policy(1);
+    let hour = 3600;
+    let passed = look(&policy, &record(&policy), 130, Some((Outcome::Pass, 130)));
+    // Two hours later another agent looks for the first time: its check is under way.
+    let first = 130 + 2 * hour;
+    let looks = |record: &RolloutStatus, now: i64, verdict: Option<(Outcome, i64)>| {
+        let mut observed = seen_at(verdict);
+        observed.looked_since = Some(at(first));
+        step(&policy, record, &observed, at(now)).record.unwrap()
+    };
+    let back = looks(&passed, first, None);
+    assert_eq!((back.phase, back.weight), (Phase::Analysing, 10));
+    assert_eq!(back.held_since, Some(Time(at(first))));
+    let verdict = Some((Outcome::Pass, first));
+    assert_eq!(looks(&back, first + 1, verdict).phase, Phase::Proved);
+    // What was held before it went away is held from when it is back.
+    let held = RolloutStatus {
+        held_since: Some(Time(at(160))),
+        ..passed
+    };
+    assert_eq!(looks(&held, first, None).phase, Phase::Analysing);
+    let last = looks(&held, first + hour - 1, None);
+    assert_eq!(last.phase, Phase::Analysing);
+    assert_eq!(looks(&last, first + hour, None).phase, Phase::Aborting);
+}
+
+#[test]
+fn a_hold_is_as_long_as_it_lasts_without_a_break() {
+    let policy = policy(1);
+    let passed = look(&policy, &record(&policy), 130, Some((Outcome::Pass, 130)));
+    let mut held = look(&policy, &passed, 160, Some((Outcome::NoData, 160)));
+    assert_eq!(held.held_since, Some(Time(at(160))));
+    // Suspended, it waits for something else.
+    let mut observed = seen_at(None);
+    observed.held = Some("suspended".to_owned());
+    held = step(&policy, &held, &observed, at(170)).record.unwrap();
+    assert_eq!(held.held_since, None);
+    held = look(&policy, &held, 9000, None);
+    assert_eq!(held.phase, Phase::Analysing);
+    held = look(&policy, &held, 9000 + 3600, None);
+    assert_eq!(held.phase, Phase::Aborting);
+    // A check whose verdicts do not come any more is no data.
+    let silent = look(&policy, &passed, 300, None);
+    assert!(silent.held_since.is_some(), "{}", silent.message);
 }
