@@ -7,6 +7,7 @@ mod course;
 mod foreign;
 mod hold;
 mod observe;
+mod refused;
 mod rolling;
 mod set;
 
