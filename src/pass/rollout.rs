@@ -7,7 +7,6 @@ mod course;
 mod foreign;
 mod hold;
 mod observe;
-mod refused;
 mod rolling;
 mod set;
 

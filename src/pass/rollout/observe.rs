@@ -1,12 +1,13 @@
 //! What is seen of one rollout: both sides, the router, the evidence, and a person's word.
 
+mod refused;
+
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use serde_json::Value;
 
 use super::super::{Memory, Pass, health};
-use super::refused::refused;
 use super::{Rolling, set};
 use crate::analysis::{Actor, Target, Targets};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
@@ -19,6 +20,7 @@ use crate::rollout::order;
 use crate::rollout::policy::{Policy, Strategy, route};
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
+use refused::refused;
 
 pub(super) async fn observe(
     pass: &mut Pass<'_>,
