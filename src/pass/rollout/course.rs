@@ -1,5 +1,7 @@
 //! What the environment's own state means for its rollouts: they go on, they hold still, or they end. And what is found of
-//! a rollout without a record: it ends too.
+//! a rollout without a record, or of one that is to go by another route: it ends too.
+
+use std::collections::BTreeMap;
 
 use super::super::{Memory, Pass};
 use super::observe::{live, stable};
@@ -70,6 +72,24 @@ fn ends(record: &RolloutStatus) -> bool {
 /// Whether something of a rollout is in the cluster.
 pub(in super::super) fn is_under_way(records: &[RolloutStatus]) -> bool {
     records.iter().any(|record| record.phase != Phase::Failed)
+}
+
+/// Gives up the rollouts whose policies name another route than the one that leads to their canaries.
+pub(super) fn give_up_rerouted(
+    pass: &mut Pass<'_>,
+    policies: &BTreeMap<Id, Policy>,
+    records: &mut [RolloutStatus],
+) {
+    for policy in policies.values() {
+        let workload = policy.workload.to_string();
+        let record = records
+            .iter_mut()
+            .find(|record| record.workload == workload);
+        let told = record.and_then(|record| machine::reroute(policy, record, pass.now));
+        if let Some(what) = told {
+            pass.events.push((true, "RolloutAborted", "Rollout", what));
+        }
+    }
 }
 
 /// The record of a canary that has none: it was lost, and the canary goes.

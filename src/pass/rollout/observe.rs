@@ -1,5 +1,7 @@
 //! What is seen of one rollout: both sides, the router, the evidence, and a person's word.
 
+mod refused;
+
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
@@ -8,16 +10,17 @@ use serde_json::Value;
 use super::super::{Memory, Pass, health};
 use super::{Rolling, set};
 use crate::analysis::{Actor, Target, Targets};
-use crate::api::{ObjectFailure, RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
+use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::desired::DesiredObject;
 use crate::object::{Id, Object};
-use crate::plan::{LiveState, RefusalReason};
+use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
 use crate::rollout::names::{Names, Runs};
 use crate::rollout::order;
 use crate::rollout::policy::{Policy, Strategy, route};
 use crate::rollout::stage::{self, canary_name};
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
+use refused::refused;
 
 pub(super) async fn observe(
     pass: &mut Pass<'_>,
@@ -130,34 +133,6 @@ pub(super) async fn observe(
         looked_since: memory.rollouts.since,
         held: rolling.held(),
     }
-}
-
-/// What the cluster refuses of what is to be written, and will refuse again: neither time nor another try helps.
-fn refused(unwritten: &[&Id], failures: &[ObjectFailure]) -> Option<String> {
-    const FOR_GOOD: [RefusalReason; 8] = [
-        RefusalReason::OwnedElsewhere,
-        RefusalReason::ForeignOwner,
-        RefusalReason::Conflict,
-        RefusalReason::Immutable,
-        RefusalReason::Invalid,
-        RefusalReason::Denied,
-        RefusalReason::Forbidden,
-        RefusalReason::NotGranted,
-    ];
-    let is_for_good = |failure: &&ObjectFailure| {
-        FOR_GOOD
-            .iter()
-            .any(|reason| reason.as_str() == failure.reason)
-            && unwritten.iter().any(|id| id.to_string() == failure.object)
-    };
-    failures.iter().find(is_for_good).map(
-        |ObjectFailure {
-             object,
-             reason,
-             message,
-             ..
-         }| format!("{object}: {reason}: {message}"),
-    )
 }
 
 /// Whether what is marked with this was made or changed for the rollout of another workload.
@@ -402,6 +377,3 @@ pub(super) fn number(object: &Object, pointer: &str) -> u32 {
         .and_then(|number| u32::try_from(number).ok())
         .unwrap_or_default()
 }
-
-#[cfg(test)]
-mod tests;

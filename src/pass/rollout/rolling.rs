@@ -181,7 +181,7 @@ pub(in super::super) async fn stage(
     if course == Course::On {
         give_up_unwanted(pass, memory, &running, &changes, &mut records)?;
         if memory.rollouts.looked {
-            give_up_rerouted(pass, &policies, &mut records);
+            course::give_up_rerouted(pass, &policies, &mut records);
         }
     }
     for record in &records {
@@ -317,24 +317,6 @@ fn give_up_unwanted(
         }
     }
     Ok(())
-}
-
-/// Gives up the rollouts whose policies name another route than the one that leads to their canaries.
-fn give_up_rerouted(
-    pass: &mut Pass<'_>,
-    policies: &BTreeMap<Id, Policy>,
-    records: &mut [RolloutStatus],
-) {
-    for policy in policies.values() {
-        let workload = policy.workload.to_string();
-        let record = records
-            .iter_mut()
-            .find(|record| record.workload == workload);
-        let told = record.and_then(|record| machine::reroute(policy, record, pass.now));
-        if let Some(what) = told {
-            pass.events.push((true, "RolloutAborted", "Rollout", what));
-        }
-    }
 }
 
 /// Remembers of each workload whether its live template refers to copies of its configuration; those that do.
