@@ -8,6 +8,6 @@ mod tables;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
-    tables::write();
+    tables::write("");
     link::tell();
 }

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-/// Writes what `src/kustomize` includes from `OUT_DIR`.
-pub fn write() {
+/// Writes what `src/kustomize` includes from `OUT_DIR`; `root` leads from the package to this repository.
+pub fn write(root: &str) {
     let out = env::var("OUT_DIR").expect("cargo sets it");
     for (name, make) in [
         ("fieldspecs", field_specs as fn(&str) -> String),
         ("schema", schema),
     ] {
-        let source = format!("src/kustomize/{name}.txt");
+        let source = format!("{root}src/kustomize/{name}.txt");
         println!("cargo::rerun-if-changed={source}");
         let text = fs::read_to_string(&source).expect("the table is there");
         let path = Path::new(&out).join(format!("{name}.rs"));
