@@ -34,6 +34,8 @@ pub(in super::super) struct Rolling {
     pub(super) records: Vec<RolloutStatus>,
     /// What Git wants now was compared with what the stable sides run.
     looked: bool,
+    /// Nothing was in the way of what Git wants when this pass looked.
+    holds: bool,
     /// What still is as a rollout asked for, though none asks for it now.
     left: BTreeSet<Id>,
     pub(super) course: Course,
@@ -91,6 +93,11 @@ impl Rolling {
     /// Whether what Git wants of the workloads is known: only then a rollout goes on, or is given up.
     pub(super) fn knows_changes(&self) -> bool {
         self.is_whole() && self.looked
+    }
+
+    /// Whether rollouts begin: not those of a revision that was refused, or that this pass did not look at.
+    pub(super) fn may_begin(&self) -> bool {
+        self.knows_changes() && self.holds
     }
 
     /// Why no rollout goes on.
@@ -217,6 +224,7 @@ pub(in super::super) async fn stage(
             commit,
             records,
             looked,
+            holds: pass.holds,
             left: BTreeSet::new(),
             course,
         });
@@ -251,6 +259,7 @@ pub(in super::super) async fn stage(
         commit,
         records,
         looked,
+        holds: pass.holds,
         left: BTreeSet::new(),
         course,
     })
