@@ -583,6 +583,25 @@ fn ingress_nginx_gets_a_second_ingress() {
 }
 
 #[test]
+fn what_only_goes_down_makes_nothing_that_never_was() {
+    let parts = |phase, made: &[&str]| {
+        let record = record(phase, 0);
+        let staged = staged(Some(json!({"httpRoute": {"name": "api"}})), &record);
+        let staged = staged.without_unmade(&[record], |id| made.contains(&id.name.as_str()));
+        assert!(get(&staged, "Service", "api").is_some(), "it is Git's");
+        let is_desired = get(&staged, "Service", "api-canary").is_some();
+        let names = staged.parts.iter().map(|id| id.name.clone());
+        let names: Vec<String> = names.filter(|name| name == "api-canary").collect();
+        assert_eq!(is_desired, !names.is_empty());
+        is_desired
+    };
+    assert!(!parts(Phase::Aborting, &[]));
+    assert!(parts(Phase::Aborting, &["api-canary"]));
+    assert!(parts(Phase::Narrowing, &[]));
+    assert!(parts(Phase::Analysing, &[]));
+}
+
+#[test]
 fn routes_lead_to_a_canary_that_is_ready_and_no_other() {
     let rules = |phase: Phase| {
         let route =
