@@ -454,8 +454,11 @@ fn configuration_that_is_filled_in_the_cluster_is_not_copied() {
     let ignored = |what: &str| json!({"data": {"COLOR": ""}, "metadata": {"name": "settings", "namespace": "shop", "annotations": {IGNORE_ANNOTATION: what}}});
     assert_eq!(by(json!({})), "settings");
     assert_eq!(by(ignored("/data")), "settings");
-    assert_eq!(by(ignored("/metadata/labels, /data/ca.crt")), "settings");
+    assert_eq!(by(ignored("/metadata/labels, /data/COLOR")), "settings");
+    assert_eq!(by(json!({"data": {}})), "settings");
     assert_ne!(by(ignored("/metadata/labels")), "settings");
+    // A key beside those of Git leaves them Git's.
+    assert_ne!(by(ignored("/data/ca.crt")), "settings");
     assert_ne!(by(json!({"binaryData": {"KEY": "AA=="}})), "settings");
 }
 
