@@ -326,7 +326,7 @@ fn evidence(
     if let Some(next) = next {
         pass.due_at(next);
     }
-    memory.analysis.take(workload)
+    memory.analysis.take(workload, &targets.pods)
 }
 
 fn target(pod: &Object) -> Option<Target> {
