@@ -45,6 +45,12 @@ pub struct Target {
     pub port: Option<u16>,
 }
 
+/// What a pod did wrong.
+struct Fault {
+    pod: Target,
+    value: String,
+}
+
 /// The cluster, as an environment may act on it.
 #[derive(Clone)]
 pub struct Actor {
@@ -65,7 +71,34 @@ pub struct Analysis {
 #[derive(Default)]
 struct Shared {
     under_way: HashSet<Key>,
-    verdicts: Vec<(Id, Verdict)>,
+    verdicts: Vec<(Id, Fallen)>,
+}
+
+/// A verdict that was not taken yet, and the pods that it blames.
+struct Fallen {
+    verdict: Verdict,
+    faults: Vec<Fault>,
+}
+
+impl Fallen {
+    /// The verdict, where these pods are ready by now: one that is taken away refuses what it is asked for.
+    fn now(self, ready: &[Target]) -> Verdict {
+        let Self {
+            mut verdict,
+            faults,
+        } = self;
+        if verdict.outcome != Outcome::Fail || faults.is_empty() {
+            return verdict;
+        }
+        let mut still = faults.into_iter().filter(|it| ready.contains(&it.pod));
+        if let Some(fault) = still.next() {
+            verdict.value = fault.value;
+        } else {
+            verdict.outcome = Outcome::NoData;
+            verdict.value.push_str("; it is not ready any more");
+        }
+        verdict
+    }
 }
 
 impl Analysis {
@@ -128,6 +161,7 @@ impl Analysis {
                 outcome,
                 value,
                 began,
+                faults,
             } = work.verdict().await;
             let verdict = Verdict {
                 check: work.check.spec.name,
@@ -137,21 +171,21 @@ impl Analysis {
             };
             let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
             shared.under_way.remove(&key);
-            shared.verdicts.push((key.0, verdict));
+            shared.verdicts.push((key.0, Fallen { verdict, faults }));
             drop(shared);
             wake.notify_one();
         });
     }
 
-    /// The verdicts of a workload's checks since they were taken last, in order.
-    pub fn take(&mut self, workload: &Id) -> Vec<Verdict> {
+    /// The verdicts of a workload's checks since they were taken last, in order; `ready` are the canary's pods now.
+    pub fn take(&mut self, workload: &Id, ready: &[Target]) -> Vec<Verdict> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let (taken, left) = std::mem::take(&mut shared.verdicts)
             .into_iter()
             .partition(|(id, _)| id == workload);
         shared.verdicts = left;
-        let taken: Vec<(Id, Verdict)> = taken;
-        taken.into_iter().map(|(_, verdict)| verdict).collect()
+        let taken: Vec<(Id, Fallen)> = taken;
+        taken.into_iter().map(|(_, it)| it.now(ready)).collect()
     }
 }
 
@@ -180,6 +214,7 @@ struct Seen {
     outcome: Outcome,
     value: String,
     began: Timestamp,
+    faults: Vec<Fault>,
 }
 
 impl Work {
@@ -187,15 +222,17 @@ impl Work {
         if let Some(job) = &self.check.job {
             return job::run(self, job.as_ref()).await;
         }
-        let (outcome, value) = self.answer().await;
+        let mut faults = Vec::new();
+        let (outcome, value) = self.answer(&mut faults).await;
         Seen {
             outcome,
             value,
             began: self.now,
+            faults,
         }
     }
 
-    async fn answer(&self) -> (Outcome, String) {
+    async fn answer(&self, faults: &mut Vec<Fault>) -> (Outcome, String) {
         let spec = &self.check.spec;
         let wanted = [
             spec.http.as_ref().map(|check| &check.headers),
@@ -209,7 +246,12 @@ impl Work {
                 Err(why) => return (Outcome::NoData, why),
             };
         let (outcome, value) = if let Some(http) = &spec.http {
-            probe::probe(http, &headers, &self.targets.pods).await
+            let (answer, of_pods) = probe::probe(http, &headers, &self.targets.pods).await;
+            faults.extend(of_pods.into_iter().map(|fault| Fault {
+                value: redacted(fault.value, &headers),
+                ..fault
+            }));
+            answer
         } else if let Some(check) = &spec.prometheus {
             let traffic = self.traffic.as_ref();
             prometheus::query(check, traffic, &headers, &self.targets.names, self.now).await

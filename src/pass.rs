@@ -250,6 +250,8 @@ struct Pass<'a> {
     next: Next,
     /// The Environment with the status that this pass has written so far.
     written: Option<Environment>,
+    /// The candidate was compared with what is applied, nothing was in its way, and it waits for its rollouts.
+    holds: bool,
     /// What is told at the end: whether it is a warning, reason, action, note.
     events: Vec<(bool, &'static str, &'static str, String)>,
 }
@@ -377,6 +379,7 @@ impl<'a> Pass<'a> {
                 retry: false,
             },
             written: None,
+            holds: false,
             events: Vec::new(),
         }
     }

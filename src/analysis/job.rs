@@ -23,6 +23,7 @@ pub(super) async fn run(work: &Work, template: Result<&Value, &String>) -> Seen 
         outcome: Outcome::NoData,
         value,
         began: work.now,
+        faults: Vec::new(),
     };
     let template = match template {
         Ok(template) => template,
@@ -79,6 +80,7 @@ async fn follow(work: &Work, run: &Run<'_>, template: &Value) -> Result<Seen, Cl
         outcome,
         value,
         began,
+        faults: Vec::new(),
     })
 }
 

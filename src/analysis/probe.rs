@@ -8,26 +8,34 @@ use hyper::body::Bytes;
 use regex::Regex;
 use url::Url;
 
-use super::Target;
 use super::headers::Headers;
 use super::http::{Call, Error, send};
+use super::{Fault, Target};
 use crate::api::{HttpCheck, LatencySpec};
 use crate::rollout::machine::Outcome;
 
 /// So much of a body is matched.
 const MATCHED: usize = 64 << 10;
 
-/// Asks every pod; the worst answer is the verdict.
+/// Asks every pod; the worst answer is the verdict. With it, which pods failed.
 pub(super) async fn probe(
     check: &HttpCheck,
     headers: &Headers,
     pods: &[Target],
-) -> (Outcome, String) {
+) -> ((Outcome, String), Vec<Fault>) {
     if pods.is_empty() {
-        return (Outcome::NoData, "no pod of the canary is ready".to_owned());
+        let why = "no pod of the canary is ready".to_owned();
+        return ((Outcome::NoData, why), Vec::new());
     }
     let answers = join_all(pods.iter().map(|pod| one(check, headers, pod))).await;
-    worst(answers)
+    let failed = pods.iter().zip(&answers);
+    let failed = failed.filter(|(_, (outcome, _))| *outcome == Outcome::Fail);
+    let faults = failed.map(|(pod, (_, value))| Fault {
+        pod: pod.clone(),
+        value: value.clone(),
+    });
+    let faults = faults.collect();
+    (worst(answers), faults)
 }
 
 fn worst(answers: Vec<(Outcome, String)>) -> (Outcome, String) {

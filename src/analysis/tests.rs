@@ -100,7 +100,7 @@ async fn what_pods_answer() {
     };
     let headers = Headers::default();
     let well = Server::saying(200, "ok");
-    let one = probe::probe(&check(5), &headers, &[well.pod()]).await;
+    let one = probe::probe(&check(5), &headers, &[well.pod()]).await.0;
     assert_eq!(one, (Outcome::Pass, "200".to_owned()));
     let seen = well.seen.lock().unwrap().clone();
     assert_eq!(seen.len(), 3);
@@ -111,19 +111,21 @@ async fn what_pods_answer() {
     );
 
     let ill = Server::saying(500, "");
-    let both = probe::probe(&check(5), &headers, &[well.pod(), ill.pod()]).await;
+    let both = probe::probe(&check(5), &headers, &[well.pod(), ill.pod()])
+        .await
+        .0;
     assert_eq!(both.0, Outcome::Fail);
     assert_eq!(both.1, "pod api-canary-1: 500 (request 1 of 3)");
 
     let closes = Server::start(|_| Some(String::new()));
-    let told = probe::probe(&check(5), &headers, &[closes.pod()]).await;
+    let told = probe::probe(&check(5), &headers, &[closes.pod()]).await.0;
     assert!(
         told.0 == Outcome::Fail && told.1.contains("did not answer"),
         "{told:?}"
     );
 
     let silent = Server::start(|_| None);
-    let told = probe::probe(&check(1), &headers, &[silent.pod()]).await;
+    let told = probe::probe(&check(1), &headers, &[silent.pod()]).await.0;
     assert!(
         told.0 == Outcome::Fail && told.1.contains("within 1s"),
         "{told:?}"
@@ -133,7 +135,7 @@ async fn what_pods_answer() {
         port: Some(1),
         ..well.pod()
     };
-    let told = probe::probe(&check(5), &headers, &[refused]).await;
+    let told = probe::probe(&check(5), &headers, &[refused]).await.0;
     assert!(
         told.0 == Outcome::Fail && told.1.contains("cannot connect"),
         "{told:?}"
@@ -142,12 +144,12 @@ async fn what_pods_answer() {
         ip: "nobody.invalid".to_owned(),
         ..well.pod()
     };
-    let told = probe::probe(&check(5), &headers, &[nowhere]).await;
+    let told = probe::probe(&check(5), &headers, &[nowhere]).await.0;
     assert!(
         told.0 == Outcome::NoData && told.1.contains("cannot connect"),
         "{told:?}"
     );
-    let none = probe::probe(&check(5), &headers, &[]).await;
+    let none = probe::probe(&check(5), &headers, &[]).await.0;
     assert_eq!(none.0, Outcome::NoData);
 }
 
@@ -385,4 +387,37 @@ fn a_clock_that_was_set_back_stops_no_check() {
     assert_eq!(due_in(None, Some(5000), 4000), 0);
     assert_eq!(due_in(Some(60), None, 4000), 0);
     assert_eq!(due_in(Some(60), Some(990), 4000), 20, "not at each look");
+}
+
+#[test]
+fn a_pod_that_is_taken_away_meanwhile_is_not_at_fault() {
+    let pod = |name: &str| Target {
+        name: name.to_owned(),
+        ip: "10.0.0.1".to_owned(),
+        port: Some(80),
+    };
+    let by = |ready: &[Target]| {
+        let fault = |name: &str| Fault {
+            pod: pod(name),
+            value: format!("pod {name}: refused"),
+        };
+        let verdict = Verdict {
+            check: "probe".to_owned(),
+            outcome: Outcome::Fail,
+            value: "pod one: refused".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let faults = vec![fault("one"), fault("two")];
+        let Verdict { outcome, value, .. } = Fallen { verdict, faults }.now(ready);
+        (outcome, value)
+    };
+    let told = |outcome, value: &str| (outcome, value.to_owned());
+    let (one, two) = (pod("one"), pod("two"));
+    assert_eq!(
+        by(&[two.clone(), one]),
+        told(Outcome::Fail, "pod one: refused")
+    );
+    assert_eq!(by(&[two]), told(Outcome::Fail, "pod two: refused"));
+    let gone = "pod one: refused; it is not ready any more";
+    assert_eq!(by(&[]), told(Outcome::NoData, gone));
 }

@@ -77,7 +77,12 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
             }
             Err(error) => {
                 tracing::warn!(environment = memory.owner.name, %error, "cannot write the status");
+                memory.latest = written.map(Arc::new).or(memory.latest.take());
                 pass.next.retry = true;
+                // What was done is not done again. The rest the next pass finds again, and tells when it is recorded.
+                pass.events.retain(|(.., action, _)| *action != "Rollout");
+                tell_done(&pass).await;
+                return pass.next;
             }
         }
     }
@@ -159,13 +164,8 @@ async fn replace(
     }
 }
 
-/// Events: once for each change of what is told.
-async fn tell(
-    pass: &Pass<'_>,
-    memory: &mut Memory,
-    before: &EnvironmentStatus,
-    after: &EnvironmentStatus,
-) {
+/// Events: of what this pass did.
+async fn tell_done(pass: &Pass<'_>) {
     let events = &pass.context.events;
     for (warning, reason, action, note) in &pass.events {
         if *warning {
@@ -174,6 +174,17 @@ async fn tell(
             events.normal(pass.environment, reason, action, note).await;
         }
     }
+}
+
+/// Events: once for each change of what is told.
+async fn tell(
+    pass: &Pass<'_>,
+    memory: &mut Memory,
+    before: &EnvironmentStatus,
+    after: &EnvironmentStatus,
+) {
+    tell_done(pass).await;
+    let events = &pass.context.events;
     let changed = |type_: &str| {
         let (old, new) = (
             find_condition(&before.conditions, type_),

@@ -54,7 +54,9 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
     if nothing {
         return;
     }
-    memory.rollouts.since.get_or_insert(pass.now);
+    // A clock that was set back has looked since then.
+    let since = memory.rollouts.since.get_or_insert(pass.now);
+    *since = (*since).min(pass.now);
     let recorded = std::mem::take(&mut pass.report.rollouts);
     let mut after = Vec::new();
     for record in &rolling.records {

@@ -98,17 +98,36 @@ fn items<'a>(value: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Va
         .flatten()
 }
 
-/// Whether Git says what this configuration has. What is filled in the cluster (no data in Git, or `driftless.dev/ignore`
-/// on it) stays what it is: of that there is nothing to copy.
+/// Whether Git says anything of what this configuration has. What is filled in the cluster (no data in Git, or
+/// `driftless.dev/ignore` on all of it) stays what it is: of that there is nothing to copy.
 fn is_of_git(source: &DesiredObject) -> bool {
     let ignored = source.object.annotation(IGNORE_ANNOTATION);
-    let mut ignored = ignored.into_iter().flat_map(|it| it.split(','));
-    let is_data = |pointer: &str| {
-        let field = pointer.trim().split('/').nth(1);
-        matches!(field, Some("data" | "binaryData" | "stringData"))
+    let ignored: Vec<Vec<String>> = ignored
+        .into_iter()
+        .flat_map(|it| it.split(','))
+        .map(|pointer| pointer.trim().split('/').skip(1))
+        .map(|parts| {
+            parts
+                .map(|part| part.replace("~1", "/").replace("~0", "~"))
+                .collect()
+        })
+        .collect();
+    let is_whole = |path: &Vec<String>| matches!(&path[..], [field] if is_data(field));
+    let is_ignored = |key: &String| {
+        ignored
+            .iter()
+            .any(|path| matches!(&path[..], [field, name] if is_data(field) && name == key))
     };
-    let has = |key: &str| source.object.0.contains_key(key);
-    (has("data") || has("binaryData")) && !ignored.any(is_data)
+    let fields = ["data", "binaryData"].map(|field| source.object.0.get(field));
+    let mut keys = fields
+        .into_iter()
+        .filter_map(|field| field?.as_object())
+        .flat_map(serde_json::Map::keys);
+    !ignored.iter().any(is_whole) && keys.any(|key| !is_ignored(key))
+}
+
+fn is_data(field: &str) -> bool {
+    matches!(field, "data" | "binaryData" | "stringData")
 }
 
 /// A copy that never changes: `NAME-<10 digits of its content>`.

@@ -49,6 +49,32 @@ impl Staged {
             problems: Vec::new(),
         }
     }
+
+    /// Leaves out what rollouts that only go down never made: nothing leads there, and a cluster that refuses it is not
+    /// asked for it again.
+    #[must_use]
+    pub fn without_unmade(
+        mut self,
+        records: &[RolloutStatus],
+        is_made: impl Fn(&Id) -> bool,
+    ) -> Self {
+        let goes_down = |mark: &str| {
+            let mut marked = records.iter().filter(|record| id(record) == mark);
+            marked.any(|record| matches!(record.phase, Phase::Aborting | Phase::Removing))
+        };
+        let is_unmade = |object: &DesiredObject| {
+            self.parts.contains(&object.id)
+                && object.object.label(ROLLOUT_LABEL).is_some_and(goes_down)
+                && !is_made(&object.id)
+        };
+        let (unmade, objects): (Vec<_>, Vec<_>) =
+            self.desired.objects.into_iter().partition(is_unmade);
+        for object in unmade {
+            self.parts.remove(&object.id);
+        }
+        self.desired = Desired::new(objects, self.desired.hash);
+        self
+    }
 }
 
 /// One rollout: its policy, and what is recorded.
@@ -100,6 +126,13 @@ pub fn preview_name(name: &str) -> String {
 /// The change to a workload: the digest of its template with its configuration. `None` where there is no such workload.
 pub fn change(workload: &Id, desired: &Desired) -> Option<String> {
     Some(pinned(workload, desired)?.digest())
+}
+
+/// The copies of its configuration that a workload refers to under this revision.
+pub fn copies(workload: &Id, desired: &Desired) -> BTreeSet<Id> {
+    let pinned = pinned(workload, desired);
+    let copies = pinned.into_iter().flat_map(|pinned| pinned.copies);
+    copies.map(|(id, _)| id).collect()
 }
 
 fn pinned(workload: &Id, desired: &Desired) -> Option<Pinned> {

@@ -20,7 +20,7 @@ pub(super) async fn begin(
     rolling: &Rolling,
     records: &mut Vec<RolloutStatus>,
 ) {
-    if !rolling.knows_changes() {
+    if !rolling.may_begin() {
         return;
     }
     for (workload, change) in &rolling.changes {

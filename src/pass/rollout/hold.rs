@@ -238,6 +238,7 @@ pub(in super::super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate
     }
     memory.rollouts.next = Some(Arc::new(candidate));
     memory.rollouts.looked = true;
+    pass.holds = true;
 }
 
 #[cfg(test)]

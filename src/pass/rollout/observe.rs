@@ -2,6 +2,7 @@
 
 mod refused;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
@@ -52,13 +53,24 @@ pub(super) async fn observe(
         concerns && !is_applied()
     };
     let desired = &rolling.running.desired.objects;
-    let unwritten: Vec<&Id> = desired
-        .iter()
-        .filter(is_unwritten)
-        .map(|object| &object.id)
-        .collect();
+    let unwritten: Vec<&DesiredObject> = desired.iter().filter(is_unwritten).collect();
     let written = unwritten.is_empty();
-    let refused = refused(&unwritten, &pass.report.failures);
+    let refused = {
+        let next = memory.rollouts.next.as_deref();
+        let revisions = [Some(&*rolling.taken), next].into_iter().flatten();
+        let copies: BTreeSet<Id> = revisions
+            .flat_map(|it| stage::copies(workload, &it.desired))
+            .collect();
+        // What others stand behind too says nothing of this change.
+        let is_own = |object: &&&DesiredObject| {
+            object.id == *workload
+                || object.object.label(ROLLOUT_LABEL) == Some(stage::id(record))
+                || copies.contains(&object.id)
+        };
+        let own: Vec<&Id> = unwritten.iter().filter(is_own).map(|it| &it.id).collect();
+        let failures = pass.report.failures.get(rolling.told_before..);
+        refused(&own, failures.unwrap_or_default())
+    };
     let Sides {
         stable,
         canary,
@@ -314,7 +326,7 @@ fn evidence(
     if let Some(next) = next {
         pass.due_at(next);
     }
-    memory.analysis.take(workload)
+    memory.analysis.take(workload, &targets.pods)
 }
 
 fn target(pod: &Object) -> Option<Target> {

@@ -30,9 +30,13 @@ pub(in super::super) async fn recall(
         || rollouts.next.is_some()
         || memory.running.is_none()
         || !is_under_way(&pass.report.rollouts)
-        || rollouts.recalled_at.is_some_and(|at| now < at + AGAIN)
     {
         return;
+    }
+    if let Some(again) = rollouts.recalled_at.map(|at| at + AGAIN)
+        && now < again
+    {
+        return pass.due(again);
     }
     rollouts.recalled_at = Some(now);
     pass.due(now + AGAIN);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::super::observe::Observed;
 use super::super::{Memory, Pass, Running};
 use super::course::{self, Course};
@@ -17,7 +19,7 @@ use crate::rollout::machine::{self, Command};
 use crate::rollout::order::record_of;
 use crate::rollout::policy::{Policy, Strategy, parts, policies};
 use crate::rollout::stage::{self, Rollout, Staged};
-use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
+use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, autoscaler};
 
 /// A revision as it is to be applied now, with what its rollouts ask for.
 pub(in super::super) struct Rolling {
@@ -34,6 +36,10 @@ pub(in super::super) struct Rolling {
     pub(super) records: Vec<RolloutStatus>,
     /// What Git wants now was compared with what the stable sides run.
     looked: bool,
+    /// Nothing was in the way of what Git wants when this pass looked.
+    holds: bool,
+    /// So many failures were told before anything of this was written: they are another revision's.
+    pub(super) told_before: usize,
     /// What still is as a rollout asked for, though none asks for it now.
     left: BTreeSet<Id>,
     pub(super) course: Course,
@@ -52,19 +58,34 @@ impl Rolling {
 
     /// Whether an object gives a workload back what it ran before: itself, its configuration, or what scales it.
     fn goes_back(&self, id: &Id) -> bool {
-        let goes_back = |record: &RolloutStatus| {
-            matches!(
-                record.phase,
-                Phase::Restoring | Phase::Aborting | Phase::Removing
-            )
-        };
-        match record_of(&self.records, id) {
-            Some(record) => goes_back(record),
-            None => {
-                let is_copy = || is_configuration(id) && self.is_marked(id);
-                (self.is_scaler(id) || is_copy()) && self.records.iter().any(goes_back)
+        let goes_back = |record: &&RolloutStatus| match record.phase {
+            Phase::Restoring => true,
+            // The workload itself ran the change.
+            Phase::Aborting | Phase::Removing => {
+                record.strategy == RolloutStrategy::Partition && record.canary_replicas > 0
             }
-        }
+            _ => false,
+        };
+        let of = |record: &RolloutStatus| {
+            let mut all = self.policies.keys();
+            all.find(|workload| workload.to_string() == record.workload)
+        };
+        let mut workloads = self.records.iter().filter(goes_back).filter_map(of);
+        workloads.any(|workload| {
+            let is_copy = || stage::copies(workload, &self.taken.desired).contains(id);
+            workload == id
+                || self.is_scaler(id) && self.scales(id, workload)
+                || is_configuration(id) && is_copy()
+        })
+    }
+
+    fn scales(&self, id: &Id, workload: &Id) -> bool {
+        let scaler = self.running.desired.get(id);
+        let target = scaler.and_then(|scaler| {
+            let value = Value::Object(scaler.object.0.clone());
+            autoscaler::target(&value, id.namespace.as_deref())
+        });
+        target.as_ref() == Some(workload)
     }
 
     /// Whether a rollout made this object, or changes it now.
@@ -91,6 +112,11 @@ impl Rolling {
     /// Whether what Git wants of the workloads is known: only then a rollout goes on, or is given up.
     pub(super) fn knows_changes(&self) -> bool {
         self.is_whole() && self.looked
+    }
+
+    /// Whether rollouts begin: not those of a revision that was refused, or that this pass did not look at.
+    pub(super) fn may_begin(&self) -> bool {
+        self.knows_changes() && self.holds
     }
 
     /// Why no rollout goes on.
@@ -122,6 +148,8 @@ impl Rolling {
         self.records
             .iter()
             .filter(|record| self.course.keeps_parts(record, self.looked))
+            // An Ingress that nobody asks for has its weight until it is gone.
+            .filter(|record| !(record.phase == Phase::Aborting && is_canary_ingress(id, part)))
             .any(|record| {
                 let is_named = || {
                     let policy = self
@@ -156,6 +184,7 @@ pub(in super::super) async fn stage(
     memory: &mut Memory,
     running: Arc<Running>,
 ) -> Result<Rolling, String> {
+    let told_before = pass.report.failures.len();
     let next = memory.rollouts.next.clone();
     let wanted = next.as_ref().unwrap_or(&running);
     // A policy that cannot be followed was refused before; what it held back goes back to stable.
@@ -217,6 +246,8 @@ pub(in super::super) async fn stage(
             commit,
             records,
             looked,
+            holds: pass.holds,
+            told_before,
             left: BTreeSet::new(),
             course,
         });
@@ -236,6 +267,12 @@ pub(in super::super) async fn stage(
         &rollouts,
         &pinned,
     );
+    let entries = memory.inventory.as_ref().map(|it| &it.entries);
+    let is_made = |id: &Id| {
+        // Where it is not known, what may be there is taken back.
+        entries.is_none_or(|all| all.get(id).is_some_and(|entry| entry.uid.is_some()))
+    };
+    let staged = staged.without_unmade(&records, is_made);
     let taken = running;
     let running = Arc::new(Running {
         revision: taken.revision.clone(),
@@ -251,6 +288,8 @@ pub(in super::super) async fn stage(
         commit,
         records,
         looked,
+        holds: pass.holds,
+        told_before,
         left: BTreeSet::new(),
         course,
     })
@@ -384,6 +423,10 @@ pub(in super::super) fn sort_out(
         })
         .collect();
     (parts, rest)
+}
+
+fn is_canary_ingress(id: &Id, part: &Object) -> bool {
+    id.kind == "Ingress" && part.label(TRACK_LABEL) == Some("canary")
 }
 
 fn is_configuration(id: &Id) -> bool {

@@ -27,16 +27,17 @@ pub(super) fn turned(workload: &Id, before: &Desired, after: &Desired) -> Vec<(I
                 selects(service, workload, before)?,
                 selects(service, workload, after)?,
             ) {
-                (true, false) => "does not select the pods of the change, which would get no traffic",
-                (false, true) => "selects the pods of the change only, at any weight",
+                (true, false) => format!(
+                    "does not select the pods of the change, which would get no traffic: add the label to {workload} first, then change the selector, each with a commit of its own"
+                ),
+                (false, true) => format!(
+                    "selects the pods of the change only, at any weight: take it out, or let it select something else, until the label is promoted on {workload}"
+                ),
                 _ => return None,
             };
             Some((
                 workload.clone(),
-                format!(
-                    "{} in what is applied {why}: add the label to {workload} first, then change the selector, each with a commit of its own",
-                    service.id
-                ),
+                format!("{} in what is applied {why}", service.id),
             ))
         })
         .collect()
@@ -172,7 +173,10 @@ mod tests {
         assert!(refused.contains("add the label to Deployment.apps shop/api first"));
         // One that has no pods until then would have them at once.
         let waiting = shop(of("blue"), vec![("next", of("green"))]);
-        assert!(why(&waiting, &green).contains("selects the pods of the change only"));
+        let told = why(&waiting, &green);
+        assert!(told.contains("selects the pods of the change only"));
+        assert!(told.contains("until the label is promoted"), "{told}");
+        assert!(!told.contains("add the label"), "it has it: {told}");
         // First the label, then the selector.
         let both = json!({"app": "api", "color": "blue", "tint": "green"});
         let labelled = shop(both.clone(), vec![("api", of("blue"))]);

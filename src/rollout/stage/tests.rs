@@ -454,8 +454,11 @@ fn configuration_that_is_filled_in_the_cluster_is_not_copied() {
     let ignored = |what: &str| json!({"data": {"COLOR": ""}, "metadata": {"name": "settings", "namespace": "shop", "annotations": {IGNORE_ANNOTATION: what}}});
     assert_eq!(by(json!({})), "settings");
     assert_eq!(by(ignored("/data")), "settings");
-    assert_eq!(by(ignored("/metadata/labels, /data/ca.crt")), "settings");
+    assert_eq!(by(ignored("/metadata/labels, /data/COLOR")), "settings");
+    assert_eq!(by(json!({"data": {}})), "settings");
     assert_ne!(by(ignored("/metadata/labels")), "settings");
+    // A key beside those of Git leaves them Git's.
+    assert_ne!(by(ignored("/data/ca.crt")), "settings");
     assert_ne!(by(json!({"binaryData": {"KEY": "AA=="}})), "settings");
 }
 
@@ -580,6 +583,25 @@ fn ingress_nginx_gets_a_second_ingress() {
         );
         assert_eq!(weight, "0", "{phase:?}");
     }
+}
+
+#[test]
+fn what_only_goes_down_makes_nothing_that_never_was() {
+    let parts = |phase, made: &[&str]| {
+        let record = record(phase, 0);
+        let staged = staged(Some(json!({"httpRoute": {"name": "api"}})), &record);
+        let staged = staged.without_unmade(&[record], |id| made.contains(&id.name.as_str()));
+        assert!(get(&staged, "Service", "api").is_some(), "it is Git's");
+        let is_desired = get(&staged, "Service", "api-canary").is_some();
+        let names = staged.parts.iter().map(|id| id.name.clone());
+        let names: Vec<String> = names.filter(|name| name == "api-canary").collect();
+        assert_eq!(is_desired, !names.is_empty());
+        is_desired
+    };
+    assert!(!parts(Phase::Aborting, &[]));
+    assert!(parts(Phase::Aborting, &["api-canary"]));
+    assert!(parts(Phase::Narrowing, &[]));
+    assert!(parts(Phase::Analysing, &[]));
 }
 
 #[test]

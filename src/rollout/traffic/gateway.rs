@@ -125,8 +125,8 @@ fn canary_of(backend: &Value, namespace: Option<&str>, split: &Split) -> Option<
     Some(second)
 }
 
-/// Whether the parents of a route have accepted it as it is now; what they say otherwise. A parent that reports nothing
-/// has not looked at it yet.
+/// Whether the parents of a route have accepted it as it is now; what they say otherwise. One that never said anything beside
+/// others that did is no gateway that serves it: a reference to what is gone.
 pub fn accepted(route: &Object) -> Result<(), String> {
     let generation = route.at("/metadata/generation").and_then(Value::as_i64);
     let named: Vec<_> = list(route, "/spec/parentRefs")
@@ -139,13 +139,6 @@ pub fn accepted(route: &Object) -> Result<(), String> {
         .collect();
     if parents.is_empty() {
         return Err("no gateway has looked at the route".to_owned());
-    }
-    let is_silent = |name: &&[Option<&str>; 5]| parents.iter().all(|(parent, _)| parent != *name);
-    if let Some([.., name, _]) = named.iter().find(is_silent) {
-        return Err(format!(
-            "the gateway {} has not looked at the route",
-            name.unwrap_or_default()
-        ));
     }
     for (_, status) in parents {
         for condition in status["conditions"].as_array().into_iter().flatten() {

@@ -38,6 +38,8 @@ fn rolling(records: Vec<RolloutStatus>, course: Course, looked: bool) -> Rolling
         commit: String::new(),
         records,
         looked,
+        holds: true,
+        told_before: 0,
         left: BTreeSet::new(),
         course,
     }
@@ -107,13 +109,46 @@ fn one_that_goes_back_keeps_its_own_parts_and_no_others() {
 }
 
 #[test]
+fn an_ingress_that_nobody_asks_for_loses_its_weight_with_itself() {
+    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {
+        "name": "api-canary", "namespace": "shop", "labels": {TRACK_LABEL: "canary", ROLLOUT_LABEL: "api-012345"},
+    }});
+    let ingress = Object::from_value(ingress).unwrap();
+    let keeps = |phase, looked| {
+        let rolling = rolling(vec![record("api", phase)], Course::On, looked);
+        rolling.keeps(&ingress.id(), &ingress)
+    };
+    assert!(!keeps(Phase::Aborting, true));
+    assert!(!keeps(Phase::Aborting, false));
+    assert!(keeps(Phase::Restoring, true), "the canary serves on");
+    assert!(keeps(Phase::Analysing, false));
+}
+
+#[test]
 fn what_gives_the_stable_side_back_waits_for_nothing() {
     let records = |phase| vec![record("api", phase), record("worker", Phase::Analysing)];
-    for phase in [Phase::Restoring, Phase::Aborting, Phase::Removing] {
-        let rolling = rolling(records(phase), Course::On, true);
-        assert!(rolling.is_urgent(&workload("api")), "{phase:?}");
+    let of_a_set = |phase, canary_replicas| {
+        let mut records = records(phase);
+        records[0].strategy = RolloutStrategy::Partition;
+        records[0].canary_replicas = canary_replicas;
+        rolling(records, Course::On, true)
+    };
+    for rolling in [
+        rolling(records(Phase::Restoring), Course::On, true),
+        of_a_set(Phase::Aborting, 1),
+        of_a_set(Phase::Removing, 1),
+    ] {
+        assert!(rolling.is_urgent(&workload("api")));
         assert!(!rolling.is_urgent(&workload("worker")));
         assert!(!rolling.is_urgent(&workload("other")));
+    }
+    // The workload itself never ran the change, or does not any more.
+    for rolling in [
+        rolling(records(Phase::Aborting), Course::On, true),
+        rolling(records(Phase::Removing), Course::On, true),
+        of_a_set(Phase::Removing, 0),
+    ] {
+        assert!(!rolling.is_urgent(&workload("api")));
     }
     let promoting = rolling(records(Phase::Promoting), Course::On, true);
     assert!(!promoting.is_urgent(&workload("api")));
@@ -126,6 +161,19 @@ fn before_what_git_wants_is_known_nothing_goes_on() {
     assert!(held(Course::Suspended, false) && !held(Course::Ending, false));
     assert!(rolling(Vec::new(), Course::On, true).knows_changes());
     assert!(!rolling(Vec::new(), Course::Ending, true).knows_changes());
+}
+
+#[test]
+fn what_was_refused_in_this_pass_begins_no_rollout() {
+    let begins = |course, looked, holds| {
+        let rolling = rolling(Vec::new(), course, looked);
+        Rolling { holds, ..rolling }.may_begin()
+    };
+    assert!(begins(Course::On, true, true));
+    // What is held from before is the refused one itself.
+    assert!(!begins(Course::On, true, false));
+    assert!(!begins(Course::On, false, true));
+    assert!(!begins(Course::Suspended, true, true));
 }
 
 #[test]
