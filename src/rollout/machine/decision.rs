@@ -32,7 +32,7 @@ impl Machine<'_> {
         Decision {
             due: None,
             told: Some((
-                matches!(phase, Phase::Aborting | Phase::Restoring),
+                matches!(phase, Phase::Aborting | Phase::Removing | Phase::Restoring),
                 reason,
                 told,
             )),

@@ -15,11 +15,12 @@ impl Machine<'_> {
         if self.record.strategy == RolloutStrategy::BlueGreen {
             return self.switch();
         }
-        if !self.observed.may_promote {
-            return self.wait("proved; waits for the other workloads of the revision");
-        }
+        // Without evidence of its own none of the revision is promoted: it does not wait for the others, they do for it.
         if let Some(missing) = self.missing_evidence() {
             return self.hold(&format!("proved; holds: {missing}"));
+        }
+        if !self.observed.may_promote {
+            return self.wait("proved; waits for the other workloads of the revision");
         }
         self.enter(
             Phase::Promoting,

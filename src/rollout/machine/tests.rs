@@ -765,6 +765,9 @@ fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
             (Phase::Aborting, false, 0)
         );
     }
+    let record = begin(&policy, "c", "x", &side(), at(0));
+    let nothing_runs = (Phase::Removing, false, 0);
+    assert_eq!(phase_after(&policy, &record, &observed), nothing_runs);
 }
 
 #[test]

@@ -54,6 +54,28 @@ fn what_waited_for_others_is_promoted_and_switched_only_on_fresh_evidence() {
 }
 
 #[test]
+fn proved_without_data_ends_though_the_whole_revision_waits_for_it() {
+    let policy = policy(steps(), true, 1);
+    let proved = RolloutStatus {
+        step: 3,
+        ..settled_in(&policy, Phase::Proved)
+    };
+    let seen = |record: &RolloutStatus, outcome, now| {
+        let mut observed = well("x", &[(outcome, now)]);
+        observed.may_promote = is_ready_to_promote(&policy, record, at(now));
+        after(&policy, record, &observed, now)
+    };
+    let passed = seen(&proved, Outcome::Pass, 110);
+    let dead = seen(&passed, Outcome::NoData, 120);
+    let held = seen(&dead, Outcome::NoData, 130);
+    assert_eq!(held.held_since, Some(Time(at(120))));
+    assert!(held.message.starts_with("proved; holds: check check-0"));
+    let ended = seen(&held, Outcome::NoData, 720);
+    assert_eq!((ended.phase, ended.taken_back), (Phase::Aborting, true));
+    assert_eq!(seen(&held, Outcome::Pass, 140).held_since, None);
+}
+
+#[test]
 fn suspended_after_the_switch_the_checks_begin_all_the_same() {
     let policy = blue_green(1);
     let record = RolloutStatus {
