@@ -241,7 +241,10 @@ fn transition(
         Phase::Aborting => {
             prop_assert!(!matches!(before.phase, Phase::Promoting | Phase::Finishing));
             if before.phase == Phase::Restoring {
-                prop_assert!(observed.written && observed.stable.ready);
+                let is_asked = matches!(observed.command, Some((_, Command::Abort)));
+                let waits = observed.stable.failure.is_some()
+                    && observed.change.as_ref() == Some(&"y".to_owned());
+                prop_assert!(observed.written && (observed.stable.ready || waits) || is_asked);
             }
         }
         Phase::Removing => {
