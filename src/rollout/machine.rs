@@ -60,12 +60,9 @@ impl Machine<'_> {
         if self.record.phase == Phase::Switched && self.observed.stable.stopped {
             return self.nowhere_to_go();
         }
-        let command = self.observed.command.as_ref().map(|(id, command)| {
-            self.record.last_command = Some(id.clone());
-            *command
-        });
         let another_way = self.goes_another_way();
         let anew = self.follow_the_steps();
+        let command = self.served(anew.is_some());
         self.follow_the_stable_side();
         self.follow_the_size(anew.is_some());
         let same = self.observed.change.as_ref() == Some(&self.record.change);
@@ -73,7 +70,7 @@ impl Machine<'_> {
             Phase::Failed => self.failed(same, command),
             Phase::Aborting => self.aborting(),
             Phase::Removing => self.removing(),
-            Phase::Restoring => self.restoring(),
+            Phase::Restoring => self.restoring(command),
             Phase::Finishing => self.finishing(),
             Phase::Promoting => self.promoting(command),
             _ if let Some(why) = self.given_up() => self.abort(false, why),
@@ -99,6 +96,22 @@ impl Machine<'_> {
             Phase::Proved => self.proved(),
             Phase::Switched => self.switched(command),
         }
+    }
+
+    /// The word of a person that is served now. While nothing goes on each but one to go back waits, and so does one to go
+    /// on from a step that begins anew.
+    fn served(&mut self, anew: bool) -> Option<Command> {
+        let (id, command) = self.observed.command.as_ref()?;
+        let waits = match command {
+            Command::Abort => false,
+            Command::Promote => anew || self.observed.held.is_some(),
+            Command::Pause | Command::Retry => self.observed.held.is_some(),
+        };
+        if waits {
+            return None;
+        }
+        self.record.last_command = Some(id.clone());
+        Some(*command)
     }
 
     /// A stable side that restarts in the middle has other pods: the narrowing must never leave them out, and is

@@ -72,7 +72,7 @@ impl Machine<'_> {
             .max(self.observed.stable.replicas);
         let is_whole = self.observed.canary.replicas >= self.record.canary_replicas;
         if !(is_whole && self.observed.written && self.observed.canary.ready) {
-            return self.wait("waits for the green side's pods to become ready");
+            return self.wait_for_the_pods("waits for the green side's pods to become ready");
         }
         self.record.weight = 100;
         self.record.checks.clear();

@@ -1,12 +1,20 @@
 //! The times of a record, held against the clock of the agent that looks.
 
-use super::{Machine, after};
-use crate::rollout::policy::Strategy;
+use jiff::Timestamp;
+
+use super::Machine;
 
 impl Machine<'_> {
     /// A clock that was set back must not have the rollout wait, blind, until it is where it was.
     pub(super) fn mend_the_times(&mut self) {
         let record = &mut self.record;
+        // The old side is kept for as long as it was to be: its end moves with what it was counted from.
+        if let (Some(in_effect), Some(until)) = (&record.in_effect_since, &mut record.kept_until)
+            && in_effect.0 > self.now
+        {
+            let ahead = in_effect.0.duration_since(self.now);
+            until.0 = until.0.checked_sub(ahead).unwrap_or(self.now);
+        }
         let checks = record.checks.iter_mut();
         let times = checks
             .flat_map(|check| [&mut check.began, &mut check.at])
@@ -19,10 +27,10 @@ impl Machine<'_> {
         for time in times.flatten().filter(|time| time.0 > self.now) {
             time.0 = self.now;
         }
-        if let (Some(until), Strategy::BlueGreen { keep, .. }) =
-            (&mut record.kept_until, &self.policy.strategy)
-        {
-            until.0 = until.0.min(after(self.now, *keep));
-        }
+    }
+
+    /// Since when somebody looks without a break; of a clock that was set back since, from now on.
+    pub(super) fn looked_since(&self) -> Option<Timestamp> {
+        self.observed.looked_since.map(|since| since.min(self.now))
     }
 }

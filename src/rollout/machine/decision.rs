@@ -19,6 +19,7 @@ pub struct Decision {
 
 impl Machine<'_> {
     pub(super) fn enter(mut self, phase: Phase, reason: &'static str, what: String) -> Decision {
+        self.complete_the_record();
         self.record.phase = phase;
         self.record.since = Some(Time(self.now));
         // A pause keeps the weight, and goes on collecting evidence; none of it is begun anew.
@@ -32,7 +33,7 @@ impl Machine<'_> {
         Decision {
             due: None,
             told: Some((
-                matches!(phase, Phase::Aborting | Phase::Restoring),
+                matches!(phase, Phase::Aborting | Phase::Removing | Phase::Restoring),
                 reason,
                 told,
             )),
@@ -48,10 +49,14 @@ impl Machine<'_> {
     /// Waits for as long as the policy says: from when it began to wait like this, and somebody looked.
     pub(super) fn hold(mut self, waits: &str) -> Decision {
         let held = self.record.held_since.get_or_insert(Time(self.now)).0;
-        let looked = self.observed.looked_since.unwrap_or(held);
+        let looked = self.looked_since().unwrap_or(held);
         let deadline = after(held.max(looked), self.policy.max_hold);
         if self.now >= deadline && self.policy.hold_end == HoldEnd::Abort {
-            return self.abort(true, format!("longer than maxHold: {waits}"));
+            let why = format!("longer than maxHold: {waits}");
+            if self.record.phase == Phase::Promoting {
+                return self.restore(true, why);
+            }
+            return self.abort(true, why);
         }
         let due = self.due.unwrap_or(deadline).min(deadline);
         self.due = Some(due).filter(|at| *at > self.now);

@@ -82,7 +82,9 @@ impl Machine<'_> {
         let route = route_of(self.policy);
         // Nothing leads to the canary yet; or an agent before this one did not say.
         if self.record.phase == Phase::Narrowing || self.record.route.is_none() {
-            self.record.route = Some(route);
+            if let Some(known) = &mut self.record.route {
+                *known = route;
+            }
             return None;
         }
         (self.record.route != Some(route)).then_some(REROUTED)
@@ -90,8 +92,8 @@ impl Machine<'_> {
 
     /// Takes the steps as Git has them now where what is behind the rollout, and the present step, are as they were.
     pub(super) fn follow_the_steps(&mut self) -> Option<Anew> {
-        // The policy is not known.
-        if self.policy.steps.is_empty() {
+        // The policy is not known, or nothing comes of it any more.
+        if self.policy.steps.is_empty() || self.record.phase == Phase::Failed {
             return None;
         }
         let wanted = shape(self.policy);
@@ -114,8 +116,21 @@ impl Machine<'_> {
             });
         }
         self.record.steps = u32::try_from(after.len()).unwrap_or(u32::MAX);
-        self.record.shape = Some(wanted);
+        if let Some(known) = &mut self.record.shape {
+            *known = wanted;
+        }
         None
+    }
+
+    /// Says in the record of an older agent what it did not say. Once in a phase: a server that does not know the fields
+    /// yet drops them each time.
+    pub(super) fn complete_the_record(&mut self) {
+        if self.policy.steps.is_empty() || self.observed.held.is_some() {
+            return;
+        }
+        let policy = self.policy;
+        self.record.shape.get_or_insert_with(|| shape(policy));
+        self.record.route.get_or_insert_with(|| route_of(policy));
     }
 
     /// The last step up to which no weight is above the present one, and no pause without its word; else the first.

@@ -73,7 +73,7 @@ impl Machine<'_> {
 
     /// Which verdict is of a time before somebody looked without a break: an agent that has just started asks again.
     fn unseen_evidence(&self) -> Option<String> {
-        let since = self.observed.looked_since?;
+        let since = self.looked_since()?;
         self.policy.checks.iter().find_map(|check| {
             let known = self.status_of(&check.spec.name)?;
             let is_older = known.at.as_ref().is_some_and(|at| at.0 < since);

@@ -12,7 +12,7 @@ use super::*;
 use crate::rollout::policy::Step;
 use crate::rollout::share::share;
 use edited::{edit, is_edited};
-use world::{Event, Others, Pods, all_is_well, events, observed, policies};
+use world::{Ending, Event, Others, Pods, all_is_well, endings, events, observed, policies};
 
 /// What a history has shown so far, seen from outside.
 #[derive(Default)]
@@ -241,10 +241,17 @@ fn transition(
         Phase::Aborting => {
             prop_assert!(!matches!(before.phase, Phase::Promoting | Phase::Finishing));
             if before.phase == Phase::Restoring {
-                prop_assert!(observed.written && observed.stable.ready);
+                let is_asked = matches!(observed.command, Some((_, Command::Abort)));
+                let waits = observed.stable.failure.is_some()
+                    && observed.change.as_ref() == Some(&"y".to_owned());
+                prop_assert!(observed.written && (observed.stable.ready || waits) || is_asked);
             }
         }
         Phase::Removing => {
+            if before.phase == Phase::Narrowing {
+                prop_assert!(before.canary_replicas == 0 && !ghost.canary);
+                return Ok(());
+            }
             prop_assert!(matches!(before.phase, Phase::Aborting | Phase::Finishing));
             prop_assert!(before.phase == Phase::Aborting || observed.taken);
             prop_assert!(observed.written, "weight 0 is written first");
@@ -258,8 +265,13 @@ fn transition(
     Ok(())
 }
 
-/// All is well for so many looks; then these events come; then all is well again.
-fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCaseError> {
+/// All is well for so many looks; then these events come; then it goes on like this.
+fn history(
+    policy: &Policy,
+    looks: u32,
+    events: &[Event],
+    ending: Ending,
+) -> Result<(), TestCaseError> {
     let mut policy = policy.clone();
     let mut now = at(100_000);
     let mut record = begin(&policy, "c", "x", &side(), now);
@@ -294,7 +306,13 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
         }
         let observed = Observed {
             looked_since: Some(looked_since),
-            ..observed(event, &record, now, count, taken, &restarts.to_string())
+            ..observed(
+                event,
+                &policy,
+                &record,
+                now,
+                (count, taken, &restarts.to_string()),
+            )
         };
         let after = step(&policy, &record, &observed, now).record;
         look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
@@ -306,7 +324,7 @@ fn history(policy: &Policy, looks: u32, events: &[Event]) -> Result<(), TestCase
     // From wherever it stands, it ends.
     for _ in 0..2000 {
         now = now.checked_add(Duration::from_secs(7)).unwrap();
-        let observed = all_is_well(&policy, &record, now, taken);
+        let observed = ending.of(&policy, &record, now, taken);
         let after = step(&policy, &record, &observed, now).record;
         look(&policy, &record, &observed, after.as_ref(), &mut ghost, now)?;
         match after {
@@ -325,7 +343,7 @@ proptest! {
     })]
 
     #[test]
-    fn every_history_is_safe_and_ends(policy in policies(), looks in 0..40_u32, events in events()) {
-        history(&policy, looks, &events)?;
+    fn every_history_is_safe_and_ends(policy in policies(), looks in 0..40_u32, events in events(), ending in endings()) {
+        history(&policy, looks, &events, ending)?;
     }
 }

@@ -15,11 +15,12 @@ impl Machine<'_> {
         if self.record.strategy == RolloutStrategy::BlueGreen {
             return self.switch();
         }
-        if !self.observed.may_promote {
-            return self.wait("proved; waits for the other workloads of the revision");
-        }
+        // Without evidence of its own none of the revision is promoted: it does not wait for the others, they do for it.
         if let Some(missing) = self.missing_evidence() {
             return self.hold(&format!("proved; holds: {missing}"));
+        }
+        if !self.observed.may_promote {
+            return self.wait("proved; waits for the other workloads of the revision");
         }
         self.enter(
             Phase::Promoting,
@@ -40,12 +41,8 @@ impl Machine<'_> {
             without_traffic(&mut self.record);
             return self.restore(true, failure);
         }
-        let failure = match (&self.record.in_effect_since, self.observed.written) {
-            (Some(_), true) => self.observed.stable.failure.as_ref(),
-            (Some(_), false) => self.observed.refused.as_ref(),
-            (None, _) => None,
-        };
-        if let Some(failure) = failure {
+        let is_taking = self.record.in_effect_since.is_some() && self.observed.written;
+        if let Some(failure) = self.observed.stable.failure.as_ref().filter(|_| is_taking) {
             let why = format!("the stable side cannot take the change: {failure}");
             return self.restore(true, why);
         }
@@ -54,15 +51,21 @@ impl Machine<'_> {
         }
         if self.record.in_effect_since.is_none() {
             // Pods of the change get the stable Services' traffic from the moment in which they are ready.
-            if self.is_narrow() && !(self.observed.written && self.settled()) {
-                return self.wait("waits until every proxy knows all pods again");
+            if self.is_narrow() {
+                let waits = "waits until every proxy knows all pods again";
+                if !self.observed.written {
+                    return self.hold_unwritten(waits);
+                }
+                if !self.settled() {
+                    return self.wait(waits);
+                }
             }
             self.record.in_effect_since = Some(Time(self.now));
             self.record.written_at = None;
             return self.wait("the stable side takes the change");
         }
         if !(self.observed.written && self.observed.stable.ready) {
-            return self.wait("the stable side takes the change");
+            return self.wait_for_the_pods("the stable side takes the change");
         }
         without_traffic(&mut self.record);
         self.enter(
@@ -87,9 +90,12 @@ impl Machine<'_> {
         self.wait("the canary is being removed")
     }
 
-    /// The canary serves until the stable side is what it was.
-    pub(super) fn restoring(mut self) -> Decision {
-        if self.observed.written && self.observed.stable.ready {
+    /// The canary serves until the stable side is what it was; or until that is known to fail and Git wants another
+    /// change for it, or a person says that it is enough.
+    pub(super) fn restoring(mut self, command: Option<Command>) -> Decision {
+        self.due = None;
+        let is_whole = self.observed.written && self.observed.stable.ready;
+        if is_whole || command == Some(Command::Abort) || self.waits_for_another_change() {
             let (taken_back, why) = (self.record.taken_back, self.record.message.clone());
             return self.abort(taken_back, why);
         }
@@ -97,11 +103,21 @@ impl Machine<'_> {
             without_traffic(&mut self.record);
         }
         let message = self.record.message.clone();
-        self.due = None;
         self.wait(&message)
     }
 
-    fn restore(mut self, taken_back: bool, why: String) -> Decision {
+    /// Whether the stable side fails with the template of before, and Git has something else for it.
+    fn waits_for_another_change(&mut self) -> bool {
+        let change = self.observed.change.as_ref();
+        let stable = &self.observed.stable;
+        change.is_some_and(|change| *change != self.record.change)
+            && stable.failure.is_some()
+            && !stable.restarting
+            && self.observed.written
+            && self.settled()
+    }
+
+    pub(super) fn restore(mut self, taken_back: bool, why: String) -> Decision {
         self.record.taken_back = taken_back;
         self.enter(Phase::Restoring, "RolloutRestoring", why)
     }

@@ -38,7 +38,7 @@ pub fn begin(
 /// are being replaced it may have been lost in the middle of a promotion: the canary serves until that side is whole.
 pub fn recovered(policy: &Policy, change: &str, stable: &Side, now: Timestamp) -> RolloutStatus {
     RolloutStatus {
-        phase: if stable.restarting || stable.failure.is_some() {
+        phase: if stable.restarting {
             Phase::Restoring
         } else {
             Phase::Aborting

@@ -10,7 +10,14 @@ impl Machine<'_> {
     pub(super) fn abort(mut self, taken_back: bool, why: String) -> Decision {
         self.record.taken_back = taken_back;
         without_traffic(&mut self.record);
-        self.enter(Phase::Aborting, "RolloutAborted", why)
+        // Where nothing runs yet nothing has to drain, and what could not be written on the way up is not asked for again.
+        let runs = self.record.phase != Phase::Narrowing || self.record.canary_replicas > 0;
+        let phase = if runs {
+            Phase::Aborting
+        } else {
+            Phase::Removing
+        };
+        self.enter(phase, "RolloutAborted", why)
     }
 
     pub(super) fn aborting(mut self) -> Decision {

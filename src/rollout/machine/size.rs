@@ -58,7 +58,10 @@ impl Machine<'_> {
             Phase::Starting if !anew => self.first_weight(),
             Phase::Analysing if !anew => self.weight_step().0,
             Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {
-                self.record.weight
+                // Before its first weight it has the pods for that.
+                let before = self.counts_pods() && self.record.achieved_weight.is_none();
+                let first = before.then(|| self.first_weight());
+                first.unwrap_or(self.record.weight)
             }
             _ => return,
         };

@@ -34,7 +34,7 @@ impl Machine<'_> {
 
     pub(super) fn starting(mut self) -> Decision {
         if !(self.observed.written && self.observed.canary.ready) {
-            return self.hold_unwritten("waits for the canary's pods to become ready");
+            return self.wait_for_the_pods("waits for the canary's pods to become ready");
         }
         self.record.step = 0;
         self.at_step()
@@ -95,7 +95,7 @@ impl Machine<'_> {
         if self.record.weight != weight {
             if weight > self.record.weight && !(self.observed.written && self.observed.canary.ready)
             {
-                return self.hold_unwritten("waits for the canary's pods to become ready");
+                return self.wait_for_the_pods("waits for the canary's pods to become ready");
             }
             self.record.weight = weight;
             self.record.achieved_weight = self.share(weight).achieved;
@@ -136,7 +136,15 @@ impl Machine<'_> {
         self.at_step()
     }
 
-    fn hold_unwritten(self, waits: &str) -> Decision {
+    /// Pods take as long as their own deadline lets them; what cannot be written as long as the policy says.
+    pub(super) fn wait_for_the_pods(self, waits: &str) -> Decision {
+        if self.observed.written {
+            return self.wait(waits);
+        }
+        self.hold_unwritten(waits)
+    }
+
+    pub(super) fn hold_unwritten(self, waits: &str) -> Decision {
         let waits = self.being_written(waits);
         self.hold(&waits)
     }

@@ -742,15 +742,36 @@ fn a_clock_that_is_set_back_blinds_nobody() {
     assert_eq!(known.in_effect_since, Some(Time(at(105))));
     // The old side is kept for as long as the policy says, and no longer.
     let policy = blue_green(0);
+    let keep = i64::try_from(KEEP.as_secs()).unwrap();
     let kept = RolloutStatus {
-        kept_until: Some(Time(at(day))),
+        in_effect_since: Some(Time(at(day))),
+        kept_until: Some(Time(at(day + keep))),
         ..switched(&policy)
     };
-    let kept = step(&policy, &kept, &well("x", &[]), at(200))
-        .record
-        .unwrap();
-    let keep = i64::try_from(KEEP.as_secs()).unwrap();
-    assert_eq!(kept.kept_until, Some(Time(at(200 + keep))));
+    let until = |policy: &Policy, record: &RolloutStatus, now| {
+        let observed = Observed {
+            held: Some("suspended".to_owned()),
+            ..well("x", &[])
+        };
+        let after = step(policy, record, &observed, at(now)).record.unwrap();
+        after.kept_until
+    };
+    assert_eq!(until(&policy, &kept, 200), Some(Time(at(200 + keep))));
+    // A policy that is not known cuts nothing.
+    let mut unknown = policy.clone();
+    unknown.strategy = Way::BlueGreen {
+        preview: None,
+        keep: Duration::ZERO,
+    };
+    assert_eq!(until(&unknown, &kept, day), Some(Time(at(day + keep))));
+    // What falls now is seen by an agent that began to look at a time that is still to come.
+    let policy = self::policy(steps(), true, 1);
+    let ahead = Observed {
+        looked_since: Some(at(day)),
+        ..well("x", &[(Outcome::Pass, 160)])
+    };
+    let passed = step(&policy, &analysing(&policy), &ahead, at(160)).record;
+    assert_eq!(passed.unwrap().step, 1);
 }
 
 #[test]
@@ -765,6 +786,9 @@ fn a_workload_that_is_scaled_to_none_is_not_rolled_out() {
             (Phase::Aborting, false, 0)
         );
     }
+    let record = begin(&policy, "c", "x", &side(), at(0));
+    let nothing_runs = (Phase::Removing, false, 0);
+    assert_eq!(phase_after(&policy, &record, &observed), nothing_runs);
 }
 
 #[test]
@@ -822,6 +846,13 @@ fn what_lost_its_record_goes_back() {
         (record, seen),
         (None, vec![Phase::Aborting, Phase::Removing])
     );
+    // One that fails by itself is not waited for: the change may be what mends it.
+    let failing = Side {
+        failure: Some("CrashLoopBackOff".to_owned()),
+        ..side()
+    };
+    let record = recovered(&policy, "x", &failing, at(0));
+    assert_eq!(record.phase, Phase::Aborting);
     // Nothing else may serve: it was lost in the middle of a promotion, say.
     let broken = Side {
         ready: false,

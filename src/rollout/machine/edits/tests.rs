@@ -183,10 +183,19 @@ fn a_record_of_an_older_agent_goes_on() {
             ..known.clone()
         };
         let observed = well("x", &[]);
+        let seen = after(&policy, &older, &observed, at(120));
         assert_eq!(
-            after(&policy, &older, &observed, at(120)),
+            RolloutStatus {
+                shape: known.shape.clone(),
+                ..seen.clone()
+            },
             after(&policy, &known, &observed, at(120))
         );
+        // A server that drops what it does not know is not written to in every pass.
+        assert_eq!(seen.shape, None);
+        let mut paused = observed;
+        paused.command = Some(("1".to_owned(), Command::Promote));
+        assert_eq!(after(&policy, &seen, &paused, at(121)).shape, known.shape);
     }
 }
 
@@ -206,6 +215,31 @@ fn a_word_to_pause_holds_what_begins_anew() {
         (Phase::Analysing, "suspended")
     );
     assert_eq!(held.shape.as_deref(), Some("5 25"));
+}
+
+#[test]
+fn a_word_waits_until_something_goes_on() {
+    let policy = of(&[5, 25]);
+    let record = record(&policy, Phase::Analysing, 0, 5);
+    let word = |command, held: bool| Observed {
+        command: Some(("1".to_owned(), command)),
+        held: held.then(|| "the newest commit cannot be had".to_owned()),
+        ..well("x", &[])
+    };
+    for command in [Command::Pause, Command::Promote, Command::Retry] {
+        let waits = after(&policy, &record, &word(command, true), at(120));
+        assert_eq!((waits.phase, waits.last_command), (Phase::Analysing, None));
+    }
+    let aborted = after(&policy, &record, &word(Command::Abort, true), at(120));
+    assert_eq!(aborted.phase, Phase::Aborting);
+    let paused = after(&policy, &record, &word(Command::Pause, false), at(120));
+    assert_eq!(paused.last_command.as_deref(), Some("1"));
+    // A step that begins anew is not the one that the word was about; nor is the word lost.
+    let edited = of(&[4, 25]);
+    let anew = after(&edited, &record, &word(Command::Promote, false), at(120));
+    assert_eq!((anew.step, anew.last_command.as_ref()), (0, None));
+    let next = after(&edited, &anew, &word(Command::Promote, false), at(121));
+    assert_eq!((next.step, next.last_command.as_deref()), (1, Some("1")));
 }
 
 #[test]
@@ -265,8 +299,14 @@ fn another_route_begins_anew_and_the_one_of_before_loses_its_weight_first() {
     };
     assert_eq!(reroute(&by("web"), &mut older.clone(), at(120)), None);
     let older = after(&by("web"), &older, &observed, at(120));
-    assert_eq!(older.phase, Phase::Analysing);
-    assert!(older.route.is_some_and(|route| route.ends_with("/web")));
+    assert_eq!((older.phase, older.route), (Phase::Analysing, None));
+    // What failed is left as it is, whatever its steps are by now.
+    let failed = RolloutStatus {
+        phase: Phase::Failed,
+        held_since: None,
+        ..known.clone()
+    };
+    assert_eq!(after(&of(&[10]), &failed, &observed, at(120)), failed);
     let narrowing = begin(&by("api"), "c", "x", &side(), at(0));
     let followed = after(&by("web"), &narrowing, &observed, at(120));
     assert_eq!(followed.phase, Phase::Narrowing);

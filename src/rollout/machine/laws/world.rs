@@ -128,11 +128,10 @@ fn seen(pods: Pods, hash: &str) -> Side {
 
 pub(super) fn observed(
     event: &Event,
+    policy: &Policy,
     record: &RolloutStatus,
     now: Timestamp,
-    count: usize,
-    taken: bool,
-    hash: &str,
+    (count, taken, hash): (usize, bool, &str),
 ) -> Observed {
     let outcome = |kind: u8| match kind {
         0 => Outcome::Fail,
@@ -178,7 +177,8 @@ pub(super) fn observed(
             (count.to_string(), command)
         }),
         may_switch: matches!(event.others, Others::Proved | Others::Promoted),
-        may_promote: matches!(event.others, Others::Proved | Others::Promoted),
+        may_promote: matches!(event.others, Others::Proved | Others::Promoted)
+            && is_ready_to_promote(policy, record, now),
         taken,
         go_back: (event.others == Others::TakenBack).then(|| "the other went back".to_owned()),
         looked_since: None,
@@ -207,7 +207,56 @@ pub(super) fn all_is_well(
             replicas: record.canary_replicas,
             ..well("x", &[]).canary
         },
+        may_promote: is_ready_to_promote(policy, record, now),
         ..well("x", &[])
+    }
+}
+
+/// How it goes on behind the last event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Well,
+    /// The checks find nothing.
+    NoData,
+    /// What brings the change further cannot be written.
+    Refused,
+}
+
+pub(super) fn endings() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        2 => Just(Ending::Well),
+        1 => Just(Ending::NoData),
+        1 => Just(Ending::Refused),
+    ]
+}
+
+impl Ending {
+    pub(super) fn of(
+        self,
+        policy: &Policy,
+        record: &RolloutStatus,
+        now: Timestamp,
+        taken: bool,
+    ) -> Observed {
+        let mut observed = all_is_well(policy, record, now, taken);
+        match self {
+            Ending::Well => {}
+            Ending::NoData => {
+                for verdict in &mut observed.verdicts {
+                    verdict.outcome = Outcome::NoData;
+                }
+            }
+            // What only goes down is there already; but where nothing runs yet the first part of all is missing.
+            Ending::Refused => {
+                observed.written = match record.phase {
+                    Phase::Aborting => record.canary_replicas > 0,
+                    Phase::Restoring | Phase::Finishing | Phase::Removing | Phase::Failed => true,
+                    _ => false,
+                };
+                observed.refused = (!observed.written).then(|| "denied".to_owned());
+            }
+        }
+        observed
     }
 }
 

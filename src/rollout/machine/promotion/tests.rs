@@ -54,6 +54,63 @@ fn what_waited_for_others_is_promoted_and_switched_only_on_fresh_evidence() {
 }
 
 #[test]
+fn proved_without_data_ends_though_the_whole_revision_waits_for_it() {
+    let policy = policy(steps(), true, 1);
+    let proved = RolloutStatus {
+        step: 3,
+        ..settled_in(&policy, Phase::Proved)
+    };
+    let seen = |record: &RolloutStatus, outcome, now| {
+        let mut observed = well("x", &[(outcome, now)]);
+        observed.may_promote = is_ready_to_promote(&policy, record, at(now));
+        after(&policy, record, &observed, now)
+    };
+    let passed = seen(&proved, Outcome::Pass, 110);
+    let dead = seen(&passed, Outcome::NoData, 120);
+    let held = seen(&dead, Outcome::NoData, 130);
+    assert_eq!(held.held_since, Some(Time(at(120))));
+    assert!(held.message.starts_with("proved; holds: check check-0"));
+    let ended = seen(&held, Outcome::NoData, 720);
+    assert_eq!((ended.phase, ended.taken_back), (Phase::Aborting, true));
+    assert_eq!(seen(&held, Outcome::Pass, 140).held_since, None);
+}
+
+#[test]
+fn a_stable_side_that_never_becomes_whole_keeps_nobody() {
+    let policy = policy(steps(), true, 1);
+    let record = RolloutStatus {
+        in_effect_since: None,
+        written_at: None,
+        ..settled_in(&policy, Phase::Restoring)
+    };
+    let mut observed = well("y", &[]);
+    observed.stable.ready = false;
+    let phase = |record: &RolloutStatus, observed: &Observed, now| {
+        let after = after(&policy, record, observed, now);
+        (after.phase, after)
+    };
+    assert_eq!(phase(&record, &observed, 200).0, Phase::Restoring);
+    observed.stable.failure = Some("CrashLoopBackOff".to_owned());
+    // What fails may be what the template of before is just being put in place of.
+    let (still, settling) = phase(&record, &observed, 200);
+    assert_eq!(still, Phase::Restoring);
+    let restarting = Observed {
+        stable: crate::rollout::machine::Side {
+            restarting: true,
+            ..observed.stable.clone()
+        },
+        ..observed.clone()
+    };
+    assert_eq!(phase(&settling, &restarting, 205).0, Phase::Restoring);
+    assert_eq!(phase(&settling, &observed, 205).0, Phase::Aborting);
+    observed.change = Some("x".to_owned());
+    assert_eq!(phase(&settling, &observed, 205).0, Phase::Restoring);
+    observed.written = false;
+    observed.command = Some(("1".to_owned(), Command::Abort));
+    assert_eq!(phase(&settling, &observed, 205).0, Phase::Aborting);
+}
+
+#[test]
 fn suspended_after_the_switch_the_checks_begin_all_the_same() {
     let policy = blue_green(1);
     let record = RolloutStatus {
@@ -88,7 +145,7 @@ fn suspended_a_promotion_that_fails_is_put_back() {
 }
 
 #[test]
-fn a_promotion_whose_write_is_refused_goes_back() {
+fn a_promotion_whose_write_is_refused_goes_back_after_maxhold() {
     let policy = policy(steps(), true, 1);
     let record = settled_in(&policy, Phase::Promoting);
     let mut observed = well("x", &[]);
@@ -98,7 +155,13 @@ fn a_promotion_whose_write_is_refused_goes_back() {
         Phase::Promoting
     );
     observed.refused = Some("Deployment.apps shop/api: Denied: not today".to_owned());
-    let refused = after(&policy, &record, &observed, 200);
+    // It may be written the next time.
+    let held = after(&policy, &record, &observed, 200);
+    assert_eq!((held.phase, held.weight), (Phase::Promoting, 10));
+    assert!(held.message.ends_with("Denied: not today"));
+    let written = after(&policy, &held, &well("x", &[]), 300);
+    assert_eq!(written.phase, Phase::Finishing);
+    let refused = after(&policy, &held, &observed, 800);
     assert_eq!((refused.phase, refused.weight), (Phase::Restoring, 10));
     assert!(refused.taken_back && refused.message.ends_with("Denied: not today"));
 }

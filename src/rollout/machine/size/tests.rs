@@ -138,3 +138,18 @@ fn a_policy_that_is_not_known_decides_no_size() {
     before.steps = vec![Step::Weight(90, std::time::Duration::ZERO)];
     assert_eq!(after(&before, &starting, &observed).canary_replicas, 2);
 }
+
+#[test]
+fn pods_that_have_no_weight_yet_stay_for_their_first() {
+    let minute = std::time::Duration::from_mins(1);
+    let policy = policy(vec![Step::Pause, Step::Weight(50, minute)], false, 1);
+    let record = RolloutStatus {
+        phase: Phase::Paused,
+        weight: 0,
+        canary_replicas: 4,
+        ..analysing(&policy)
+    };
+    assert_eq!(after(&policy, &record, &beside(4)).canary_replicas, 4);
+    // They are as many as that weight has beside fewer, too.
+    assert_eq!(after(&policy, &record, &beside(2)).canary_replicas, 2);
+}
