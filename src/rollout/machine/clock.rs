@@ -1,8 +1,13 @@
 //! The times of a record, held against the clock of the agent that looks.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Machine;
+
+/// Times are recorded in whole seconds.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 impl Machine<'_> {
     /// A clock that was set back must not have the rollout wait, blind, until it is where it was.
@@ -15,16 +20,20 @@ impl Machine<'_> {
             let ahead = in_effect.0.duration_since(self.now);
             until.0 = until.0.checked_sub(ahead).unwrap_or(self.now);
         }
+        // A verdict of the future fell before now: an agent that begins to look now has not seen it.
+        let before = self.now.checked_sub(A_MOMENT).unwrap_or(self.now);
         let checks = record.checks.iter_mut();
-        let times = checks
-            .flat_map(|check| [&mut check.began, &mut check.at])
-            .chain([
-                &mut record.since,
-                &mut record.in_effect_since,
-                &mut record.written_at,
-                &mut record.held_since,
-            ]);
-        for time in times.flatten().filter(|time| time.0 > self.now) {
+        let verdicts = checks.flat_map(|check| [&mut check.began, &mut check.at]);
+        for time in verdicts.flatten().filter(|time| time.0 > self.now) {
+            time.0 = before;
+        }
+        let times = [
+            &mut record.since,
+            &mut record.in_effect_since,
+            &mut record.written_at,
+            &mut record.held_since,
+        ];
+        for time in times.into_iter().flatten().filter(|time| time.0 > self.now) {
             time.0 = self.now;
         }
     }

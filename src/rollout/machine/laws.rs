@@ -25,6 +25,7 @@ struct Ghost {
 
 /// Whether every check's last word at this step is a pass, with the verdicts that just fell.
 fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed, now: Timestamp) -> bool {
+    let looked_since = observed.looked_since.map(|since| since.min(now));
     policy.checks.iter().all(|check| {
         let name = &check.spec.name;
         let known = record.checks.iter().find(|known| known.name == *name);
@@ -38,7 +39,7 @@ fn all_pass(policy: &Policy, record: &RolloutStatus, observed: &Observed, now: T
             None => known.is_some_and(|known| {
                 let at = known.at.as_ref().map(|at| at.0);
                 let is_fresh = at.is_some_and(|at| now.duration_since(at).as_secs() <= 20);
-                known.verdict == "Pass" && is_fresh && at >= observed.looked_since
+                known.verdict == "Pass" && is_fresh && at >= looked_since
             }),
         }
     })
