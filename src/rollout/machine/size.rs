@@ -27,8 +27,9 @@ impl Machine<'_> {
         self.record.strategy == RolloutStrategy::Canary && self.policy.traffic.is_none()
     }
 
-    /// Follows a stable side that is scaled in the middle of a step. A set's steps are shares of the pods that it has; without a router with fewer pods, at once, so that the
-    /// canary's share stays within the step's; beside one with more, for its share of the traffic does not become smaller.
+    /// Follows a stable side that is scaled in the middle of a step. A set's steps are shares of the pods that it has; without
+    /// a router with fewer pods, at once, so that the canary's share stays within the step's; beside one with more, for its
+    /// share of the traffic does not become smaller.
     /// `anew`: the step of Git is not the one that it is at.
     pub(super) fn follow_the_size(&mut self, anew: bool) {
         let stable = self.observed.stable.replicas;
@@ -45,6 +46,10 @@ impl Machine<'_> {
         if is_another || self.policy.steps.is_empty() {
             return;
         }
+        // Nor what it starts with: a set that is smaller than its record says updates fewer of its pods.
+        if self.record.phase == Phase::Starting && self.observed.held.is_some() {
+            return;
+        }
         let is_a_set = self.record.strategy == RolloutStrategy::Partition;
         if is_a_set {
             let is_as_before = self.record.stable_replicas == stable;
@@ -54,7 +59,6 @@ impl Machine<'_> {
             }
         }
         let weight = match self.record.phase {
-            Phase::Starting if self.observed.held.is_some() => return,
             Phase::Starting if !anew => self.first_weight(),
             Phase::Analysing if !anew => self.weight_step().0,
             Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved => {

@@ -153,3 +153,22 @@ fn pods_that_have_no_weight_yet_stay_for_their_first() {
     // They are as many as that weight has beside fewer, too.
     assert_eq!(after(&policy, &record, &beside(2)).canary_replicas, 2);
 }
+
+#[test]
+fn a_set_that_shrinks_while_nothing_goes_on_is_followed_afterwards() {
+    let mut policy = policy(steps(), false, 1);
+    policy.strategy = crate::rollout::policy::Strategy::Partition;
+    let record = RolloutStatus {
+        phase: Phase::Starting,
+        strategy: RolloutStrategy::Partition,
+        stable_replicas: 4,
+        canary_replicas: 2,
+        ..analysing(&policy)
+    };
+    let held = Observed {
+        held: Some("suspended".to_owned()),
+        ..beside(1)
+    };
+    let after = after(&policy, &record, &held);
+    assert_eq!((after.stable_replicas, after.canary_replicas), (4, 2));
+}
