@@ -1,28 +1,25 @@
 //! The files of one commit, read from the object database: no work tree, and so no path that could leave one. Must not
 //! write anything.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod objects;
+
+use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{ErrorCode, Oid, Repository};
 use sha2::{Digest, Sha256};
 
 use super::text::{bytes, shown};
 use crate::tree::{Entry, EntryKind, FileError, Files};
 
-/// The bytes of one file or directory.
-const MAX_OBJECT: u64 = 10 << 20;
-/// The names in one directory.
-const MAX_ENTRIES: usize = 200_000;
+use objects::{Mode, Node, Store};
+
 /// The directories above a file.
 const MAX_DEPTH: usize = 64;
 /// The links that one look-up follows, as on Linux.
 const MAX_LINKS: usize = 40;
-/// The bytes of files that are kept to be read again.
-const MAX_KEPT: usize = 64 << 20;
 
 const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
@@ -39,44 +36,7 @@ pub struct Subject {
 pub struct CommitFiles {
     commit: String,
     root: Oid,
-    damaged: Arc<AtomicBool>,
     store: Mutex<Store>,
-}
-
-struct Store {
-    repository: Repository,
-    trees: HashMap<Oid, Arc<Tree>>,
-    files: HashMap<Oid, Arc<[u8]>>,
-    kept: usize,
-}
-
-/// The names in a directory, by their bytes.
-type Tree = BTreeMap<Vec<u8>, Node>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Node {
-    oid: Oid,
-    mode: Mode,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    File,
-    Directory,
-    Link,
-    Submodule,
-}
-
-impl Mode {
-    fn of(filemode: i32) -> Option<Self> {
-        match filemode & 0o170_000 {
-            0o100_000 => Some(Self::File),
-            0o040_000 => Some(Self::Directory),
-            0o120_000 => Some(Self::Link),
-            0o160_000 => Some(Self::Submodule),
-            _ => None,
-        }
-    }
 }
 
 impl CommitFiles {
@@ -89,13 +49,7 @@ impl CommitFiles {
         Self {
             commit: commit.to_owned(),
             root,
-            damaged,
-            store: Mutex::new(Store {
-                repository,
-                trees: HashMap::new(),
-                files: HashMap::new(),
-                kept: 0,
-            }),
+            store: Mutex::new(Store::new(repository, damaged)),
         }
     }
 
@@ -106,98 +60,6 @@ impl CommitFiles {
 
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An object that is there but cannot be read, or should be there and is not: never absence.
-    fn unreadable(&self, path: &str, error: &git2::Error) -> FileError {
-        self.damaged.store(true, Ordering::Relaxed);
-        FileError::Unreadable {
-            path: shown(path),
-            message: format!("the mirror is damaged: {}", error.message()),
-        }
-    }
-
-    fn tree(&self, store: &mut Store, oid: Oid, path: &str) -> Result<Arc<Tree>, FileError> {
-        if let Some(tree) = store.trees.get(&oid) {
-            return Ok(Arc::clone(tree));
-        }
-        let odd = |message: String| FileError::Unreadable {
-            path: shown(path),
-            message,
-        };
-        self.check_size(store, oid, ObjectType::Tree, path)?;
-        let tree = store
-            .repository
-            .find_tree(oid)
-            .map_err(|error| self.unreadable(path, &error))?;
-        if tree.len() > MAX_ENTRIES {
-            return Err(odd(format!("more than {MAX_ENTRIES} names in a directory")));
-        }
-        let mut nodes = Tree::new();
-        for entry in &tree {
-            let name = entry.name_bytes();
-            if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
-                return Err(odd(format!(
-                    "the directory holds the name {:?}",
-                    bytes(name)
-                )));
-            }
-            let mode = Mode::of(entry.filemode_raw())
-                .ok_or_else(|| odd(format!("{} is of an unknown kind", bytes(name))))?;
-            let node = Node {
-                oid: entry.id(),
-                mode,
-            };
-            if nodes.insert(name.to_vec(), node).is_some() {
-                return Err(odd(format!("the directory holds {} twice", bytes(name))));
-            }
-        }
-        let nodes = Arc::new(nodes);
-        store.trees.insert(oid, Arc::clone(&nodes));
-        Ok(nodes)
-    }
-
-    fn check_size(
-        &self,
-        store: &Store,
-        oid: Oid,
-        kind: ObjectType,
-        path: &str,
-    ) -> Result<(), FileError> {
-        let (size, found) =
-            header(&store.repository, oid).map_err(|error| self.unreadable(path, &error))?;
-        if found != kind {
-            return Err(self.unreadable(path, &git2::Error::from_str("an object of another kind")));
-        }
-        if size as u64 > MAX_OBJECT {
-            return Err(FileError::TooLarge {
-                path: shown(path),
-                size: size as u64,
-                limit: MAX_OBJECT,
-            });
-        }
-        Ok(())
-    }
-
-    fn blob(&self, store: &mut Store, oid: Oid, path: &str) -> Result<Arc<[u8]>, FileError> {
-        if let Some(content) = store.files.get(&oid) {
-            return Ok(Arc::clone(content));
-        }
-        self.check_size(store, oid, ObjectType::Blob, path)?;
-        let content: Arc<[u8]> = {
-            let blob = store
-                .repository
-                .find_blob(oid)
-                .map_err(|error| self.unreadable(path, &error))?;
-            blob.content().into()
-        };
-        if store.kept + content.len() > MAX_KEPT {
-            store.files.clear();
-            store.kept = 0;
-        }
-        store.kept += content.len();
-        store.files.insert(oid, Arc::clone(&content));
-        Ok(content)
     }
 
     /// What stands at `path`, links followed: never a link, never a submodule.
@@ -240,7 +102,7 @@ impl CommitFiles {
                 });
             }
             let here = stack.last().copied().unwrap_or(root);
-            let tree = self.tree(store, here.oid, asked)?;
+            let tree = store.tree(here.oid, asked)?;
             let Some(node) = tree.get(&part).copied() else {
                 return Ok(None);
             };
@@ -266,7 +128,7 @@ impl CommitFiles {
                     if links > MAX_LINKS {
                         return Err(FileError::LinkLoop { path: shown(asked) });
                     }
-                    let target = self.blob(store, node.oid, asked)?;
+                    let target = store.blob(node.oid, asked)?;
                     if leaves(&target, stack.len() - 1) {
                         return Err(FileError::LinkLeavesTree {
                             path: shown(asked),
@@ -307,13 +169,6 @@ impl CommitFiles {
     }
 }
 
-/// The size and kind of an object, before it is loaded. git2 panics where a damaged pack names a kind that there is not.
-fn header(repository: &Repository, oid: Oid) -> Result<(usize, ObjectType), git2::Error> {
-    let odb = repository.odb()?;
-    std::panic::catch_unwind(AssertUnwindSafe(|| odb.read_header(oid)))
-        .unwrap_or_else(|_| Err(git2::Error::from_str("an object of no kind")))
-}
-
 /// Whether a link's target is absolute or, lexically, climbs above the root from `depth` directories below it.
 fn leaves(target: &[u8], depth: usize) -> bool {
     if target.starts_with(b"/") {
@@ -348,7 +203,7 @@ impl Files for CommitFiles {
         if node.mode != Mode::File {
             return Ok(None);
         }
-        let content = self.blob(&mut store, node.oid, path)?;
+        let content = store.blob(node.oid, path)?;
         if content.starts_with(LFS_POINTER) {
             return Err(FileError::LfsPointer { path: shown(path) });
         }
@@ -363,7 +218,7 @@ impl Files for CommitFiles {
         if node.mode != Mode::Directory {
             return Ok(None);
         }
-        let tree = self.tree(&mut store, node.oid, path)?;
+        let tree = store.tree(node.oid, path)?;
         let mut entries = Vec::with_capacity(tree.len());
         for (name, node) in tree.iter() {
             let kind = self.shown_kind(&mut store, path, name, node.mode);
@@ -387,7 +242,7 @@ impl Files for CommitFiles {
         if node.mode == Mode::File {
             return Ok(Some(node.oid.to_string()));
         }
-        let tree = self.tree(&mut store, node.oid, path)?;
+        let tree = store.tree(node.oid, path)?;
         let mut hash = Sha256::new();
         for (name, node) in tree.iter() {
             hash.update([match self.shown_kind(&mut store, path, name, node.mode) {

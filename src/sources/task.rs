@@ -1,5 +1,7 @@
 //! The life of one Repository: look, fetch, tell, wait.
 
+mod status;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,8 +12,6 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::PostParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
@@ -19,10 +19,9 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{Signals, Snapshot, Sources, View};
-use crate::api::{Repository, RepositoryStatus};
+use crate::api::Repository;
 use crate::cluster::watch_backoff;
 use crate::git::{Access, Mirror, Remote, RemoteRefs, RemoteUrl};
-use crate::status::{condition, set_condition};
 
 type SecretEvents = BoxStream<'static, Result<watcher::Event<Secret>, watcher::Error>>;
 
@@ -78,7 +77,7 @@ pub(super) async fn run(
             };
             sources.publish(&reference, view);
         }
-        write_status(&sources, &reference, &memory).await;
+        status::write(&sources, &reference, &memory).await;
         let next = Instant::now() + pause(repository.spec.interval.0, memory.failures);
         loop {
             tokio::select! {
@@ -93,7 +92,7 @@ pub(super) async fn run(
                 () = signals.counted.notified() => {
                     // The environments answer within moments of each other: one write for all.
                     tokio::time::sleep(Duration::from_millis(500)).await;
-                    write_status(&sources, &reference, &memory).await;
+                    status::write(&sources, &reference, &memory).await;
                 }
             }
         }
@@ -346,82 +345,4 @@ fn folder(uid: &str, url: &str) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
-}
-
-/// Writes the status where it changed.
-async fn write_status(sources: &Sources, reference: &ObjectRef<Repository>, memory: &Memory) {
-    let Some((repository, renders)) = sources
-        .state()
-        .get(reference)
-        .map(|source| (source.repository.clone(), source.renders.clone()))
-    else {
-        return;
-    };
-    let before = repository.status.clone().unwrap_or_default();
-    let generation = repository.metadata.generation;
-    let ready = match &memory.problem {
-        Some(problem) => condition("Ready", "False", "FetchFailed", problem, generation),
-        None if memory.snapshot.is_some() => condition(
-            "Ready",
-            "True",
-            "Fetched",
-            "the refs are known and fetched",
-            generation,
-        ),
-        None => condition(
-            "Ready",
-            "Unknown",
-            "Pending",
-            "the server was not asked yet",
-            generation,
-        ),
-    };
-    let mut conditions = before.conditions.clone();
-    set_condition(&mut conditions, ready, Timestamp::now());
-    let after = RepositoryStatus {
-        observed_generation: generation,
-        conditions,
-        refs: memory
-            .seen
-            .as_ref()
-            .map(|seen| i64::try_from(seen.len()).unwrap_or(i64::MAX))
-            .or(before.refs),
-        fetched_at: memory
-            .fetched_at
-            .map(Time)
-            .or_else(|| before.fetched_at.clone()),
-        renders: if renders.serial == 0 {
-            before.renders.clone()
-        } else {
-            Some(renders.count)
-        },
-    };
-    if after == before {
-        return;
-    }
-    let api: Api<Repository> = Api::namespaced(
-        sources.cluster.client(),
-        &repository.namespace().unwrap_or_default(),
-    );
-    let mut object = (*repository).clone();
-    object.metadata.managed_fields = None;
-    object.status = Some(after);
-    match api
-        .replace_status(&repository.name_any(), &PostParams::default(), &object)
-        .await
-    {
-        Ok(written) => {
-            if let Some(source) = sources.state().get_mut(reference) {
-                source.repository = Arc::new(written);
-            }
-        }
-        // The watch brings the newer one; then it is tried again.
-        Err(kube::Error::Api(status)) if status.code == 409 => {
-            if let Some(source) = sources.state().get(reference) {
-                source.signals.counted.notify_one();
-            }
-        }
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(error) => tracing::warn!(repository = %reference, %error, "cannot write the status"),
-    }
 }
