@@ -6,14 +6,11 @@ use std::time::{Duration, Instant};
 use super::prepare::{self, Known, Prepared};
 use super::rollout::NotHeld;
 use super::wanted::Wanted;
-use super::{Memory, Pass, Running, account, observe, prune, rollout, together};
+use super::{Memory, Pass, Running, account, approval, dry_run, observe, rollout};
 use crate::api::{HeldObject, NextRevision, ObjectFailure};
-use crate::cluster::{ClusterError, DryRun, Identity};
-use crate::desired::{Desired, Kinds};
-use crate::object::{FIELD_MANAGER, Id};
-use crate::plan::{
-    Action, DryRunOutcome, LiveState, Refusal, RefusalReason, Verdict, after_dry_run, classify,
-};
+use crate::desired::Kinds;
+use crate::object::Id;
+use crate::plan::{Action, RefusalReason};
 use crate::sources::Snapshot;
 use crate::status::Problem;
 
@@ -81,7 +78,7 @@ fn told(pass: &mut Pass<'_>, memory: &Memory) -> Option<Arc<Running>> {
     pass.report.settings = Some(running.settings.clone());
     let approver = || {
         let diverged = running.revision.diverged;
-        diverged.then(|| prune::approver(pass, &running.revision.commit))?
+        diverged.then(|| approval::approver(pass, &running.revision.commit))?
     };
     pass.report.approved_by = memory.approved_by.clone().or_else(approver);
     Some(running)
@@ -180,10 +177,10 @@ async fn may_be_taken(
 /// Whether a person admitted the revision that diverged; holds it otherwise.
 async fn approved(pass: &mut Pass<'_>, memory: &mut Memory, candidate: &Running) -> bool {
     let hash = &candidate.desired.hash;
-    match prune::approval(pass, &candidate.revision.commit, |spec| {
+    match approval::approval(pass, &candidate.revision.commit, |spec| {
         spec.deletions.is_empty() && (spec.hash.is_empty() || spec.hash == *hash)
     }) {
-        Some(approval) => match prune::use_approval(pass, &approval, "revision").await {
+        Some(approval) => match approval::use_approval(pass, &approval, "revision").await {
             Ok(()) => {
                 memory.approved_by = Some(approval.spec.by.clone());
                 return true;
@@ -266,7 +263,7 @@ async fn tried(
         .iter()
         .filter(|refusal| refusal.reason != RefusalReason::Terminating);
     let mut failures: Vec<ObjectFailure> = refusals
-        .map(|refusal| failure(refusal, &candidate.desired))
+        .map(|refusal| dry_run::failure(refusal, &candidate.desired))
         .collect();
     // What it no longer wants is not written; and it is not deleted as long as it is not known.
     let unknown = live
@@ -280,29 +277,14 @@ async fn tried(
         .flat_map(|wave| &wave.actions)
         .partition(|action| can_be_tried(&kinds, &live, &action.id));
     memory.untried = later.into_iter().map(|action| action.id.clone()).collect();
-    let tried = try_all(pass, &kinds, &live, actions).await;
+    let tried = dry_run::try_all(pass, &kinds, &live, actions).await;
     let tried = account::told_once(pass, &kinds, tried).await;
     failures.extend(
         tried
             .iter()
-            .map(|refusal| failure(refusal, &candidate.desired)),
+            .map(|refusal| dry_run::failure(refusal, &candidate.desired)),
     );
     failures
-}
-
-/// Dry-runs all of these; what is refused.
-pub(super) async fn try_all(
-    pass: &Pass<'_>,
-    kinds: &Kinds,
-    live: &observe::Observed,
-    actions: Vec<&Action>,
-) -> Vec<Refusal> {
-    let tries: Vec<_> = actions
-        .into_iter()
-        .map(|action| try_one(pass, kinds, action, live.of(&action.id)))
-        .collect();
-    let tried: Vec<Option<Refusal>> = together(pass.context.parallel, tries).await;
-    tried.into_iter().flatten().collect()
 }
 
 /// Whether the kind, and the namespace, are there already.
@@ -312,78 +294,4 @@ fn can_be_tried(kinds: &Kinds, live: &observe::Observed, id: &Id) -> bool {
             .namespace
             .as_ref()
             .is_none_or(|namespace| !live.is_absent_namespace(namespace))
-}
-
-async fn try_one(
-    pass: &Pass<'_>,
-    kinds: &Kinds,
-    action: &Action,
-    live: &LiveState,
-) -> Option<Refusal> {
-    let cluster = &pass.context.cluster;
-    let force = action.force;
-    let result = cluster
-        .apply(
-            kinds,
-            &pass.identity,
-            &action.body,
-            FIELD_MANAGER,
-            force,
-            DryRun::Yes,
-        )
-        .await;
-    let outcome = match result {
-        Ok(_) => return None,
-        Err(error) => outcome(&error, &pass.identity),
-    };
-    match after_dry_run(action, &outcome, live) {
-        Verdict::Go | Verdict::GoForced | Verdict::WaitForJob => None,
-        Verdict::Replace => match cluster
-            .try_create(kinds, &pass.identity, &action.body)
-            .await
-        {
-            Ok(()) => None,
-            Err(error) => Some(Refusal::invalid(&action.id, error.to_string())),
-        },
-        Verdict::Refuse(refusal) => Some(refusal),
-    }
-}
-
-/// What an answer of the API server means.
-pub(super) fn outcome(error: &ClusterError, identity: &Identity) -> DryRunOutcome {
-    if error.is_impersonation() {
-        return DryRunOutcome::NotGranted {
-            message: account::not_granted(identity),
-        };
-    }
-    let causes: Vec<(String, String, String)> = error
-        .causes
-        .iter()
-        .map(|cause| {
-            (
-                cause.field.clone(),
-                cause.reason.clone(),
-                cause.message.clone(),
-            )
-        })
-        .collect();
-    classify(error.code, &error.reason, &error.message, &causes)
-}
-
-/// A refusal as the status tells it, with the object's place in Git.
-pub(super) fn failure(refusal: &Refusal, desired: &Desired) -> ObjectFailure {
-    ObjectFailure {
-        object: refusal.id.to_string(),
-        container: None,
-        reason: refusal.reason.as_str().to_owned(),
-        message: placed(&refusal.id, &refusal.message, desired),
-    }
-}
-
-/// `file:line: message`, as far as the place is known.
-pub(super) fn placed(id: &Id, message: &str, desired: &Desired) -> String {
-    match desired.get(id).map(|object| object.origin.as_str()) {
-        None | Some("") => message.to_owned(),
-        Some(origin) => format!("{origin}: {message}"),
-    }
 }

@@ -1,6 +1,7 @@
 //! apply: what the plan says, wave by wave; the next wave waits for the health of the one before.
 
 mod drift;
+mod replace;
 mod write;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::observe::Observed;
 use super::rollout::Rolling;
-use super::{Memory, Pass, Running, admit, health, together};
+use super::{Memory, Pass, Running, dry_run, health, together};
 use crate::api::{HeldObject, RolloutPhase, RolloutStatus};
 use crate::desired::Kinds;
 use crate::fields::fingerprint;
@@ -49,7 +50,7 @@ pub(super) async fn apply(
         }
         pass.report
             .failures
-            .push(admit::failure(refusal, &running.desired));
+            .push(dry_run::failure(refusal, &running.desired));
     }
     for (_, failure) in observed.unknown() {
         done.applied = false;
@@ -147,7 +148,7 @@ async fn tried(
         .filter(|action| memory.untried.contains(&action.id))
         .collect();
     let tried: Vec<_> = untried.iter().map(|action| action.id.clone()).collect();
-    let refusals = admit::try_all(pass, kinds, observed, untried).await;
+    let refusals = dry_run::try_all(pass, kinds, observed, untried).await;
     if refusals.is_empty() {
         for id in &tried {
             memory.untried.remove(id);
@@ -159,7 +160,7 @@ async fn tried(
     pass.report.failures.extend(
         refusals
             .iter()
-            .map(|refusal| admit::failure(refusal, &running.desired)),
+            .map(|refusal| dry_run::failure(refusal, &running.desired)),
     );
     false
 }
@@ -209,7 +210,7 @@ fn record(
                 pass.next.retry = true;
             }
             Ended::Failed(mut failure, trouble) => {
-                failure.message = admit::placed(&action.id, &failure.message, &running.desired);
+                failure.message = dry_run::placed(&action.id, &failure.message, &running.desired);
                 missing = true;
                 memory.applied.remove(&action.id);
                 tracing::warn!(

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{Pass, admit, prune};
+use super::super::{Pass, dry_run};
+use super::replace::{self, NotReplaced};
 use crate::api::ObjectFailure;
 use crate::cluster::{ClusterError, DryRun};
 use crate::desired::Kinds;
@@ -113,7 +114,7 @@ async fn refused(
     if error.is_conflict() && action.take_over.is_some() {
         return Ended::Outdated;
     }
-    let outcome = admit::outcome(&error, &pass.identity);
+    let outcome = dry_run::outcome(&error, &pass.identity);
     match after_dry_run(action, &outcome, live) {
         Verdict::Go => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
         Verdict::GoForced => match write(pass, kinds, live, action, true).await {
@@ -125,12 +126,12 @@ async fn refused(
                 "its content changed while it runs; it is replaced when it has finished".to_owned();
             failed(action, "JobRunning", message, Trouble::Wait)
         }
-        Verdict::Replace => match prune::replace(pass, kinds, action).await {
+        Verdict::Replace => match replace::replace(pass, kinds, action).await {
             Ok(()) => Ended::Removed,
-            Err(prune::NotReplaced::Held(message)) => {
+            Err(NotReplaced::Held(message)) => {
                 failed(action, "ReplaceHeld", message, Trouble::Held)
             }
-            Err(prune::NotReplaced::Failed(message)) => {
+            Err(NotReplaced::Failed(message)) => {
                 failed(action, "ReplaceFailed", message, Trouble::Refused)
             }
         },
