@@ -91,6 +91,19 @@ pub struct DesiredObject {
     pub origin: String,
 }
 
+impl From<Object> for DesiredObject {
+    /// By itself: without a digest, in the first wave, from nowhere.
+    fn from(object: Object) -> Self {
+        Self {
+            id: object.id(),
+            object,
+            digest: String::new(),
+            wave: Wave::default(),
+            origin: String::new(),
+        }
+    }
+}
+
 impl Desired {
     /// Of objects in the order in which they are to be applied.
     pub fn new(objects: Vec<DesiredObject>, hash: String) -> Self {
@@ -106,12 +119,25 @@ impl Desired {
         }
     }
 
+    /// Of these manifests, in this order.
+    #[cfg(test)]
+    pub(crate) fn of_manifests(manifests: impl IntoIterator<Item = Value>) -> Self {
+        let objects = manifests
+            .into_iter()
+            .map(|manifest| Object::from_value(manifest).unwrap().into());
+        Self::new(objects.collect(), "hash".to_owned())
+    }
+
     pub fn get(&self, id: &Id) -> Option<&DesiredObject> {
         self.objects.get(*self.index.get(id)?)
     }
 
     pub fn contains(&self, id: &Id) -> bool {
         self.index.contains_key(id)
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = &Id> {
+        self.objects.iter().map(|object| &object.id)
     }
 
     /// Whether Git wants nothing (a namespace that the Environment asks for is not Git's).

@@ -19,7 +19,7 @@ use super::Outcome;
 use super::folder::Folder;
 use super::output::{BAD, GOOD, Out, styled};
 use crate::config::Budgets;
-use crate::desired::{Desired, DesiredObject, Wave, set_namespace};
+use crate::desired::{Desired, DesiredObject, set_namespace};
 use crate::kustomize::{BuildError, BuildOptions, Limits, Resource};
 use crate::render::render;
 use crate::rollout::policy::policies;
@@ -203,11 +203,8 @@ fn rollouts(resources: Vec<Resource>, namespace: Option<&str>, agent: &str) -> V
             set_namespace(&mut object, namespace);
         }
         DesiredObject {
-            id: object.id(),
-            object,
-            digest: String::new(),
-            wave: Wave::default(),
             origin: format!("{}:{}", resource.origin.file, resource.origin.line),
+            ..object.into()
         }
     });
     let desired = Desired::new(objects.collect(), String::new());

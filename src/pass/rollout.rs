@@ -11,6 +11,7 @@ mod recall;
 mod rolling;
 mod selected;
 mod set;
+mod staging;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::{Memory, Pass, Running};
 use crate::api::{RevisionStatus, RolloutPhase as Phase, RolloutStatus};
 use crate::object::Id;
 use crate::rollout::machine::{self, Observed};
+use crate::rollout::order::policy_of;
 use crate::status::TakenBack;
 
 pub(super) use course::is_under_way;
@@ -29,7 +31,8 @@ pub(super) use hold::{
     NotHeld, compares, concerns, hold, holds, nothing_is_held, still_held, take_proved,
 };
 pub(super) use recall::recall;
-pub(super) use rolling::{Rolling, sort_out, stage};
+pub(super) use rolling::{Rolling, sort_out};
+pub(super) use staging::stage;
 
 use observe::{command, observe};
 
@@ -60,11 +63,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
     let recorded = std::mem::take(&mut pass.report.rollouts);
     let mut after = Vec::new();
     for record in &rolling.records {
-        let policy = rolling
-            .policies
-            .values()
-            .find(|policy| policy.workload.to_string() == record.workload);
-        let Some(policy) = policy else {
+        let Some(policy) = policy_of(record, &rolling.policies) else {
             // Git has no such workload any more, and with it went all of this.
             continue;
         };

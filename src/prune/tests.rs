@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::desired::{DesiredObject, Owner, Wave};
+use crate::desired::{DesiredObject, Owner};
 use crate::inventory::Entry;
 use crate::object::{ENVIRONMENT_LABEL, Object, PRUNE_ANNOTATION};
 
@@ -69,11 +69,9 @@ fn gone(kind: &str, name: &str) -> Departed {
 fn desired_of(ids: &[Id]) -> Desired {
     let objects = ids.iter().map(|id| DesiredObject {
         id: id.clone(),
-        object: Object::from_value(json!({"kind": id.kind, "metadata": {"name": id.name}}))
-            .unwrap(),
-        digest: String::new(),
-        wave: Wave::default(),
-        origin: String::new(),
+        ..Object::from_value(json!({"kind": id.kind, "metadata": {"name": id.name}}))
+            .unwrap()
+            .into()
     });
     Desired::new(objects.collect(), "hash".to_owned())
 }

@@ -1,8 +1,16 @@
-//! What stands for `{{…}}` in checks.
+//! The names of what a rollout makes, and what stands for `{{…}}` in checks.
 
 use std::time::Duration;
 
-use super::stage::{canary_name, preview_name};
+/// The name of the canary of a workload or a Service.
+pub fn canary_name(name: &str) -> String {
+    format!("{name}-canary")
+}
+
+/// The name of the preview that is made of a Service.
+pub fn preview_name(name: &str) -> String {
+    format!("{name}-preview")
+}
 
 /// The names of a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What the rollouts of one revision have to do with each other: they are promoted together, in order where a policy names
 //! one, and go back together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -14,6 +14,23 @@ use crate::object::Id;
 pub fn record_of<'a>(records: &'a [RolloutStatus], workload: &Id) -> Option<&'a RolloutStatus> {
     let name = workload.to_string();
     records.iter().find(|record| record.workload == name)
+}
+
+/// The workload of a record, where it is one of these.
+pub fn workload_of<'a>(
+    record: &RolloutStatus,
+    workloads: impl IntoIterator<Item = &'a Id>,
+) -> Option<&'a Id> {
+    let mut all = workloads.into_iter();
+    all.find(|workload| workload.to_string() == record.workload)
+}
+
+/// The policy that a record's rollout follows.
+pub fn policy_of<'a>(
+    record: &RolloutStatus,
+    policies: &'a BTreeMap<Id, Policy>,
+) -> Option<&'a Policy> {
+    policies.get(workload_of(record, policies.keys())?)
 }
 
 /// Whether all traffic may be switched to a green side: every change of the revision is proved.
@@ -75,50 +92,6 @@ pub fn all_promoted(changes: &BTreeMap<Id, String>, records: &[RolloutStatus]) -
             record_of(records, workload)
                 .is_some_and(|record| record.phase == Phase::Finishing && record.change == *change)
         })
-}
-
-/// Why the order that the policies name cannot be kept, by workload.
-pub fn problems(policies: &BTreeMap<Id, Policy>) -> Vec<(Id, String)> {
-    let mut problems = Vec::new();
-    for (workload, policy) in policies {
-        for other in &policy.depends_on {
-            if !policies.contains_key(other) {
-                problems.push((
-                    workload.clone(),
-                    format!(
-                        "spec.dependsOn: {other} has no RolloutPolicy in this environment; only what is rolled out is promoted in order"
-                    ),
-                ));
-            }
-        }
-        if waits_for_itself(workload, policies) {
-            problems.push((
-                workload.clone(),
-                format!("spec.dependsOn: {workload} would wait for itself"),
-            ));
-        }
-    }
-    problems
-}
-
-fn waits_for_itself(workload: &Id, policies: &BTreeMap<Id, Policy>) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![workload];
-    while let Some(next) = open.pop() {
-        for other in policies
-            .get(next)
-            .into_iter()
-            .flat_map(|policy| &policy.depends_on)
-        {
-            if other == workload {
-                return true;
-            }
-            if seen.insert(other) {
-                open.push(other);
-            }
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -213,27 +186,5 @@ mod tests {
         assert!(!all_promoted(&both, &records(Phase::Promoting)));
         assert!(!all_promoted(&both, &records(Phase::Finishing)[..1]));
         assert!(!all_promoted(&BTreeMap::new(), &records(Phase::Finishing)));
-    }
-
-    #[test]
-    fn an_order_that_cannot_be_kept_is_refused() {
-        let policies: BTreeMap<Id, Policy> = [
-            policy("api", &["worker"]),
-            policy("worker", &["mail"]),
-            policy("mail", &["worker", "nobody"]),
-        ]
-        .into_iter()
-        .map(|policy| (policy.workload.clone(), policy))
-        .collect();
-        let problems: Vec<String> = problems(&policies)
-            .into_iter()
-            .map(|(id, message)| format!("{}: {message}", id.name))
-            .collect();
-        assert_eq!(problems.len(), 3, "{problems:?}");
-        assert!(
-            problems[0].starts_with("mail: spec.dependsOn: Deployment.apps shop/nobody has no")
-        );
-        assert!(problems[1].contains("shop/mail would wait for itself"));
-        assert!(problems[2].starts_with("worker:"));
     }
 }

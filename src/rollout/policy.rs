@@ -1,5 +1,6 @@
 //! A policy as the rollout needs it: its steps and checks with their defaults, or why it cannot be followed.
 
+mod depends;
 mod evidence;
 mod parts;
 mod services;
@@ -16,9 +17,9 @@ use crate::api::{
 };
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
-use crate::rollout::stage::canary_name;
+use crate::rollout::names::canary_name;
 use crate::rollout::traffic::{Router, Split};
-use crate::rollout::{job, order, query};
+use crate::rollout::{job, query};
 
 pub use parts::parts;
 pub use services::foreign;
@@ -139,7 +140,7 @@ pub fn policies(desired: &Desired) -> Result<BTreeMap<Id, Policy>, Vec<(Id, Stri
             ));
         }
     }
-    problems.extend(order::problems(&found));
+    problems.extend(depends::problems(&found));
     if problems.is_empty() {
         Ok(found)
     } else {

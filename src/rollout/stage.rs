@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::names::canary_name;
 use super::pin::{Pinned, pin};
 use super::policy::{Policy, policies, stable_services};
 use super::{HOLD_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, autoscaler};
@@ -22,6 +23,12 @@ use traffic::{Selected, routes, selected};
 #[derive(Clone, Debug)]
 pub struct Staged {
     pub desired: Desired,
+    pub roles: Roles,
+}
+
+/// What objects are to the rollouts that asked for them.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
     /// What exists only for a rollout. Its health is evidence, not the environment's.
     pub parts: BTreeSet<Id>,
     /// What runs both versions itself. Its health is evidence, too.
@@ -37,19 +44,6 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Without any rollout.
-    pub fn plain(desired: Desired) -> Self {
-        Self {
-            desired,
-            parts: BTreeSet::new(),
-            mixed: BTreeSet::new(),
-            routes: BTreeSet::new(),
-            traffic: BTreeSet::new(),
-            scalers: BTreeSet::new(),
-            problems: Vec::new(),
-        }
-    }
-
     /// Leaves out what rollouts that only go down never made: nothing leads there, and a cluster that refuses it is not
     /// asked for it again.
     #[must_use]
@@ -63,14 +57,14 @@ impl Staged {
             marked.any(|record| matches!(record.phase, Phase::Aborting | Phase::Removing))
         };
         let is_unmade = |object: &DesiredObject| {
-            self.parts.contains(&object.id)
+            self.roles.parts.contains(&object.id)
                 && object.object.label(ROLLOUT_LABEL).is_some_and(goes_down)
                 && !is_made(&object.id)
         };
         let (unmade, objects): (Vec<_>, Vec<_>) =
             self.desired.objects.into_iter().partition(is_unmade);
         for object in unmade {
-            self.parts.remove(&object.id);
+            self.roles.parts.remove(&object.id);
         }
         self.desired = Desired::new(objects, self.desired.hash);
         self
@@ -113,16 +107,6 @@ pub fn id(record: &RolloutStatus) -> &str {
     record.change.get(..10).unwrap_or(&record.change)
 }
 
-/// The name of the canary of a workload or a Service.
-pub fn canary_name(name: &str) -> String {
-    format!("{name}-canary")
-}
-
-/// The name of the preview that is made of a Service.
-pub fn preview_name(name: &str) -> String {
-    format!("{name}-preview")
-}
-
 /// The change to a workload: the digest of its template with its configuration. `None` where there is no such workload.
 pub fn change(workload: &Id, desired: &Desired) -> Option<String> {
     Some(pinned(workload, desired)?.digest())
@@ -156,12 +140,7 @@ pub fn stage(
             .map(|object| (object.id.clone(), object.clone()))
             .collect(),
         base,
-        parts: BTreeSet::new(),
-        mixed: BTreeSet::new(),
-        routes: BTreeSet::new(),
-        traffic: BTreeSet::new(),
-        scalers: BTreeSet::new(),
-        problems: Vec::new(),
+        roles: Roles::default(),
     };
     stage.never_held(next);
     for workload in pinned_already {
@@ -181,24 +160,14 @@ pub fn stage(
     objects.sort_by(|one, other| (one.wave, &one.id).cmp(&(other.wave, &other.id)));
     Staged {
         desired: Desired::new(objects, base.hash.clone()),
-        parts: stage.parts,
-        mixed: stage.mixed,
-        routes: stage.routes,
-        traffic: stage.traffic,
-        scalers: stage.scalers,
-        problems: stage.problems,
+        roles: stage.roles,
     }
 }
 
 struct Stage<'a> {
     base: &'a Desired,
     objects: BTreeMap<Id, DesiredObject>,
-    parts: BTreeSet<Id>,
-    mixed: BTreeSet<Id>,
-    routes: BTreeSet<Id>,
-    traffic: BTreeSet<Id>,
-    scalers: BTreeSet<Id>,
-    problems: Vec<(Id, String)>,
+    roles: Roles,
 }
 
 impl Stage<'_> {
@@ -257,8 +226,8 @@ impl Stage<'_> {
         let services: Vec<Id> = stable_services(policy, self.base)
             .map(|service| service.id.clone())
             .collect();
-        self.traffic.extend(services.iter().cloned());
-        self.traffic.extend(routes(policy));
+        self.roles.traffic.extend(services.iter().cloned());
+        self.roles.traffic.extend(routes(policy));
         match selected(policy, record) {
             Selected::All => {}
             // What is taken is what the stable side runs.
@@ -296,7 +265,7 @@ impl Stage<'_> {
             {
                 continue;
             }
-            self.scalers.insert(id.clone());
+            self.roles.scalers.insert(id.clone());
             let raised = autoscaler::raised(&scaler.object, record.stable_replicas);
             if let Some(mut raised) = raised.filter(|_| !is_over) {
                 mark(&mut raised, record);
@@ -324,7 +293,7 @@ impl Stage<'_> {
         spec["selector"]["matchLabels"][TRACK_LABEL] = json!("canary");
         spec["template"] = pinned.template;
         spec["template"]["metadata"]["labels"][TRACK_LABEL] = json!("canary");
-        self.parts.extend(pinned.copies.keys().cloned());
+        self.roles.parts.extend(pinned.copies.keys().cloned());
         self.objects.extend(pinned.copies);
         self.part(object, origin);
     }
@@ -337,18 +306,13 @@ impl Stage<'_> {
         if let Some(owner) = origin.object.annotation(ENVIRONMENT_ANNOTATION) {
             object.set_metadata_entry("annotations", ENVIRONMENT_ANNOTATION, owner);
         }
-        let id = object.id();
-        self.parts.insert(id.clone());
-        self.objects.insert(
-            id.clone(),
-            DesiredObject {
-                id,
-                object,
-                digest: String::new(),
-                wave: origin.wave,
-                origin: origin.origin.clone(),
-            },
-        );
+        let part = DesiredObject {
+            wave: origin.wave,
+            origin: origin.origin.clone(),
+            ..object.into()
+        };
+        self.roles.parts.insert(part.id.clone());
+        self.objects.insert(part.id.clone(), part);
     }
 }
 

@@ -95,7 +95,7 @@ impl<'a> Router<'a> {
     pub fn beside(&self, workload: &Id) -> Option<Id> {
         let route = self.route(workload.namespace.as_deref());
         matches!(self, Router::IngressNginx(_)).then(|| Id {
-            name: super::stage::canary_name(&workload.name),
+            name: super::names::canary_name(&workload.name),
             ..route
         })
     }

@@ -8,8 +8,9 @@ use super::observe::{live, stable};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{ENVIRONMENT_LABEL, Id};
 use crate::rollout::machine;
+use crate::rollout::names::canary_name;
 use crate::rollout::policy::{Policy, Strategy};
-use crate::rollout::stage::{self, canary_name};
+use crate::rollout::stage;
 use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
 
 /// How the rollouts of an environment go.

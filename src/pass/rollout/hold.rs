@@ -16,7 +16,7 @@ use super::{foreign, selected};
 use crate::api::{GROUP, NextRevision, ObjectFailure, RolloutPhase as Phase};
 use crate::desired::Desired;
 use crate::object::{Id, Object};
-use crate::rollout::order;
+use crate::rollout::order::{self, record_of, workload_of};
 use crate::rollout::policy::{Policy, policies};
 use crate::rollout::stage;
 use crate::status::Problem;
@@ -70,23 +70,13 @@ pub(in super::super) async fn holds(
     // A rollout whose policy is gone ends before what Git wants now is applied.
     let mut held = pass.report.rollouts.iter().any(|record| {
         record.phase != Phase::Failed
-            && !policies
-                .keys()
-                .any(|workload| workload.to_string() == record.workload)
-            && running
-                .desired
-                .objects
-                .iter()
-                .any(|object| object.id.to_string() == record.workload)
+            && workload_of(record, policies.keys()).is_none()
+            && workload_of(record, running.desired.ids()).is_some()
     });
     let turned = |workload: &Id| selected::turned(workload, &running.desired, &candidate.desired);
     let mut in_the_way = Vec::new();
     for (workload, change) in &changed {
-        let record = pass
-            .report
-            .rollouts
-            .iter()
-            .find(|record| record.workload == workload.to_string());
+        let record = record_of(&pass.report.rollouts, workload);
         match record.map(|record| (record.phase, &record.change)) {
             Some((Phase::Finishing, known)) if known == change => {}
             Some((_, known)) => {

@@ -16,10 +16,11 @@ use crate::desired::DesiredObject;
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
+use crate::rollout::names::canary_name;
 use crate::rollout::names::{Names, Runs};
 use crate::rollout::order;
 use crate::rollout::policy::{Policy, Strategy, route};
-use crate::rollout::stage::{self, canary_name};
+use crate::rollout::stage;
 use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
 use refused::refused;
 
@@ -91,13 +92,13 @@ pub(super) async fn observe(
         }
     };
     let mut router_waits = rolling
-        .staged
+        .roles
         .problems
         .iter()
         .find(|(id, _)| id == workload)
         .map(|(_, problem)| problem.clone());
     // The route of another workload's rollout is that one's concern.
-    let route = route(policy).filter(|route| rolling.staged.routes.contains(route));
+    let route = route(policy).filter(|route| rolling.roles.routes.contains(route));
     if let Some(route) = &route {
         let version = rolling
             .running

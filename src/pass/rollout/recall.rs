@@ -8,6 +8,7 @@ use super::super::{Memory, Pass, Running, prepare};
 use super::course::is_under_way;
 use crate::api::{RenderSettings, RevisionStatus, RolloutPhase as Phase, RolloutStatus};
 use crate::desired::Desired;
+use crate::rollout::order::workload_of;
 use crate::rollout::policy::policies;
 use crate::rollout::stage;
 use crate::sources::Snapshot;
@@ -98,9 +99,8 @@ fn brings_all(desired: &Desired, records: &[RolloutStatus]) -> bool {
         return false;
     };
     let brings = |record: &RolloutStatus| {
-        policies.keys().any(|workload| {
-            workload.to_string() == record.workload
-                && stage::change(workload, desired).as_ref() == Some(&record.change)
+        workload_of(record, policies.keys()).is_some_and(|workload| {
+            stage::change(workload, desired).as_ref() == Some(&record.change)
         })
     };
     let mut wanted = records.iter().filter(|record| is_wanted(record)).peekable();
@@ -112,25 +112,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::desired::{DesiredObject, Wave};
-    use crate::object::Object;
 
     fn shop(image: &str, policy: Value) -> Desired {
         let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "shop"}, "spec": {
             "template": {"metadata": {"labels": {"app": "api"}}, "spec": {"containers": [{"name": "api", "image": image}]}},
         }});
         let policy = json!({"apiVersion": "driftless.dev/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "api", "namespace": "shop"}, "spec": policy});
-        let objects = [workload, policy].map(|value| {
-            let object = Object::from_value(value).unwrap();
-            DesiredObject {
-                id: object.id(),
-                digest: String::new(),
-                object,
-                wave: Wave::default(),
-                origin: String::new(),
-            }
-        });
-        Desired::new(objects.into(), String::new())
+        Desired::of_manifests([workload, policy])
     }
 
     #[test]

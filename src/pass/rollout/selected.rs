@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
 use crate::rollout::HOLD_ANNOTATION;
-use crate::rollout::stage::canary_name;
+use crate::rollout::names::canary_name;
 
 /// Why the change of this workload cannot be rolled out, by workload: each Service of `before` that selects the pods of
 /// before and not those of `after`, or the reverse.
@@ -97,7 +97,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::desired::Wave;
 
     fn shop(labels: Value, services: Vec<(&str, Value)>) -> Desired {
         let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "shop"}, "spec": {
@@ -106,17 +105,7 @@ mod tests {
         let services = services.into_iter().map(|(name, selector)| {
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"}, "spec": {"selector": selector}})
         });
-        let objects = std::iter::once(workload).chain(services).map(|value| {
-            let object = Object::from_value(value).unwrap();
-            DesiredObject {
-                id: object.id(),
-                digest: String::new(),
-                object,
-                wave: Wave::default(),
-                origin: String::new(),
-            }
-        });
-        Desired::new(objects.collect(), String::new())
+        Desired::of_manifests(std::iter::once(workload).chain(services))
     }
 
     fn why(before: &Desired, after: &Desired) -> String {

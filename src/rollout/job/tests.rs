@@ -3,7 +3,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::desired::{DesiredObject, Wave};
 
 fn names() -> Names {
     Names {
@@ -92,16 +91,7 @@ fn templates_come_from_the_policy_or_a_cron_job() {
         "spec": {"schedule": "@yearly", "suspend": true, "jobTemplate": pod(json!([{"name": "smoke"}]))},
     }))
     .unwrap();
-    let desired = Desired::new(
-        vec![DesiredObject {
-            id: cron_job.id(),
-            object: cron_job,
-            digest: String::new(),
-            wave: Wave::default(),
-            origin: String::new(),
-        }],
-        String::new(),
-    );
+    let desired = Desired::new(vec![cron_job.into()], String::new());
     let of = |check: JobCheck| template(&check, Some("shop"), &desired);
     let named = |name: &str| JobCheck {
         cron_job: Some(name.to_owned()),

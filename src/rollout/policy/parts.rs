@@ -3,7 +3,7 @@
 use super::{Policy, Strategy, stable_services};
 use crate::desired::Desired;
 use crate::object::Id;
-use crate::rollout::stage::{canary_name, preview_name};
+use crate::rollout::names::{canary_name, preview_name};
 use crate::rollout::traffic::Router;
 
 /// What of Git's own stands where the rollout's parts would.

@@ -1,7 +1,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::desired::Wave;
 use crate::object::ENVIRONMENT_LABEL;
 
 fn refused(policy: Value, objects: Vec<Value>) -> Vec<String> {
@@ -9,18 +8,7 @@ fn refused(policy: Value, objects: Vec<Value>) -> Vec<String> {
     all.push(json!({
         "apiVersion": "driftless.dev/v1alpha1", "kind": "RolloutPolicy", "metadata": {"name": "api"}, "spec": policy,
     }));
-    let objects = all.into_iter().map(|value| {
-        let object = Object::from_value(value).unwrap();
-        DesiredObject {
-            id: object.id(),
-            digest: String::new(),
-            object,
-            wave: Wave::default(),
-            origin: String::new(),
-        }
-    });
-    let desired = Desired::new(objects.collect(), String::new());
-    match policies(&desired) {
+    match policies(&Desired::of_manifests(all)) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.into_iter().map(|(_, message)| message).collect(),
     }
@@ -190,16 +178,7 @@ fn services_of_others_that_take_the_pods_are_named() {
     };
     let workload = Object::from_value(deployment(json!({}))).unwrap();
     let mut policy = Policy::new(&serde_json::from_value(spec()).unwrap(), None);
-    let desired = Desired::new(
-        vec![DesiredObject {
-            id: workload.id(),
-            object: workload,
-            digest: String::new(),
-            wave: Wave::default(),
-            origin: String::new(),
-        }],
-        String::new(),
-    );
+    let desired = Desired::new(vec![workload.into()], String::new());
     let all = [
         live("own", json!({"app": "api"}), Some("me")),
         live("theirs", json!({"app": "api"}), Some("them")),

@@ -1,8 +1,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::desired::Wave;
-use crate::object::Object;
 use crate::rollout::policy::policies;
 
 /// What is said of a Deployment with a check of port 8080, called `http`, under policies with these specs.
@@ -26,17 +24,7 @@ fn told(policies_: &[Value], check: Value) -> Vec<String> {
             "metadata": {"name": format!("n{index}"), "namespace": "shop"}, "spec": spec,
         }));
     }
-    let objects = objects.into_iter().map(|value| {
-        let object = Object::from_value(value).unwrap();
-        DesiredObject {
-            id: object.id(),
-            digest: String::new(),
-            object,
-            wave: Wave::default(),
-            origin: String::new(),
-        }
-    });
-    let desired = Desired::new(objects.collect(), String::new());
+    let desired = Desired::of_manifests(objects);
     let policies = policies(&desired).unwrap();
     let policy = policies.values().next().unwrap();
     blocked(policy, &desired, "driftless-system")

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use super::{Stage, mark, preview_name};
+use super::{Stage, mark};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::Id;
 use crate::rollout::TRACK_LABEL;
+use crate::rollout::names::preview_name;
 use crate::rollout::policy::{Policy, Strategy};
 
 impl Stage<'_> {
@@ -43,7 +44,7 @@ impl Stage<'_> {
             namespace: policy.workload.namespace.clone(),
             name: name.clone(),
         };
-        self.traffic.insert(id.clone());
+        self.roles.traffic.insert(id.clone());
         self.select_canary(std::slice::from_ref(&id), record);
     }
 }

@@ -31,7 +31,7 @@ impl Stage<'_> {
                     | Phase::Promoting
             );
         if goes_back || runs_both {
-            self.mixed.insert(workload.clone());
+            self.roles.mixed.insert(workload.clone());
         }
         // Before the record ends the set is what Git says.
         if record.phase == Phase::Removing && record.canary_replicas == 0 {
@@ -55,7 +55,7 @@ impl Stage<'_> {
                 .stable_replicas
                 .saturating_sub(record.canary_replicas)
         );
-        self.parts.extend(pinned.copies.keys().cloned());
+        self.roles.parts.extend(pinned.copies.keys().cloned());
         self.objects.extend(pinned.copies);
     }
 }

@@ -2,23 +2,14 @@ use serde_json::json;
 
 use super::*;
 use crate::api::{RolloutPolicySpec, RolloutStatus};
-use crate::desired::Wave;
 
 fn desired(objects: Vec<Value>) -> Desired {
-    let objects = objects.into_iter().map(|value| {
-        let mut object = Object::from_value(value).unwrap();
-        object.0["metadata"]["namespace"] = json!("shop");
-        DesiredObject {
-            id: object.id(),
-            digest: String::new(),
-            object,
-            wave: Wave::default(),
-            origin: String::new(),
-        }
-    });
-    let mut objects: Vec<DesiredObject> = objects.collect();
-    objects.sort_by(|one, other| one.id.cmp(&other.id));
-    Desired::new(objects, "hash".to_owned())
+    let mut desired = Desired::of_manifests(objects.into_iter().map(|mut object| {
+        object["metadata"]["namespace"] = json!("shop");
+        object
+    }));
+    desired.objects.sort_by(|one, other| one.id.cmp(&other.id));
+    Desired::new(desired.objects, desired.hash)
 }
 
 fn shop(version: &str, color: &str) -> Desired {
@@ -283,7 +274,7 @@ fn a_set_has_the_new_template_above_the_partition_and_all_else_as_before() {
         at(&analysing, "ConfigMap", "settings", "/data/COLOR"),
         "blue"
     );
-    assert!(analysing.mixed.contains(&policy.workload));
+    assert!(analysing.roles.mixed.contains(&policy.workload));
     assert_eq!(
         at(&analysing, "Service", "api", "/spec/selector"),
         json!({"app": "api"})
@@ -357,7 +348,7 @@ fn at(staged: &Staged, kind: &str, name: &str, pointer: &str) -> Value {
 fn a_canary_stands_beside_the_stable_side_and_its_weight_is_in_the_route() {
     let route = Some(json!({"httpRoute": {"name": "api"}}));
     let staged = staged(route, &record(Phase::Analysing, 25));
-    assert!(staged.problems.is_empty());
+    assert!(staged.roles.problems.is_empty());
     assert_eq!(
         at(
             &staged,
@@ -512,7 +503,7 @@ fn what_is_taken_back_leaves_no_way_to_the_canary_before_it_goes() {
         at(&failed, "Service", "api", "/spec/selector"),
         json!({"app": "api"})
     );
-    assert!(failed.parts.is_empty());
+    assert!(failed.roles.parts.is_empty());
 }
 
 #[test]
@@ -565,7 +556,11 @@ fn ingress_nginx_gets_a_second_ingress() {
         &[rollout],
         &BTreeSet::new(),
     );
-    assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+    assert!(
+        staged.roles.problems.is_empty(),
+        "{:?}",
+        staged.roles.problems
+    );
     let canary = get(&staged, "Ingress", "api-canary").unwrap();
     insta::assert_json_snapshot!(canary.0);
     for phase in [Phase::Finishing, Phase::Aborting] {
@@ -593,7 +588,7 @@ fn what_only_goes_down_makes_nothing_that_never_was() {
         let staged = staged.without_unmade(&[record], |id| made.contains(&id.name.as_str()));
         assert!(get(&staged, "Service", "api").is_some(), "it is Git's");
         let is_desired = get(&staged, "Service", "api-canary").is_some();
-        let names = staged.parts.iter().map(|id| id.name.clone());
+        let names = staged.roles.parts.iter().map(|id| id.name.clone());
         let names: Vec<String> = names.filter(|name| name == "api-canary").collect();
         assert_eq!(is_desired, !names.is_empty());
         is_desired
@@ -610,7 +605,11 @@ fn routes_lead_to_a_canary_that_is_ready_and_no_other() {
         let route =
             json!({"httpRoute": {"name": "api"}, "match": {"header": {"name": "x-canary"}}});
         let staged = staged(Some(route), &record(phase, 0));
-        assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+        assert!(
+            staged.roles.problems.is_empty(),
+            "{:?}",
+            staged.roles.problems
+        );
         at(&staged, "HTTPRoute", "api", "/spec/rules")
     };
     for phase in [Phase::Analysing, Phase::Paused, Phase::Proved] {
@@ -670,12 +669,16 @@ fn a_load_balancer_outside_the_cluster_reaches_the_canary_as_it_does_the_stable_
     };
     let next = shop("2", "blue");
     let staged = stage(&base, Some(&next), &[rollout], &BTreeSet::new());
-    assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+    assert!(
+        staged.roles.problems.is_empty(),
+        "{:?}",
+        staged.roles.problems
+    );
     assert_eq!(
         at(&staged, "Service", "api-canary", "/spec"),
         json!({"type": "NodePort", "selector": {"app": "api", TRACK_LABEL: "canary"}, "ports": [{"port": 80}]})
     );
-    assert!(staged.routes.is_empty(), "it reports nothing");
+    assert!(staged.roles.routes.is_empty(), "it reports nothing");
     assert_eq!(
         at(
             &staged,
@@ -759,7 +762,11 @@ fn two_workloads_behind_one_route_have_a_weight_each() {
         .map(|(policy, record)| Rollout { policy, record })
         .collect();
     let staged = stage(&both("1"), Some(&both("2")), &rollouts, &BTreeSet::new());
-    assert!(staged.problems.is_empty(), "{:?}", staged.problems);
+    assert!(
+        staged.roles.problems.is_empty(),
+        "{:?}",
+        staged.roles.problems
+    );
     let rules = at(&staged, "HTTPRoute", "api", "/spec/rules");
     let weights: Vec<Vec<(&str, Option<u64>)>> = rules
         .as_array()
@@ -918,7 +925,7 @@ fn a_rollout_that_is_over_leaves_everything_as_git_has_it() {
         };
         let over = staged(route(), &record);
         assert_eq!(objects(&over), objects(&untouched), "{phase:?}");
-        assert!(over.parts.is_empty());
+        assert!(over.roles.parts.is_empty());
     }
 }
 

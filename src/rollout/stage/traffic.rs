@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, canary_name, mark};
+use super::{Stage, mark};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::object::{Id, Object};
 use crate::rollout::TRACK_LABEL;
+use crate::rollout::names::canary_name;
 use crate::rollout::policy::Policy;
 use crate::rollout::share::released;
 use crate::rollout::traffic::{Router, Split};
@@ -131,13 +132,13 @@ impl Stage<'_> {
             Ok((_, mut object)) => {
                 mark(&mut object, record);
                 if router.reports() {
-                    self.routes.insert(id.clone());
+                    self.roles.routes.insert(id.clone());
                 }
                 if let Some(route) = self.objects.get_mut(&id) {
                     route.object = object;
                 }
             }
-            Err(problem) => self.problems.push((policy.workload.clone(), problem)),
+            Err(problem) => self.roles.problems.push((policy.workload.clone(), problem)),
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn beside(ingress: &Object, split: &Split) -> Result<Object, String> 
     object.insert(
         "metadata".to_owned(),
         json!({
-            "name": crate::rollout::stage::canary_name(split.workload),
+            "name": crate::rollout::names::canary_name(split.workload),
             "namespace": ingress.namespace(),
             "annotations": annotations,
         }),

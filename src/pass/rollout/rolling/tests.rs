@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{RenderSettings, RevisionStatus};
+use crate::desired::Desired;
 use crate::inventory::Entry;
 
 fn workload(name: &str) -> Id {
@@ -32,7 +33,7 @@ fn rolling(records: Vec<RolloutStatus>, course: Course, looked: bool) -> Rolling
     Rolling {
         taken: running.clone(),
         running,
-        staged: Staged::plain(Desired::default()),
+        roles: Roles::default(),
         policies: policies.into(),
         changes: BTreeMap::new(),
         commit: String::new(),
@@ -174,15 +175,4 @@ fn what_was_refused_in_this_pass_begins_no_rollout() {
     assert!(!begins(Course::On, true, false));
     assert!(!begins(Course::On, false, true));
     assert!(!begins(Course::Suspended, true, true));
-}
-
-#[test]
-fn a_rollout_without_a_policy_ends_by_the_way_that_it_went() {
-    for strategy in [RolloutStrategy::Canary, RolloutStrategy::BlueGreen] {
-        let record = RolloutStatus {
-            strategy,
-            ..record("api", Phase::Switched)
-        };
-        assert_eq!(ending(&workload("api"), &record).strategy.kind(), strategy);
-    }
 }
