@@ -198,6 +198,9 @@ impl Sources {
         if let Some(source) = self.state().remove(reference) {
             source.stop.cancel();
             source.wake();
+            let namespace = reference.namespace.as_deref().unwrap_or_default();
+            self.metrics
+                .forget_repository(&format!("{namespace}/{}", reference.name));
         }
     }
 

@@ -70,7 +70,7 @@ pub struct RolloutPolicySpec {
     #[serde(default = "default_failure_limit")]
     #[schemars(range(min = 0, max = 1000))]
     pub failure_limit: u32,
-    /// For how long a rollout waits for evidence that does not come.
+    /// For how long a rollout waits for evidence, and for a write or a weight that is not accepted.
     #[serde(default)]
     pub max_hold: HoldSpec,
     /// How long a weight may take to reach every proxy, and a pod to drain.

@@ -33,6 +33,7 @@ use crate::kustomize::{BuildOptions, Limits};
 use crate::object::Id;
 use crate::plan::{LiveState, PlanInput, plan};
 use crate::render::render;
+use crate::rollout::autoscaler::target_of;
 use crate::tree::join;
 use tried::{Changed, tried};
 
@@ -258,21 +259,8 @@ async fn live(
 /// The workloads whose replicas belong to an autoscaler, in the cluster or in the checkout.
 async fn autoscaled(cluster: &Cluster, wanted: &Desired) -> Result<BTreeSet<Id>> {
     let kinds = cluster.kinds().await;
-    let mut targets = BTreeSet::new();
-    let mut add = |value: &serde_json::Value, namespace: Option<&str>| {
-        targets.extend(scalers::target(value, namespace));
-    };
+    let mut targets: BTreeSet<Id> = wanted.objects.iter().filter_map(target_of).collect();
     for (group, version, kind, plural) in scalers::SCALERS {
-        for one in wanted
-            .objects
-            .iter()
-            .filter(|one| one.id.group == group && one.id.kind == kind)
-        {
-            add(
-                &one.object.clone().into_value(),
-                one.id.namespace.as_deref(),
-            );
-        }
         if kinds.get(group, kind).is_none() {
             continue;
         }
@@ -291,7 +279,8 @@ async fn autoscaled(cluster: &Cluster, wanted: &Desired) -> Result<BTreeSet<Id>>
                 .await
                 .map_err(|error| ask::refused(format!("list {plural} in {namespace}"), error))?;
             for scaler in list {
-                add(&serde_json::to_value(scaler)?, Some(namespace));
+                let reference = scaler.data.pointer(scalers::REFERENCE);
+                targets.extend(scalers::target(reference, Some(namespace)));
             }
         }
     }

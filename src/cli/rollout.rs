@@ -61,11 +61,7 @@ impl Word {
             Self::Retry => phase == Phase::Failed,
             Self::Abort => !matches!(
                 phase,
-                Phase::Finishing
-                    | Phase::Restoring
-                    | Phase::Aborting
-                    | Phase::Removing
-                    | Phase::Failed
+                Phase::Finishing | Phase::Aborting | Phase::Removing | Phase::Failed
             ),
         }
     }
@@ -220,6 +216,7 @@ mod tests {
             (Word::Promote, Phase::Switched, true),
             (Word::Abort, Phase::Promoting, true),
             (Word::Abort, Phase::Finishing, false),
+            (Word::Abort, Phase::Restoring, true),
             (Word::Pause, Phase::Analysing, true),
             (Word::Pause, Phase::Paused, false),
         ] {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::desired::Kinds;
 use crate::object::Id;
-pub use crate::rollout::autoscaler::{SCALERS, target};
+pub use crate::rollout::autoscaler::{REFERENCE, SCALERS, target};
 
 /// The targets, kept up to date by watches.
 #[derive(Default)]
@@ -76,7 +76,8 @@ impl Scalers {
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                    let target = target(&object.data, object.metadata.namespace.as_deref());
+                    let reference = object.data.pointer(REFERENCE);
+                    let target = target(reference, object.metadata.namespace.as_deref());
                     let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
                     match target {
                         Some(target) => targets.insert(key(kind, &object), target),

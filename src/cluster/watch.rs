@@ -112,11 +112,6 @@ impl Tracker {
             .unwrap_or_default()
     }
 
-    /// Whose each tracked object of these is, by its label.
-    pub fn owner_of(&self, id: &Id) -> Option<Arc<str>> {
-        self.state().owners.get(id).cloned()
-    }
-
     /// Starts the watch of a kind that is not watched yet.
     pub fn watch(self: &Arc<Self>, kind: &KindInfo) {
         let key = (kind.group.clone(), kind.kind.clone());

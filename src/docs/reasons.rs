@@ -121,7 +121,7 @@ const REVISIONS: &[Word] = &[
     ),
     word(
         "RolloutUnknown",
-        "A workload with a RolloutPolicy could not be read; nothing is written before it can.",
+        "What a rollout needs to know (a workload, a revision, who selects its pods) could not be read; the rollout stays as it is.",
         STATUS,
     ),
     word(

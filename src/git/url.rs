@@ -129,10 +129,6 @@ impl RemoteUrl {
         self.0.scheme() == "ssh"
     }
 
-    pub fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-
     /// The user of an ssh URL; `None` where it names none.
     pub(super) fn user(&self) -> Option<String> {
         let user = self.0.username();

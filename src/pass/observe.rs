@@ -9,11 +9,11 @@ use super::apply::resource_version;
 use super::{Memory, Pass, Running, report, together};
 use crate::api::{Environment, ObjectFailure, RolloutPhase};
 use crate::cluster::Seen;
-use crate::cluster::scalers::{SCALERS, target};
 use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::object::{ENVIRONMENT_LABEL, IGNORE_ANNOTATION, Id, Object};
 use crate::plan::{LiveState, Plan, PlanInput, plan};
+use crate::rollout::autoscaler::target_of;
 use crate::status::{Progress, Report, newest_applied};
 
 /// The live state of everything that is desired or was.
@@ -211,15 +211,7 @@ fn watch(pass: &Pass<'_>, desired: &Desired, inventory: &Inventory, kinds: &crat
 
 fn autoscaled(pass: &Pass<'_>, desired: &Desired) -> BTreeSet<Id> {
     let mut targets = pass.context.scalers.targets();
-    for object in &desired.objects {
-        if SCALERS
-            .iter()
-            .any(|(group, _, kind, _)| object.id.group == *group && object.id.kind == *kind)
-        {
-            let value = serde_json::Value::Object(object.object.0.clone());
-            targets.extend(target(&value, object.id.namespace.as_deref()));
-        }
-    }
+    targets.extend(desired.objects.iter().filter_map(target_of));
     targets
 }
 

@@ -81,7 +81,7 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
                 pass.next.retry = true;
                 // What was done is not done again. The rest the next pass finds again, and tells when it is recorded.
                 pass.events.retain(|(.., action, _)| *action != "Rollout");
-                tell_done(&pass).await;
+                tell_done(&pass, memory).await;
                 return pass.next;
             }
         }
@@ -164,10 +164,15 @@ async fn replace(
     }
 }
 
-/// Events: of what this pass did.
-async fn tell_done(pass: &Pass<'_>) {
+/// Events: of what this pass did. How rollouts went on is logged and counted as well.
+async fn tell_done(pass: &Pass<'_>, memory: &Memory) {
     let events = &pass.context.events;
     for (warning, reason, action, note) in &pass.events {
+        if *action == "Rollout" {
+            let environment = &memory.owner.name;
+            tracing::info!(environment, reason, what = note, "rollout");
+            pass.context.metrics.rollout_went_on(environment, reason);
+        }
         if *warning {
             events.warning(pass.environment, reason, action, note).await;
         } else {
@@ -183,7 +188,7 @@ async fn tell(
     before: &EnvironmentStatus,
     after: &EnvironmentStatus,
 ) {
-    tell_done(pass).await;
+    tell_done(pass, memory).await;
     let events = &pass.context.events;
     let changed = |type_: &str| {
         let (old, new) = (

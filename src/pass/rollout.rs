@@ -9,7 +9,6 @@ mod hold;
 mod observe;
 mod recall;
 mod rolling;
-mod selected;
 mod set;
 mod staging;
 
@@ -67,7 +66,7 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             // Git has no such workload any more, and with it went all of this.
             continue;
         };
-        if record.phase == Phase::Failed && rolling.is_whole() && !rolling.knows_changes() {
+        if record.phase == Phase::Failed && !rolling.knows_changes() {
             // Whether Git still wants what failed is not known.
             after.push(record.clone());
             continue;
@@ -87,19 +86,12 @@ pub(super) async fn advance(pass: &mut Pass<'_>, memory: &mut Memory, rolling: &
             pass.due_at(due);
         }
         if let Some((warning, reason, what)) = decision.told {
-            tracing::info!(
-                environment = memory.owner.name,
-                workload = record.workload,
-                reason,
-                what,
-                "rollout"
-            );
-            let metrics = &pass.context.metrics;
-            metrics.rollout_went_on(&memory.owner.name, reason);
             pass.events.push((warning, reason, "Rollout", what));
         }
         after.extend(decision.record.inspect(|after| {
-            if after.taken_back && !record.taken_back {
+            // What was staged may be taken back already; what counts is what was told.
+            let mut known = recorded.iter().filter(|known| known.taken_back);
+            if after.taken_back && !known.any(|known| known.workload == after.workload) {
                 let taken = taken_back(memory, after);
                 pass.report.taken_back.push(taken);
             }
@@ -126,11 +118,7 @@ fn taken_back(memory: &Memory, record: &RolloutStatus) -> TakenBack {
     TakenBack {
         // The commit that brought the change may not be the newest that is held.
         revision: held.map_or_else(
-            || RevisionStatus {
-                commit: commit.clone(),
-                short: commit.get(..7).unwrap_or(commit).to_owned(),
-                ..RevisionStatus::default()
-            },
+            || RevisionStatus::of_commit(commit),
             |held| held.revision.clone(),
         ),
         hash: held.map_or_else(String::new, |held| held.desired.hash.clone()),

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::desired::DesiredObject;
 use crate::object::{Id, Object};
 
 /// Group, kind and plural of what scales workloads.
@@ -16,9 +17,12 @@ pub const SCALERS: [(&str, &str, &str, &str); 2] = [
     ("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects"),
 ];
 
+/// Where a scaler names what it scales.
+pub const REFERENCE: &str = "/spec/scaleTargetRef";
+
 /// What the `spec.scaleTargetRef` of a scaler in `namespace` names. KEDA's default kind is Deployment.
-pub fn target(object: &Value, namespace: Option<&str>) -> Option<Id> {
-    let reference = object.get("spec")?.get("scaleTargetRef")?;
+pub fn target(reference: Option<&Value>, namespace: Option<&str>) -> Option<Id> {
+    let reference = reference?;
     let text = |key: &str| reference.get(key).and_then(Value::as_str);
     let api_version = text("apiVersion").unwrap_or("apps/v1");
     Some(Id {
@@ -64,6 +68,18 @@ pub fn is_scaler(id: &Id) -> bool {
     SCALERS
         .iter()
         .any(|(group, _, kind, _)| id.group == *group && id.kind == *kind)
+}
+
+/// What this scales, where it is an autoscaler.
+pub fn target_of(scaler: &DesiredObject) -> Option<Id> {
+    let reference = scaler.object.at(REFERENCE);
+    let namespace = scaler.id.namespace.as_deref();
+    target(reference, namespace).filter(|_| is_scaler(&scaler.id))
+}
+
+/// Whether this is an autoscaler of that workload.
+pub fn scales(scaler: &DesiredObject, workload: &Id) -> bool {
+    target_of(scaler).as_ref() == Some(workload)
 }
 
 /// Where an autoscaler says its least number of pods, and the number below which it must not go meanwhile: never more than

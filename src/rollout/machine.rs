@@ -17,7 +17,7 @@ mod steps;
 pub use decision::Decision;
 pub use edits::reroute;
 pub use observed::{Command, Observed, Outcome, Side, Verdict};
-pub use record::{begin, give_up, is_proved, is_ready_to_promote, recovered};
+pub use record::{begin, give_up, is_proved, is_ready_to_promote, recovered, take_back};
 
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use super::policy::Policy;
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 
 const BY_A_PERSON: &str = "taken back by a person";
+const UNWANTED: &str = "Git no longer wants this change";
 
 /// One step of the machine.
 pub fn step(
@@ -135,7 +136,7 @@ impl Machine<'_> {
         self.record.since.as_ref().map_or(self.now, |since| since.0)
     }
 
-    /// Whether `settle` has passed since this phase and step were entered, and everything was written.
+    /// Whether `settle` has passed since everything that this phase asks for is written.
     fn settled(&mut self) -> bool {
         let written = self.record.written_at.get_or_insert(Time(self.now)).0;
         let at = after(written, self.policy.settle);

@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
+use crate::object::Id;
+
 /// The name of the canary of a workload or a Service.
 pub fn canary_name(name: &str) -> String {
     format!("{name}-canary")
+}
+
+/// What stands beside a workload, or a Service, for its canary.
+pub fn canary_of(id: &Id) -> Id {
+    Id {
+        name: canary_name(&id.name),
+        ..id.clone()
+    }
 }
 
 /// The name of the preview that is made of a Service.

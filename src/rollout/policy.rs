@@ -4,12 +4,13 @@ mod depends;
 mod evidence;
 mod parts;
 mod services;
+mod turned;
 mod workload;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::{
     BlueGreenSpec, CanarySpec, CheckSpec, HoldEnd, RolloutPolicy, RolloutPolicySpec,
@@ -24,6 +25,7 @@ use crate::rollout::{job, query};
 pub use parts::parts;
 pub use services::foreign;
 pub(super) use services::stable_services;
+pub use turned::{shared, turned};
 use workload::unsuitable;
 
 /// One step.
@@ -358,6 +360,12 @@ pub(super) fn services<'a>(
     })
 }
 
+/// Whether a Service with this selector has pods with these labels behind it: without any selector it has none.
+fn matches(selector: &Map<String, Value>, labels: &Map<String, Value>) -> bool {
+    let mut all = selector.iter();
+    !selector.is_empty() && all.all(|(key, value)| labels.get(key) == Some(value))
+}
+
 /// Whether a Service in the workload's namespace selects the pods that `other`, which lies there too, makes.
 fn selects(service: &Object, workload: &Id, other: &DesiredObject) -> bool {
     let labels = other
@@ -369,12 +377,9 @@ fn selects(service: &Object, workload: &Id, other: &DesiredObject) -> bool {
     other.id.group == "apps"
         && other.id.namespace.as_deref() == namespace
         && service.namespace() == namespace
-        && labels.zip(selector).is_some_and(|(labels, selector)| {
-            !selector.is_empty()
-                && selector
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value))
-        })
+        && labels
+            .zip(selector)
+            .is_some_and(|(labels, selector)| matches(selector, labels))
 }
 
 #[cfg(test)]

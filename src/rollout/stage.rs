@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::names::canary_name;
+use super::order::workload_of;
 use super::pin::{Pinned, pin};
 use super::policy::{Policy, policies, stable_services};
 use super::{HOLD_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, autoscaler};
@@ -110,6 +111,13 @@ pub fn id(record: &RolloutStatus) -> &str {
 /// The change to a workload: the digest of its template with its configuration. `None` where there is no such workload.
 pub fn change(workload: &Id, desired: &Desired) -> Option<String> {
     Some(pinned(workload, desired)?.digest())
+}
+
+/// Whether a revision has the change that a record is about.
+pub fn brings(desired: &Desired, record: &RolloutStatus) -> bool {
+    workload_of(record, desired.ids())
+        .and_then(|workload| change(workload, desired))
+        .is_some_and(|change| change == record.change)
 }
 
 /// The copies of its configuration that a workload refers to under this revision.
@@ -259,10 +267,7 @@ impl Stage<'_> {
     fn raise_floor(&mut self, workload: &Id, record: &RolloutStatus) {
         let is_over = record.phase == Phase::Removing && record.canary_replicas == 0;
         for (id, scaler) in &mut self.objects {
-            let value = Value::Object(scaler.object.0.clone());
-            if !autoscaler::is_scaler(id)
-                || autoscaler::target(&value, id.namespace.as_deref()).as_ref() != Some(workload)
-            {
+            if !autoscaler::scales(scaler, workload) {
                 continue;
             }
             self.roles.scalers.insert(id.clone());

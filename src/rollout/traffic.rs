@@ -10,7 +10,9 @@ mod traefik;
 mod weights;
 
 pub use gateway::accepted;
+pub use nginx::is_canary_ingress;
 
+use super::names::canary_name;
 use crate::api::{IstioReference, MatchSpec, RouteReference, TrafficSpec};
 use crate::object::{Id, Object};
 
@@ -95,7 +97,7 @@ impl<'a> Router<'a> {
     pub fn beside(&self, workload: &Id) -> Option<Id> {
         let route = self.route(workload.namespace.as_deref());
         matches!(self, Router::IngressNginx(_)).then(|| Id {
-            name: super::names::canary_name(&workload.name),
+            name: canary_name(&workload.name),
             ..route
         })
     }

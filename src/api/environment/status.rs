@@ -73,6 +73,17 @@ pub struct RevisionStatus {
     pub diverged: bool,
 }
 
+impl RevisionStatus {
+    /// Of which nothing but the commit is known.
+    pub fn of_commit(commit: &str) -> Self {
+        Self {
+            commit: commit.to_owned(),
+            short: commit.get(..7).unwrap_or(commit).to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// What of an Environment's spec decides, beside the commit, what its objects are.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]

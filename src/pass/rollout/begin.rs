@@ -1,17 +1,14 @@
 //! The rollouts that begin now.
 
-use kube::ResourceExt;
-use serde_json::Value;
-
 use super::super::{Memory, Pass};
 use super::Rolling;
-use super::observe::stable;
+use super::observe::{said, stable};
 use crate::api::RolloutStatus;
 use crate::desired::Desired;
 use crate::object::Id;
+use crate::rollout::autoscaler;
 use crate::rollout::machine;
 use crate::rollout::order::{self, record_of};
-use crate::rollout::{COMMAND_ANNOTATION, autoscaler};
 
 /// Begins the rollouts of changes that have none: not as long as another of the same revision was taken back.
 pub(super) async fn begin(
@@ -20,7 +17,8 @@ pub(super) async fn begin(
     rolling: &Rolling,
     records: &mut Vec<RolloutStatus>,
 ) {
-    if !rolling.may_begin() {
+    // Not those of a revision that was refused, or that this pass did not look at.
+    if !pass.holds {
         return;
     }
     for (workload, change) in &rolling.changes {
@@ -42,13 +40,9 @@ pub(super) async fn begin(
         record.stable_pinned = memory.rollouts.pinned.get(workload).copied();
         if let Some(what) = foreign_autoscaler(pass, workload, &rolling.taken.desired) {
             pass.events
-                .push((true, "AutoscalerNotInGit", "Rollout", what));
+                .push((true, "AutoscalerNotInGit", "Observe", what));
         }
-        record.last_command = pass
-            .environment
-            .annotations()
-            .get(COMMAND_ANNOTATION)
-            .cloned();
+        record.last_command = said(pass).cloned();
         records.push(record);
     }
 }
@@ -56,11 +50,8 @@ pub(super) async fn begin(
 /// What is told of an autoscaler that gets no floor: it is not the environment's.
 fn foreign_autoscaler(pass: &Pass<'_>, workload: &Id, desired: &Desired) -> Option<String> {
     let is_scaled = pass.context.scalers.targets().contains(workload);
-    let ours = desired.objects.iter().any(|object| {
-        let value = Value::Object(object.object.0.clone());
-        autoscaler::is_scaler(&object.id)
-            && autoscaler::target(&value, object.id.namespace.as_deref()).as_ref() == Some(workload)
-    });
+    let mut all = desired.objects.iter();
+    let ours = all.any(|object| autoscaler::scales(object, workload));
     (is_scaled && !ours).then(|| {
         format!(
             "{workload} is scaled by an autoscaler that Git does not have in this environment: it may take the stable side below its size while the rollout is under way; put it into the environment, or raise its minReplicas"

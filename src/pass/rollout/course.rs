@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::super::{Memory, Pass};
-use super::observe::{live, stable};
+use super::observe::{is_pinned, live, said, stable};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::object::{ENVIRONMENT_LABEL, Id};
 use crate::rollout::machine;
-use crate::rollout::names::canary_name;
+use crate::rollout::names::canary_of;
 use crate::rollout::policy::{Policy, Strategy};
 use crate::rollout::stage;
-use crate::rollout::{PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL};
+use crate::rollout::{ROLLOUT_LABEL, TRACK_LABEL};
 
 /// How the rollouts of an environment go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,8 @@ pub(super) fn give_up_rerouted(
             .iter_mut()
             .find(|record| record.workload == workload);
         let told = record.and_then(|record| machine::reroute(policy, record, pass.now));
-        if let Some(what) = told {
-            pass.events.push((true, "RolloutAborted", "Rollout", what));
+        if let Some((reason, what)) = told {
+            pass.events.push((true, reason, "Rollout", what));
         }
     }
 }
@@ -104,10 +104,7 @@ pub(super) async fn recovered(
     let canary = if by_partition {
         workload.clone()
     } else {
-        Id {
-            name: canary_name(&workload.name),
-            ..workload.clone()
-        }
+        canary_of(workload)
     };
     let known = memory
         .inventory
@@ -128,13 +125,12 @@ pub(super) async fn recovered(
         return Ok(None);
     }
     let change = object.label(ROLLOUT_LABEL).unwrap_or_default().to_owned();
-    let pinned = live(pass, workload, "v1")
-        .await?
-        .is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true"));
+    let pinned = is_pinned(pass, workload).await?;
     let side = stable(pass, memory, policy).await?;
     let record = machine::recovered(policy, &change, &side, pass.now);
     Ok(Some(RolloutStatus {
         stable_pinned: Some(pinned),
+        last_command: said(pass).cloned(),
         ..record
     }))
 }

@@ -3,7 +3,6 @@
 
 use super::super::{Memory, Pass};
 use super::observe::live;
-use super::selected;
 use crate::desired::Desired;
 use crate::object::{ENVIRONMENT_ANNOTATION, ENVIRONMENT_LABEL, Id, Object};
 use crate::rollout::policy::{self, Policy, Strategy, parts, route, unsplittable};
@@ -89,7 +88,7 @@ async fn others_behind(
     }
     let live = pass.context.cluster.replica_sets(namespace).await;
     let live = live.map_err(|error| error.to_string())?;
-    Ok(selected::shared(&policy.workload, before, &live))
+    Ok(policy::shared(&policy.workload, before, &live))
 }
 
 /// Who else decides the weights of this route.

@@ -11,13 +11,13 @@ use serde_json::Value;
 
 use super::super::{Memory, Pass, Running};
 use super::course::is_under_way;
+use super::foreign;
 use super::observe::{live, number};
-use super::{foreign, selected};
 use crate::api::{GROUP, NextRevision, ObjectFailure, RolloutPhase as Phase};
 use crate::desired::Desired;
 use crate::object::{Id, Object};
 use crate::rollout::order::{self, record_of, workload_of};
-use crate::rollout::policy::{Policy, policies};
+use crate::rollout::policy::{self, Policy, policies};
 use crate::rollout::stage;
 use crate::status::Problem;
 
@@ -73,7 +73,7 @@ pub(in super::super) async fn holds(
             && workload_of(record, policies.keys()).is_none()
             && workload_of(record, running.desired.ids()).is_some()
     });
-    let turned = |workload: &Id| selected::turned(workload, &running.desired, &candidate.desired);
+    let turned = |workload: &Id| policy::turned(workload, &running.desired, &candidate.desired);
     let mut in_the_way = Vec::new();
     for (workload, change) in &changed {
         let record = record_of(&pass.report.rollouts, workload);
@@ -212,7 +212,9 @@ pub(in super::super) fn hold(pass: &mut Pass<'_>, memory: &mut Memory, candidate
         waiting_for,
         hash: Some(candidate.desired.hash.clone()),
     });
-    let failed = records.iter().find(|record| record.taken_back);
+    // What went back before may have been another change.
+    let mut taken_back = records.iter().filter(|record| record.taken_back);
+    let failed = taken_back.find(|record| stage::brings(&candidate.desired, record));
     if let Some(failed) = failed {
         let name = pass.environment.name_any();
         let message = format!(

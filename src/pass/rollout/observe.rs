@@ -16,12 +16,13 @@ use crate::desired::DesiredObject;
 use crate::object::{Id, Object};
 use crate::plan::LiveState;
 use crate::rollout::machine::{self, Command, Observed, Side};
-use crate::rollout::names::canary_name;
-use crate::rollout::names::{Names, Runs};
+use crate::rollout::names::{Names, Runs, canary_of};
 use crate::rollout::order;
 use crate::rollout::policy::{Policy, Strategy, route};
 use crate::rollout::stage;
-use crate::rollout::{COMMAND_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic};
+use crate::rollout::{
+    COMMAND_ANNOTATION, PINNED_ANNOTATION, ROLLOUT_LABEL, TRACK_LABEL, pods, traffic,
+};
 use refused::refused;
 
 pub(super) async fn observe(
@@ -226,7 +227,7 @@ async fn canary(
     memory: &mut Memory,
     policy: &Policy,
 ) -> (Option<Side>, Vec<Object>, Option<String>) {
-    let id = canary_id(policy);
+    let id = canary_of(&policy.workload);
     let pods = pods_of(pass, memory, &id);
     let cluster = &pass.context.cluster;
     let kinds = cluster.kinds().await;
@@ -250,13 +251,6 @@ async fn canary(
     }
     side.failure = side.failure.or_else(|| pods::fault(&pods));
     (Some(side), pods, object.uid().map(str::to_owned))
-}
-
-fn canary_id(policy: &Policy) -> Id {
-    Id {
-        name: canary_name(&policy.workload.name),
-        ..policy.workload.clone()
-    }
 }
 
 /// The canary's pods, by the names of its ReplicaSets; `None` until they are known.
@@ -314,7 +308,7 @@ fn evidence(
         },
         pods: pods.iter().filter_map(target).collect(),
         change: stage::id(record).to_owned(),
-        owner: uid.map(|uid| (canary_id(policy), uid)),
+        owner: uid.map(|uid| (canary_of(&policy.workload), uid)),
     };
     let actor = Actor {
         cluster: pass.context.cluster.clone(),
@@ -349,9 +343,14 @@ fn target(pod: &Object) -> Option<Target> {
     })
 }
 
-/// The newest word of a person that this rollout has not served: `TIME COMMAND [WORKLOAD]`.
+/// The newest word of a person: `TIME COMMAND [WORKLOAD]`.
+pub(super) fn said<'p>(pass: &Pass<'p>) -> Option<&'p String> {
+    pass.environment.annotations().get(COMMAND_ANNOTATION)
+}
+
+/// The newest word of a person that this rollout has not served.
 pub(super) fn command(pass: &Pass<'_>, record: &RolloutStatus) -> Option<(String, Command)> {
-    let text = pass.environment.annotations().get(COMMAND_ANNOTATION)?;
+    let text = said(pass)?;
     if record.last_command.as_ref() == Some(text) {
         return None;
     }
@@ -367,6 +366,12 @@ pub(super) fn command(pass: &Pass<'_>, record: &RolloutStatus) -> Option<(String
         .next()
         .is_none_or(|name| record.workload.rsplit('/').next() == Some(name));
     concerns.then(|| (text.clone(), command))
+}
+
+/// Whether the live template of a workload refers to copies of its configuration.
+pub(super) async fn is_pinned(pass: &Pass<'_>, workload: &Id) -> Result<bool, String> {
+    let live = live(pass, workload, "v1").await?;
+    Ok(live.is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true")))
 }
 
 pub(super) async fn live(

@@ -75,9 +75,10 @@ fn candidates(pass: &Pass<'_>) -> Vec<RevisionStatus> {
         if commit.is_empty() || found.iter().any(|revision| revision.commit == *commit) {
             continue;
         }
+        let RevisionStatus { commit, short, .. } = RevisionStatus::of_commit(commit);
         found.push(RevisionStatus {
-            commit: commit.clone(),
-            short: commit.get(..7).unwrap_or(commit).to_owned(),
+            commit,
+            short,
             ..pass.report.revision.clone().unwrap_or_default()
         });
     }
@@ -99,9 +100,7 @@ fn brings_all(desired: &Desired, records: &[RolloutStatus]) -> bool {
         return false;
     };
     let brings = |record: &RolloutStatus| {
-        workload_of(record, policies.keys()).is_some_and(|workload| {
-            stage::change(workload, desired).as_ref() == Some(&record.change)
-        })
+        workload_of(record, policies.keys()).is_some() && stage::brings(desired, record)
     };
     let mut wanted = records.iter().filter(|record| is_wanted(record)).peekable();
     wanted.peek().is_some() && wanted.all(brings)

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::super::Running;
 use super::super::observe::Observed;
 use super::course::Course;
@@ -14,6 +12,7 @@ use crate::plan::{Departed, LiveState};
 use crate::rollout::order::{policy_of, record_of, workload_of};
 use crate::rollout::policy::{Policy, parts};
 use crate::rollout::stage::{self, Roles};
+use crate::rollout::traffic::is_canary_ingress;
 use crate::rollout::{ROLLOUT_LABEL, TRACK_LABEL, autoscaler};
 
 /// A revision as it is to be applied now, with what its rollouts ask for.
@@ -31,8 +30,6 @@ pub(in super::super) struct Rolling {
     pub(super) records: Vec<RolloutStatus>,
     /// What Git wants now was compared with what the stable sides run.
     pub(super) looked: bool,
-    /// Nothing was in the way of what Git wants when this pass looked.
-    pub(super) holds: bool,
     /// So many failures were told before anything of this was written: they are another revision's.
     pub(super) told_before: usize,
     /// What still is as a rollout asked for, though none asks for it now.
@@ -73,11 +70,7 @@ impl Rolling {
 
     fn scales(&self, id: &Id, workload: &Id) -> bool {
         let scaler = self.running.desired.get(id);
-        let target = scaler.and_then(|scaler| {
-            let value = Value::Object(scaler.object.0.clone());
-            autoscaler::target(&value, id.namespace.as_deref())
-        });
-        target.as_ref() == Some(workload)
+        scaler.is_some_and(|scaler| autoscaler::scales(scaler, workload))
     }
 
     /// Whether a rollout made this object, or changes it now.
@@ -104,11 +97,6 @@ impl Rolling {
     /// Whether what Git wants of the workloads is known: only then a rollout goes on, or is given up.
     pub(super) fn knows_changes(&self) -> bool {
         self.is_whole() && self.looked
-    }
-
-    /// Whether rollouts begin: not those of a revision that was refused, or that this pass did not look at.
-    pub(super) fn may_begin(&self) -> bool {
-        self.knows_changes() && self.holds
     }
 
     /// Why no rollout goes on.
@@ -141,7 +129,7 @@ impl Rolling {
             .iter()
             .filter(|record| self.course.keeps_parts(record, self.looked))
             // An Ingress that nobody asks for has its weight until it is gone.
-            .filter(|record| !(record.phase == Phase::Aborting && is_canary_ingress(id, part)))
+            .filter(|record| !(record.phase == Phase::Aborting && is_canary_ingress(part)))
             .any(|record| {
                 let is_named = || {
                     policy_of(record, &self.policies)
@@ -192,10 +180,6 @@ pub(in super::super) fn sort_out(
         })
         .collect();
     (parts, rest)
-}
-
-fn is_canary_ingress(id: &Id, part: &Object) -> bool {
-    id.kind == "Ingress" && part.label(TRACK_LABEL) == Some("canary")
 }
 
 fn is_configuration(id: &Id) -> bool {

@@ -9,10 +9,9 @@ use super::super::{Memory, Pass, Running};
 use super::Rolling;
 use super::course::{self, Course};
 use super::hold::{changes, has_pods};
-use super::observe::{command, live};
+use super::observe::{command, is_pinned};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::object::Id;
-use crate::rollout::PINNED_ANNOTATION;
 use crate::rollout::machine::{self, Command};
 use crate::rollout::order::{policy_of, record_of, workload_of};
 use crate::rollout::policy::{Policy, Strategy, policies};
@@ -92,7 +91,6 @@ pub(in super::super) async fn stage(
         commit,
         records,
         looked,
-        holds: pass.holds,
         told_before,
         left: BTreeSet::new(),
         course,
@@ -165,13 +163,8 @@ fn give_up_unwanted(
                 if record.phase == Phase::Promoting
                     && let Some((word, Command::Abort)) = command(pass, record)
                 {
-                    machine::give_up(record, None, None, pass.now);
-                    record.taken_back = true;
-                    record.last_command = Some(word);
-                    "taken back by a person".clone_into(&mut record.message);
-                    let what = format!("{}: {}", record.workload, record.message);
-                    pass.events
-                        .push((true, "RolloutRestoring", "Rollout", what));
+                    let (reason, what) = machine::take_back(record, word, pass.now);
+                    pass.events.push((true, reason, "Rollout", what));
                     continue;
                 }
                 return Err(format!(
@@ -181,9 +174,10 @@ fn give_up_unwanted(
             }
             continue;
         }
-        if let Some(what) = machine::give_up(record, wanted, stable.as_ref(), pass.now) {
+        let told = machine::give_up(record, wanted, stable.as_ref(), pass.now);
+        if let Some((reason, what)) = told {
             // Lowering is written at once; raising waits for its record.
-            pass.events.push((true, "RolloutAborted", "Rollout", what));
+            pass.events.push((true, reason, "Rollout", what));
         }
     }
     Ok(())
@@ -210,9 +204,7 @@ async fn remember_pinned(
         if let Some(pinned) = pinned {
             memory.rollouts.pinned.insert(workload.clone(), pinned);
         } else if !memory.rollouts.pinned.contains_key(workload) {
-            let pinned = live(pass, workload, "v1")
-                .await?
-                .is_some_and(|object| object.annotation(PINNED_ANNOTATION) == Some("true"));
+            let pinned = is_pinned(pass, workload).await?;
             memory.rollouts.pinned.insert(workload.clone(), pinned);
         }
     }

@@ -93,17 +93,10 @@ impl Machine<'_> {
 
     /// The stable side runs as before: going back is a write to its Services.
     pub(super) fn switched(mut self, command: Option<Command>) -> Decision {
-        let in_effect = match &self.record.in_effect_since {
-            Some(since) => since.0,
-            None => match self.takes_effect() {
-                Ok(()) => {
-                    self.record.held_since = None;
-                    self.now
-                }
-                Err(waits) => return self.hold(&waits),
-            },
+        let in_effect = match self.in_effect() {
+            Ok(since) => since,
+            Err(waits) => return self.hold(&waits),
         };
-        self.record.in_effect_since = Some(Time(in_effect));
         self.take_verdicts(in_effect);
         if let Some(failed) = self.over_the_limit() {
             return self.abort(true, failed);

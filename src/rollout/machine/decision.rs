@@ -58,8 +58,8 @@ impl Machine<'_> {
             }
             return self.abort(true, why);
         }
-        let due = self.due.unwrap_or(deadline).min(deadline);
-        self.due = Some(due).filter(|at| *at > self.now);
+        let due = [self.due, Some(deadline)].into_iter().flatten();
+        self.due = due.filter(|at| *at > self.now).min();
         self.stay(waits)
     }
 

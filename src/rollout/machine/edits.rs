@@ -2,15 +2,15 @@
 //! without the evidence of before, and no pause is skipped; with another route the whole rollout does.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::record::without_traffic;
+use super::record::{Told, go_back};
 use super::{Command, Decision, Machine};
 use crate::api::{RolloutPhase as Phase, RolloutStatus};
 use crate::rollout::policy::{Policy, Step, route};
 
 const PAUSE: &str = "pause";
 const REROUTED: &str = "its policy names another route now";
+const ANOTHER_STRATEGY: &str = "its policy names another strategy now";
 
 /// What splits the traffic, as the record keeps it.
 pub(super) fn route_of(policy: &Policy) -> String {
@@ -19,7 +19,7 @@ pub(super) fn route_of(policy: &Policy) -> String {
 
 /// Takes the traffic from a canary whose policy names another route now, before that is staged: the parts of the route of before
 /// stay until proxies no longer send to them. What is told of it.
-pub fn reroute(policy: &Policy, record: &mut RolloutStatus, now: Timestamp) -> Option<String> {
+pub fn reroute(policy: &Policy, record: &mut RolloutStatus, now: Timestamp) -> Option<Told> {
     let is_another = |known: &String| *known != route_of(policy);
     let has_traffic = matches!(
         record.phase,
@@ -28,15 +28,12 @@ pub fn reroute(policy: &Policy, record: &mut RolloutStatus, now: Timestamp) -> O
     if !has_traffic || !record.route.as_ref().is_some_and(is_another) {
         return None;
     }
-    record.phase = Phase::Aborting;
-    without_traffic(record);
-    record.taken_back = false;
-    record.since = Some(Time(now));
-    record.in_effect_since = None;
-    record.written_at = None;
-    record.held_since = None;
-    REROUTED.clone_into(&mut record.message);
-    Some(format!("{}: {REROUTED}", record.workload))
+    let why = if policy.strategy.kind() == record.strategy {
+        REROUTED
+    } else {
+        ANOTHER_STRATEGY
+    };
+    Some(go_back(record, Phase::Aborting, why, now))
 }
 
 /// What of the steps decides where a rollout stands: their weights and pauses, not how long each is checked.
@@ -77,7 +74,7 @@ impl Machine<'_> {
             return None;
         }
         if self.policy.strategy.kind() != self.record.strategy {
-            return Some("its policy names another strategy now");
+            return Some(ANOTHER_STRATEGY);
         }
         let route = route_of(self.policy);
         // Nothing leads to the canary yet; or an agent before this one did not say.

@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::record::without_traffic;
-use super::{BY_A_PERSON, Command, Decision, Machine};
+use super::{BY_A_PERSON, Command, Decision, Machine, UNWANTED};
 use crate::api::{RolloutPhase as Phase, RolloutStrategy};
 
 impl Machine<'_> {
@@ -85,8 +85,7 @@ impl Machine<'_> {
         if !self.is_drained() {
             return self.wait("the canary drains");
         }
-        self.record.phase = Phase::Removing;
-        self.record.written_at = None;
+        self.leave_the_rest();
         self.wait("the canary is being removed")
     }
 
@@ -125,7 +124,7 @@ impl Machine<'_> {
     /// Why it goes back without being at fault: Git wants something else, or what it belongs to went back.
     pub(super) fn given_up(&self) -> Option<String> {
         match &self.observed.change {
-            None => Some("Git no longer wants this change".to_owned()),
+            None => Some(UNWANTED.to_owned()),
             Some(change) if *change != self.record.change => {
                 Some("Git wants another change now".to_owned())
             }

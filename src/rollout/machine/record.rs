@@ -5,9 +5,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::evidence::missing;
-use super::{Side, blue_green, edits};
+use super::{BY_A_PERSON, Side, UNWANTED, blue_green, edits};
 use crate::api::{RolloutPhase as Phase, RolloutStatus, RolloutStrategy};
 use crate::rollout::policy::Policy;
+
+/// The reason of an Event, and its words.
+pub type Told = (&'static str, String);
 
 /// A rollout of this change that begins.
 pub fn begin(
@@ -56,28 +59,48 @@ pub fn give_up(
     wanted: Option<&String>,
     stable: Option<&String>,
     now: Timestamp,
-) -> Option<String> {
+) -> Option<Told> {
     if wanted == Some(&record.change) || stable == Some(&record.change) {
         return None;
     }
-    match record.phase {
+    let phase = match record.phase {
         Phase::Starting | Phase::Analysing | Phase::Paused | Phase::Proved | Phase::Switched => {
-            record.phase = Phase::Aborting;
-            without_traffic(record);
+            Phase::Aborting
         }
-        // The canary serves until the stable side is what it was.
-        Phase::Promoting | Phase::Finishing => record.phase = Phase::Restoring,
+        Phase::Promoting | Phase::Finishing => Phase::Restoring,
         Phase::Narrowing | Phase::Restoring | Phase::Aborting | Phase::Removing | Phase::Failed => {
             return None;
         }
-    }
+    };
+    Some(go_back(record, phase, UNWANTED, now))
+}
+
+/// Takes a promotion back on a person's word; what is told of it.
+pub fn take_back(record: &mut RolloutStatus, word: String, now: Timestamp) -> Told {
+    record.last_command = Some(word);
+    let told = go_back(record, Phase::Restoring, BY_A_PERSON, now);
+    record.taken_back = true;
+    told
+}
+
+/// Sends a rollout back before its revision is staged: at once, or, where the stable side runs the change, when that is
+/// what it was; the canary serves until then.
+pub(super) fn go_back(record: &mut RolloutStatus, phase: Phase, why: &str, now: Timestamp) -> Told {
+    let reason = if phase == Phase::Restoring {
+        "RolloutRestoring"
+    } else {
+        without_traffic(record);
+        "RolloutAborted"
+    };
+    record.phase = phase;
     record.taken_back = false;
     record.since = Some(Time(now));
     record.in_effect_since = None;
     record.written_at = None;
     record.held_since = None;
-    "Git no longer wants this change".clone_into(&mut record.message);
-    Some(format!("{}: {}", record.workload, record.message))
+    record.until = None;
+    why.clone_into(&mut record.message);
+    (reason, format!("{}: {why}", record.workload))
 }
 
 /// What the record says of a canary that is to get nothing.

@@ -22,11 +22,17 @@ impl Machine<'_> {
 
     pub(super) fn aborting(mut self) -> Decision {
         if self.is_drained() {
-            self.record.phase = Phase::Removing;
-            self.record.written_at = None;
+            self.leave_the_rest();
         }
         let message = self.record.message.clone();
         self.wait(&message)
+    }
+
+    /// Nothing goes to the canary any more.
+    pub(super) fn leave_the_rest(&mut self) {
+        self.record.phase = Phase::Removing;
+        self.record.since = Some(Time(self.now));
+        self.record.written_at = None;
     }
 
     /// Weight 0 is written, accepted or not, and proxies have had the time to know it.

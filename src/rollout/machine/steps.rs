@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Command, Decision, Machine, after};
@@ -105,16 +106,9 @@ impl Machine<'_> {
             self.record.written_at = None;
             return self.wait("the weight is being written");
         }
-        let in_effect = match &self.record.in_effect_since {
-            Some(since) => since.0,
-            None => match self.takes_effect() {
-                Ok(()) => {
-                    self.record.in_effect_since = Some(Time(self.now));
-                    self.record.held_since = None;
-                    self.now
-                }
-                Err(waits) => return self.hold(&waits),
-            },
+        let in_effect = match self.in_effect() {
+            Ok(since) => since,
+            Err(waits) => return self.hold(&waits),
         };
         self.take_verdicts(in_effect);
         if let Some(failed) = self.over_the_limit() {
@@ -152,13 +146,24 @@ impl Machine<'_> {
     /// What it waits for, in the words of what refuses it.
     pub(super) fn being_written(&self, waits: &str) -> String {
         match &self.observed.refused {
-            Some(refused) if !self.observed.written => format!("{waits}: {refused}"),
+            Some(refused) => format!("{waits}: {refused}"),
             _ => waits.to_owned(),
         }
     }
 
+    /// Since when the weight of this step is in effect; else what it waits for.
+    pub(super) fn in_effect(&mut self) -> Result<Timestamp, String> {
+        if let Some(since) = &self.record.in_effect_since {
+            return Ok(since.0);
+        }
+        self.takes_effect()?;
+        self.record.in_effect_since = Some(Time(self.now));
+        self.record.held_since = None;
+        Ok(self.now)
+    }
+
     /// Whether the weight of this step is in effect: written, accepted, and known to every proxy.
-    pub(super) fn takes_effect(&mut self) -> Result<(), String> {
+    fn takes_effect(&mut self) -> Result<(), String> {
         if !self.observed.written {
             return Err(self.being_written("the weight is being written"));
         }

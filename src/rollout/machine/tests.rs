@@ -439,6 +439,28 @@ fn without_evidence_it_holds_and_in_the_end_goes_back() {
 }
 
 #[test]
+fn what_holds_for_longer_than_it_may_still_looks_again() {
+    let policy = Policy {
+        hold_end: HoldEnd::Stay,
+        ..policy(steps(), false, 0)
+    };
+    let record = RolloutStatus {
+        in_effect_since: None,
+        written_at: None,
+        held_since: Some(Time(at(100))),
+        ..analysing(&policy)
+    };
+    // The router accepts the weight after maxHold is over: proxies need the time that they always do.
+    let accepted = step(&policy, &record, &well("x", &[]), at(5000));
+    let held = accepted.record.unwrap();
+    assert_eq!(held.message, "waits until every proxy knows the weight");
+    let due = accepted.due.unwrap();
+    assert!(due > at(5000), "{due}");
+    let on = step(&policy, &held, &well("x", &[]), due).record.unwrap();
+    assert_eq!(on.in_effect_since, Some(Time(due)));
+}
+
+#[test]
 fn a_canary_that_fails_is_not_waited_for() {
     let policy = policy(steps(), false, 0);
     let mut observed = well("x", &[]);

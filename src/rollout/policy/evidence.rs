@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::{Check, Policy, Step, Strategy, services};
+use super::{Check, Policy, Step, Strategy, matches, services};
 use crate::api::{CheckSpec, HoldEnd, HumanDuration, PrometheusCheck, Router, TrafficSpec};
 use crate::desired::Desired;
 use crate::health::Condition;
@@ -166,11 +166,7 @@ fn served(template: &Value, workload: &Id, desired: &Desired) -> Vec<String> {
                 .object
                 .at("/spec/selector")
                 .and_then(Value::as_object);
-            selector.is_some_and(|selector| {
-                selector
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value))
-            })
+            selector.is_some_and(|selector| matches(selector, labels))
         })
         .map(|service| {
             format!(

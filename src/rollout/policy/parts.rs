@@ -3,7 +3,7 @@
 use super::{Policy, Strategy, stable_services};
 use crate::desired::Desired;
 use crate::object::Id;
-use crate::rollout::names::{canary_name, preview_name};
+use crate::rollout::names::{canary_of, preview_name};
 use crate::rollout::traffic::Router;
 
 /// What of Git's own stands where the rollout's parts would.
@@ -31,14 +31,10 @@ pub(super) fn too_long(policy: &Policy, desired: &Desired) -> Vec<String> {
 
 /// What the rollout makes beside what Git has, configuration apart.
 pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
-    let beside = |id: Id| Id {
-        name: canary_name(&id.name),
-        ..id
-    };
     let services = || stable_services(policy, desired).map(|service| service.id.clone());
     let mut parts = Vec::new();
     if policy.strategy != Strategy::Partition {
-        parts.push(beside(policy.workload.clone()));
+        parts.push(canary_of(&policy.workload));
     }
     if let Strategy::BlueGreen { preview: None, .. } = policy.strategy {
         parts.extend(services().map(|id| Id {
@@ -47,7 +43,7 @@ pub fn parts(policy: &Policy, desired: &Desired) -> Vec<Id> {
         }));
     }
     if let Some(traffic) = &policy.traffic {
-        parts.extend(services().map(beside));
+        parts.extend(services().map(|id| canary_of(&id)));
         parts.extend(Router::of(traffic).and_then(|router| router.beside(&policy.workload)));
     }
     parts

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Policy, Strategy, services};
+use super::{Policy, Strategy, matches, services};
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{ENVIRONMENT_LABEL, Object};
 
@@ -41,12 +41,7 @@ pub fn foreign(policy: &Policy, desired: &Desired, live: &[Object], owner: &str)
         })
         .filter(|service| {
             let selector = service.at("/spec/selector").and_then(Value::as_object);
-            selector.is_some_and(|selector| {
-                !selector.is_empty()
-                    && selector
-                        .iter()
-                        .all(|(key, value)| labels.get(key) == Some(value))
-            })
+            selector.is_some_and(|selector| matches(selector, labels))
         })
         .map(|service| {
             format!(

@@ -134,13 +134,12 @@ pub fn accepted(route: &Object) -> Result<(), String> {
         .collect();
     // What it no longer names says nothing of it.
     let parents: Vec<_> = list(route, "/status/parents")
-        .map(|status| (parent(&status["parentRef"], route), status))
-        .filter(|(parent, _)| named.is_empty() || named.contains(parent))
+        .filter(|status| named.is_empty() || named.contains(&parent(&status["parentRef"], route)))
         .collect();
     if parents.is_empty() {
         return Err("no gateway has looked at the route".to_owned());
     }
-    for (_, status) in parents {
+    for status in parents {
         for condition in status["conditions"].as_array().into_iter().flatten() {
             let type_ = condition["type"].as_str().unwrap_or_default();
             let good = match type_ {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{MatchSpec, Split};
 use crate::object::Object;
+use crate::rollout::TRACK_LABEL;
 
 /// What of an Ingress's annotations its canary has too: what ingress-nginx reads of a canary at all (the balancing of its
 /// upstream), and how requests are passed on, which controllers that only follow its annotations read there. Not who may
@@ -26,6 +27,11 @@ const COPIED: [&str; 13] = [
 const NGINX: &str = "nginx.ingress.kubernetes.io/";
 /// The value of a canary's cookie: ingress-nginx knows no other.
 const ALWAYS: &str = "always";
+
+/// Whether this Ingress stands beside another for a canary: it has its weight for as long as it is there.
+pub fn is_canary_ingress(ingress: &Object) -> bool {
+    ingress.kind() == "Ingress" && ingress.label(TRACK_LABEL) == Some("canary")
+}
 
 /// The Ingress beside this one.
 pub(super) fn beside(ingress: &Object, split: &Split) -> Result<Object, String> {

@@ -39,7 +39,6 @@ fn rolling(records: Vec<RolloutStatus>, course: Course, looked: bool) -> Rolling
         commit: String::new(),
         records,
         looked,
-        holds: true,
         told_before: 0,
         left: BTreeSet::new(),
         course,
@@ -162,17 +161,4 @@ fn before_what_git_wants_is_known_nothing_goes_on() {
     assert!(held(Course::Suspended, false) && !held(Course::Ending, false));
     assert!(rolling(Vec::new(), Course::On, true).knows_changes());
     assert!(!rolling(Vec::new(), Course::Ending, true).knows_changes());
-}
-
-#[test]
-fn what_was_refused_in_this_pass_begins_no_rollout() {
-    let begins = |course, looked, holds| {
-        let rolling = rolling(Vec::new(), course, looked);
-        Rolling { holds, ..rolling }.may_begin()
-    };
-    assert!(begins(Course::On, true, true));
-    // What is held from before is the refused one itself.
-    assert!(!begins(Course::On, true, false));
-    assert!(!begins(Course::On, false, true));
-    assert!(!begins(Course::Suspended, true, true));
 }

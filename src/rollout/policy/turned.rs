@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::matches;
 use crate::desired::{Desired, DesiredObject};
 use crate::object::{Id, Object};
 use crate::rollout::HOLD_ANNOTATION;
@@ -10,7 +11,7 @@ use crate::rollout::names::canary_name;
 
 /// Why the change of this workload cannot be rolled out, by workload: each Service of `before` that selects the pods of
 /// before and not those of `after`, or the reverse.
-pub(super) fn turned(workload: &Id, before: &Desired, after: &Desired) -> Vec<(Id, String)> {
+pub fn turned(workload: &Id, before: &Desired, after: &Desired) -> Vec<(Id, String)> {
     let services = before.objects.iter().filter(|object| {
         object.id.group.is_empty()
             && object.id.kind == "Service"
@@ -45,7 +46,7 @@ pub(super) fn turned(workload: &Id, before: &Desired, after: &Desired) -> Vec<(I
 
 /// Why narrowing the Services of this workload would leave others out: each Service of `before` that selects the pods of a
 /// `ReplicaSet` which is neither the workload's nor its canary's; `live` are those of the namespace.
-pub(super) fn shared(workload: &Id, before: &Desired, live: &[Object]) -> Vec<(Id, String)> {
+pub fn shared(workload: &Id, before: &Desired, live: &[Object]) -> Vec<(Id, String)> {
     let canary = canary_name(&workload.name);
     let is_other = |set: &&Object| {
         let owner = set
@@ -67,9 +68,8 @@ pub(super) fn shared(workload: &Id, before: &Desired, live: &[Object]) -> Vec<(I
             let selector = service.object.at("/spec/selector")?.as_object()?;
             let other = others.iter().find(|set| {
                 let labels = set.at("/spec/template/metadata/labels");
-                labels.is_some_and(|labels| {
-                    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-                })
+                let labels = labels.and_then(Value::as_object);
+                labels.is_some_and(|labels| matches(selector, labels))
             })?;
             let id = other.id();
             Some((
@@ -87,9 +87,10 @@ pub(super) fn shared(workload: &Id, before: &Desired, live: &[Object]) -> Vec<(I
 fn selects(service: &DesiredObject, workload: &Id, desired: &Desired) -> Option<bool> {
     let selector = service.object.at("/spec/selector")?.as_object()?;
     let template = desired.get(workload)?.object.at("/spec/template")?;
-    let selects =
-        |(key, value): (&String, &Value)| template["metadata"]["labels"].get(key) == Some(value);
-    Some(!selector.is_empty() && selector.iter().all(selects))
+    let labels = template
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
+    Some(labels.is_some_and(|labels| matches(selector, labels)))
 }
 
 #[cfg(test)]
