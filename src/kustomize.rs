@@ -11,6 +11,7 @@ mod generate;
 mod hash;
 mod id;
 mod images;
+mod json;
 mod jsonpatch;
 mod kustomization;
 mod loader;

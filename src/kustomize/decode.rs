@@ -260,7 +260,7 @@ impl<'t> Decoder<'t> {
         }
         let mut map = std::collections::BTreeMap::new();
         for (key, value) in self.tree.pairs(id) {
-            let name = super::jsonpatch::key_1_1(self.tree, key);
+            let name = super::json::key_1_1(self.tree, key);
             let text = self.text_of(value, &format!("{path}.{name}"));
             map.insert(name, text);
         }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::context::Context;
 use super::error::{BuildError, Problems, Result};
+use super::json::from_json;
 use super::node;
 use super::resource::{Origin, Resource};
-use crate::yaml::{Document, Kind, Node, NodeId, Style, Tag, Tree, read, read_patches, to_value};
+use crate::yaml::{Document, Kind, NodeId, Tree, read, read_patches, to_value};
 
 /// The objects in the text of a file.
 pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Result<Vec<Resource>> {
@@ -143,46 +144,4 @@ fn expand(context: &mut Context<'_>, items: NodeId) -> Result<Vec<NodeId>> {
         }
     }
     Ok(objects)
-}
-
-/// Nodes for JSON as a YAML parser reads it.
-pub fn from_json(tree: &mut Tree, value: &serde_json::Value) -> NodeId {
-    use serde_json::Value;
-    let text = |tree: &mut Tree, text: &str| {
-        tree.add(Node {
-            style: Style::Double,
-            ..Node::scalar(text, Tag::Str)
-        })
-    };
-    match value {
-        Value::Null => tree.scalar("null", Tag::Null),
-        Value::Bool(value) => tree.scalar(&value.to_string(), Tag::Bool),
-        Value::Number(number) => {
-            let float = number.as_f64().filter(|_| number.is_f64());
-            let written = float.map_or_else(|| number.to_string(), crate::yaml::json_float_text);
-            let tag = crate::yaml::resolve(&written).tag();
-            tree.scalar(&written, tag)
-        }
-        Value::String(string) => text(tree, string),
-        Value::Array(list) => {
-            let items = list.iter().map(|item| from_json(tree, item)).collect();
-            tree.add(Node {
-                items,
-                tag: Tag::Seq,
-                ..Node::of(Kind::Seq)
-            })
-        }
-        Value::Object(map) => {
-            let mut items = Vec::with_capacity(map.len() * 2);
-            for (key, item) in map {
-                items.push(text(tree, key));
-                items.push(from_json(tree, item));
-            }
-            tree.add(Node {
-                items,
-                tag: Tag::Map,
-                ..Node::of(Kind::Map)
-            })
-        }
-    }
 }

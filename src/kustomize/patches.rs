@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::context::Context;
 use super::error::{BuildError, BuildErrors, Problems, Result, fail};
 use super::factory::patches_from;
-use super::jsonpatch::{JsonPatch, from_value};
+use super::json::read_again;
+use super::jsonpatch::JsonPatch;
 use super::loader::Loader;
 use super::merge::merge;
 use super::node;
@@ -334,7 +335,7 @@ pub fn apply_json(
     if !value.is_object() {
         return Err(place(BuildError::new("the JSON patch leaves no object")).into());
     }
-    let patched = from_value(tree, &value);
+    let patched = read_again(tree, &value);
     let limit = context.options.limits.depth;
     if tree.depth(patched) > limit + 1 {
         return Err(place(BuildError::new(exceeded(

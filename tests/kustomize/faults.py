@@ -23,7 +23,7 @@ FAULTS = [
      "list[index] = value();", "list.insert(index, value());"),
     ("a JSON patch takes ~1 literally", "src/kustomize/jsonpatch.rs",
      'part.replace("~1", "/").replace("~0", "~")', 'part.replace("~0", "~")'),
-    ("numbers become texts in JSON patches", "src/kustomize/jsonpatch.rs",
+    ("numbers become texts in JSON patches", "src/kustomize/json.rs",
      "_ => resolve_1_1(&node.text)", "_ => match resolve_1_1(&node.text) { Scalar::Float(_) => Scalar::Str, other => other }"),
     ("a hash forgets binaryData", "src/kustomize/hash.rs",
      '"ConfigMap" => "binaryData"', '"ConfigMap" => "stringData"'),
