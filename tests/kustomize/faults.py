@@ -46,7 +46,7 @@ FAULTS = [
      '("name", "default")', '("kind", "ServiceAccount")'),
     ("definitions of kinds get the prefix", "src/kustomize/transform.rs",
      "keeps_name(&id.gvk)", "false"),
-    ("line breaks at the end of a text are lost", "src/yaml/writer.rs",
+    ("line breaks at the end of a text are lost", "src/yaml/writer/scalar.rs",
      "(true, Some(before)) if is_break(before) => self.push('+')", "(true, Some(before)) if is_break(before) => {}"),
     ("numbers of vars become texts", "src/kustomize/vars.rs",
      "Tag::Int => Value::Int(text.parse().map_err(|_| missing())?)", "Tag::Int => Value::Text(text.to_string())"),
