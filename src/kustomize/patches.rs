@@ -131,11 +131,7 @@ impl PatchTransformer {
             (None, patches) => {
                 let mut problems = Problems::default();
                 for patch in patches {
-                    let id = patch.original_id(context);
-                    let at = resources
-                        .target_of(context, &id)
-                        .map_err(|errors| errors.each(|error| patch.origin.place(error)));
-                    let Some(at) = problems.keep(at) else {
+                    let Some(at) = problems.keep(resources.target_of(context, patch)) else {
                         continue;
                     };
                     let patch = patch.copy(&mut context.tree);
@@ -198,11 +194,7 @@ pub fn apply_merges(
 ) -> Result<()> {
     let mut problems = Problems::default();
     for patch in patches {
-        let id = patch.original_id(context);
-        let at = resources
-            .target_of(context, &id)
-            .map_err(|errors| errors.each(|error| patch.origin.place(error)));
-        if let Some(at) = problems.keep(at) {
+        if let Some(at) = problems.keep(resources.target_of(context, patch)) {
             apply_to_selected(context, resources, &[at], patch)?;
         }
     }

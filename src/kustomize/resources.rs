@@ -188,14 +188,15 @@ impl Resources {
         positions.collect()
     }
 
-    /// The position of the one object that has, or ever had, this identity.
-    pub fn target_of(&self, context: &Context<'_>, id: &ResId) -> Result<usize> {
+    /// The position of the one object that has, or ever had, the identity that a patch names.
+    pub fn target_of(&self, context: &Context<'_>, patch: &Resource) -> Result<usize> {
+        let id = patch.original_id(context);
         let found = self.matching_any_id(context, &id.name, |other| id.same(other));
-        match found[..] {
+        let target = match found[..] {
             [one] => Ok(one),
             [] => fail(format!(
                 "no resource matches the strategic merge patch for {id}{}",
-                self.close_to(context, id)
+                self.close_to(context, &id)
             )),
             _ => {
                 let places: Vec<String> = found
@@ -207,7 +208,8 @@ impl Resources {
                     places.join(", ")
                 ))
             }
-        }
+        };
+        target.map_err(|errors| errors.each(|error| patch.origin.place(error)))
     }
 
     /// The positions of the objects that now have one of the identities.
