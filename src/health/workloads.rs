@@ -24,6 +24,24 @@ fn shortfall(counts: &[(i64, &str)], wanted: i64) -> Option<Health> {
         .map(|(has, what)| rollout(format!("{has} of {wanted} pods {what}")))
 }
 
+/// What keeps the pods from being as many as are wanted, all of them ready and available.
+fn unsettled(object: &Object, wanted: i64) -> Option<Health> {
+    let replicas = count(object, "/status/replicas");
+    let counts = [
+        (replicas, "exist"),
+        (count(object, "/status/readyReplicas"), "are ready"),
+        (count(object, "/status/availableReplicas"), "are available"),
+    ];
+    shortfall(&counts, wanted).or_else(|| {
+        (replicas > wanted).then(|| {
+            rollout(format!(
+                "{} surplus pods are still there",
+                replicas - wanted
+            ))
+        })
+    })
+}
+
 /// A status that its controller has never written says nothing about the object.
 fn unobserved(object: &Object) -> Option<Health> {
     int(object, "/status/observedGeneration")
@@ -84,22 +102,8 @@ pub(super) fn stateful_set(object: &Object) -> Health {
         return health;
     }
     let wanted = wanted(object);
-    let replicas = count(object, "/status/replicas");
-    if let Some(health) = shortfall(
-        &[
-            (replicas, "exist"),
-            (count(object, "/status/readyReplicas"), "are ready"),
-            (count(object, "/status/availableReplicas"), "are available"),
-        ],
-        wanted,
-    ) {
+    if let Some(health) = unsettled(object, wanted) {
         return health;
-    }
-    if replicas > wanted {
-        return rollout(format!(
-            "{} surplus pods are still there",
-            replicas - wanted
-        ));
     }
     // With OnDelete, old pods stay until somebody deletes them: that is what Git asks for.
     if text(object, "/spec/updateStrategy/type") == "OnDelete" {
@@ -140,28 +144,9 @@ pub(super) fn daemon_set(object: &Object) -> Health {
 
 /// `ReplicaSet` and `ReplicationController`.
 pub(super) fn replica_set(object: &Object) -> Health {
-    if let Some(health) = unobserved(object) {
-        return health;
-    }
-    let wanted = wanted(object);
-    let replicas = count(object, "/status/replicas");
-    if let Some(health) = shortfall(
-        &[
-            (replicas, "exist"),
-            (count(object, "/status/readyReplicas"), "are ready"),
-            (count(object, "/status/availableReplicas"), "are available"),
-        ],
-        wanted,
-    ) {
-        return health;
-    }
-    if replicas > wanted {
-        return rollout(format!(
-            "{} surplus pods are still there",
-            replicas - wanted
-        ));
-    }
-    Health::Current
+    unobserved(object)
+        .or_else(|| unsettled(object, wanted(object)))
+        .unwrap_or(Health::Current)
 }
 
 /// A Job is healthy when it has succeeded, or where Git suspends it. `SuccessCriteriaMet` and `FailureTarget` are its
