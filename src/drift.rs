@@ -48,14 +48,18 @@ mod tests {
         Timestamp::from_second(1_000_000 + second).unwrap()
     }
 
-    #[test]
-    fn three_repairs_within_a_minute_rest_the_field_for_five() {
-        let id = Id {
+    fn config_map() -> Id {
+        Id {
             group: String::new(),
             kind: "ConfigMap".to_owned(),
             namespace: None,
             name: "map".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn three_repairs_within_a_minute_rest_the_field_for_five() {
+        let id = config_map();
         let mut damper = Damper::default();
         for second in [0, 20] {
             damper.record(&id, "data.key", at(second));
@@ -69,12 +73,7 @@ mod tests {
 
     #[test]
     fn repairs_that_are_spread_out_contest_nothing() {
-        let id = Id {
-            group: String::new(),
-            kind: "ConfigMap".to_owned(),
-            namespace: None,
-            name: "map".to_owned(),
-        };
+        let id = config_map();
         let mut damper = Damper::default();
         for second in [0, 40, 80, 120, 160] {
             damper.record(&id, "data.key", at(second));

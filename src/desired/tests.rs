@@ -289,39 +289,22 @@ fn the_hash_changes_with_the_namespace_the_account_and_the_prune_settings() {
     let base = hash("shop", "deployer", &plain);
     assert_ne!(base, hash("other", "deployer", &plain));
     assert_ne!(base, hash("shop", "other", &plain));
-    assert_ne!(
-        base,
-        hash(
-            "shop",
-            "deployer",
-            &PruneSpec {
-                enabled: false,
-                ..plain.clone()
-            }
-        )
-    );
-    assert_ne!(
-        base,
-        hash(
-            "shop",
-            "deployer",
-            &PruneSpec {
-                limit: "30%".to_owned(),
-                ..plain.clone()
-            }
-        )
-    );
-    assert_ne!(
-        base,
-        hash(
-            "shop",
-            "deployer",
-            &PruneSpec {
-                protect: vec!["Job".to_owned()],
-                ..plain.clone()
-            }
-        )
-    );
+    for other in [
+        PruneSpec {
+            enabled: false,
+            ..plain.clone()
+        },
+        PruneSpec {
+            limit: "30%".to_owned(),
+            ..plain.clone()
+        },
+        PruneSpec {
+            protect: vec!["Job".to_owned()],
+            ..plain.clone()
+        },
+    ] {
+        assert_ne!(base, hash("shop", "deployer", &other), "{other:?}");
+    }
 }
 
 #[test]

@@ -360,6 +360,18 @@ fn annotations_for_the_agent_on_the_live_object_stay() {
     assert!(scene.action().is_none());
 }
 
+/// Somebody else has the replicas.
+fn scaled() -> Scene {
+    Scene::of(deployment(json!({}))).applied().with(|object| {
+        remove(
+            object,
+            "/metadata/managedFields/0/fieldsV1/f:spec",
+            "f:replicas",
+        );
+        by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
+    })
+}
+
 #[test]
 fn replicas_belong_to_the_autoscaler_and_are_handed_over_first() {
     let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
@@ -377,26 +389,12 @@ fn replicas_belong_to_the_autoscaler_and_are_handed_over_first() {
     );
     assert_eq!(given.name(), "api");
     // The autoscaler may come first, and take what is still ours.
-    let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(
-            object,
-            "/metadata/managedFields/0/fieldsV1/f:spec",
-            "f:replicas",
-        );
-        by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
-    });
+    let mut scene = scaled();
     scene.autoscaled.insert(scene.id());
     assert_eq!(scene.plan().drifts, []);
     assert_eq!(scene.action().unwrap().reason, Reason::Reapply);
     // Once it is not ours, scaling is nobody's drift.
-    let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(
-            object,
-            "/metadata/managedFields/0/fieldsV1/f:spec",
-            "f:replicas",
-        );
-        by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
-    });
+    let mut scene = scaled();
     scene.autoscaled.insert(scene.id());
     let id = scene.id();
     let LiveState::Present(live) = &scene.live[&id] else {
@@ -614,14 +612,7 @@ fn a_job_that_has_run_under_this_content_does_not_run_again() {
 
 #[test]
 fn a_field_that_is_fought_over_rests() {
-    let mut scene = Scene::of(deployment(json!({}))).applied().with(|object| {
-        remove(
-            object,
-            "/metadata/managedFields/0/fieldsV1/f:spec",
-            "f:replicas",
-        );
-        by_hand(object, json!({"f:spec": {"f:replicas": {}}}));
-    });
+    let mut scene = scaled();
     for second in 999_980..=999_982 {
         scene.damper.record(
             &scene.id(),

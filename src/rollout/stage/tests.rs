@@ -315,16 +315,11 @@ fn record(phase: Phase, weight: u32) -> RolloutStatus {
 }
 
 fn staged(traffic: Option<Value>, record: &RolloutStatus) -> Staged {
-    let policy = policy(traffic);
-    let rollout = Rollout {
-        policy: &policy,
+    staged_by(
+        &policy(traffic),
         record,
-    };
-    stage(
         &shop("1", "blue"),
-        Some(&shop("2", "green")),
-        &[rollout],
-        &BTreeSet::new(),
+        &shop("2", "green"),
     )
 }
 
@@ -545,17 +540,8 @@ fn ingress_nginx_gets_a_second_ingress() {
     );
     let base = Desired::new(base, "hash".to_owned());
     let policy = policy(Some(json!({"ingressNginx": {"name": "api"}})));
-    let record = record(Phase::Analysing, 25);
-    let rollout = Rollout {
-        policy: &policy,
-        record: &record,
-    };
-    let staged = stage(
-        &base,
-        Some(&shop("2", "blue")),
-        &[rollout],
-        &BTreeSet::new(),
-    );
+    let analysing = record(Phase::Analysing, 25);
+    let staged = staged_by(&policy, &analysing, &base, &shop("2", "blue"));
     assert!(
         staged.roles.problems.is_empty(),
         "{:?}",
@@ -564,7 +550,7 @@ fn ingress_nginx_gets_a_second_ingress() {
     let canary = get(&staged, "Ingress", "api-canary").unwrap();
     insta::assert_json_snapshot!(canary.0);
     for phase in [Phase::Finishing, Phase::Aborting] {
-        let record = self::record(phase, 0);
+        let record = record(phase, 0);
         let rollout = Rollout {
             policy: &policy,
             record: &record,
@@ -663,12 +649,7 @@ fn a_load_balancer_outside_the_cluster_reaches_the_canary_as_it_does_the_stable_
     let base = Desired::new(base.objects, "hash".to_owned());
     let policy = policy(Some(json!({"alb": {"name": "api"}})));
     let record = record(Phase::Analysing, 25);
-    let rollout = Rollout {
-        policy: &policy,
-        record: &record,
-    };
-    let next = shop("2", "blue");
-    let staged = stage(&base, Some(&next), &[rollout], &BTreeSet::new());
+    let staged = staged_by(&policy, &record, &base, &shop("2", "blue"));
     assert!(
         staged.roles.problems.is_empty(),
         "{:?}",
@@ -890,16 +871,7 @@ fn a_change_that_was_never_analysed_reaches_neither_side() {
             )),
             ..of_the_change(phase, 50)
         };
-        let rollout = Rollout {
-            policy: &policy,
-            record: &record,
-        };
-        let staged = stage(
-            &shop("1", "blue"),
-            Some(&shop("3", "red")),
-            &[rollout],
-            &BTreeSet::new(),
-        );
+        let staged = staged_by(&policy, &record, &shop("1", "blue"), &shop("3", "red"));
         assert_eq!(stable_image(&staged), "api:1", "{phase:?}");
         if phase == Phase::Restoring {
             assert!(get(&staged, "Deployment", "api-canary").is_none());
@@ -949,16 +921,7 @@ fn an_autoscaler_does_not_take_the_stable_side_below_its_size() {
     );
     let policy = policy(None);
     let least = |record: &RolloutStatus, name: &str| {
-        let rollout = Rollout {
-            policy: &policy,
-            record,
-        };
-        let staged = stage(
-            &base,
-            Some(&shop("2", "green")),
-            &[rollout],
-            &BTreeSet::new(),
-        );
+        let staged = staged_by(&policy, record, &base, &shop("2", "green"));
         at(
             &staged,
             "HorizontalPodAutoscaler",
@@ -1038,18 +1001,8 @@ fn selectors_by_the_workloads_labels_match_the_canary_too() {
                 .set_metadata_entry("labels", "monitored", "yes");
         }
     }
-    let policy = policy(route);
     let record = record(Phase::Analysing, 25);
-    let rollout = Rollout {
-        policy: &policy,
-        record: &record,
-    };
-    let staged = stage(
-        &base,
-        Some(&shop("2", "blue")),
-        &[rollout],
-        &BTreeSet::new(),
-    );
+    let staged = staged_by(&policy(route), &record, &base, &shop("2", "blue"));
     // A NetworkPolicy, a PodMonitor, a PodDisruptionBudget.
     let pods = at(
         &staged,
