@@ -51,11 +51,7 @@ const CONTROLLERS: [&str; 7] = [
 ];
 
 fn entries(object: &Object) -> impl Iterator<Item = &Value> {
-    object
-        .at("/metadata/managedFields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    object.list("/metadata/managedFields")
 }
 
 fn text<'a>(entry: &'a Value, key: &str) -> &'a str {

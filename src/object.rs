@@ -149,6 +149,14 @@ impl Object {
         Some(value)
     }
 
+    /// The elements of the list at a JSON pointer; none where there is no list.
+    pub fn list<'a>(&'a self, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        self.at(pointer)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    }
+
     /// Sets `metadata.KEY.NAME`, making the map where it is missing.
     pub fn set_metadata_entry(&mut self, key: &str, name: &str, value: &str) {
         let metadata = self

@@ -1,7 +1,5 @@
 //! What the API server's refusals mean. "Invalid" is not "immutable": an invalid manifest never deletes anything.
 
-use serde_json::Value;
-
 use super::{Action, LiveState, Reason, Refusal, RefusalReason};
 use crate::object::{Object, REPLACE_ANNOTATION};
 
@@ -193,8 +191,7 @@ fn immutable(action: &Action, message: &str, live: &LiveState) -> Verdict {
 
 /// Whether a Job has run to its end, well or not.
 pub fn has_finished(job: &Object) -> bool {
-    let conditions = job.at("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
+    job.list("/status/conditions").any(|condition| {
         matches!(condition["type"].as_str(), Some("Complete" | "Failed"))
             && condition["status"] == "True"
     })

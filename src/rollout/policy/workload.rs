@@ -45,7 +45,7 @@ fn of_deployment(workload: &Object) -> Vec<String> {
         reasons.push("hostNetwork: two pods of one node would want the same ports".to_owned());
     }
     for containers in ["containers", "initContainers"] {
-        for container in list(workload, &format!("/spec/template/spec/{containers}")) {
+        for container in workload.list(&format!("/spec/template/spec/{containers}")) {
             for port in container["ports"].as_array().into_iter().flatten() {
                 if port["hostPort"].as_u64().is_some_and(|port| port != 0) {
                     reasons.push(format!(
@@ -79,7 +79,7 @@ fn of_stateful_set(workload: &Object) -> Vec<String> {
 fn of_volumes(workload: &Object) -> Vec<String> {
     const LIFTED: &str = "spec.sharedVolumes: true says that it is made for that";
     let mut reasons = Vec::new();
-    for volume in list(workload, "/spec/template/spec/volumes") {
+    for volume in workload.list("/spec/template/spec/volumes") {
         let name = volume["name"].as_str().unwrap_or_default();
         if !volume["hostPath"].is_null() {
             reasons.push(format!(
@@ -95,12 +95,4 @@ fn of_volumes(workload: &Object) -> Vec<String> {
         }
     }
     reasons
-}
-
-fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object
-        .at(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }

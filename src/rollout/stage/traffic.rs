@@ -46,10 +46,7 @@ impl Stage<'_> {
         };
         let stable = &origin.object;
         let ports: Vec<Value> = stable
-            .at("/spec/ports")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
+            .list("/spec/ports")
             .map(|port| {
                 let mut port = port.clone();
                 if let Some(port) = port.as_object_mut() {

@@ -66,10 +66,8 @@ pub(super) fn split(ingress: &Object, split: &Split) -> Result<Object, String> {
 
 /// The actions that paths name in place of a Service.
 fn used(ingress: &Object) -> Vec<&str> {
-    let rules = ingress.at("/spec/rules").and_then(Value::as_array);
-    let paths = rules
-        .into_iter()
-        .flatten()
+    let paths = ingress
+        .list("/spec/rules")
         .filter_map(|rule| rule["http"]["paths"].as_array())
         .flatten()
         .map(|path| &path["backend"]);

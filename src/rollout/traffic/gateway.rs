@@ -129,11 +129,13 @@ fn canary_of(backend: &Value, namespace: Option<&str>, split: &Split) -> Option<
 /// others that did is no gateway that serves it: a reference to what is gone.
 pub fn accepted(route: &Object) -> Result<(), String> {
     let generation = route.at("/metadata/generation").and_then(Value::as_i64);
-    let named: Vec<_> = list(route, "/spec/parentRefs")
+    let named: Vec<_> = route
+        .list("/spec/parentRefs")
         .map(|reference| parent(reference, route))
         .collect();
     // What it no longer names says nothing of it.
-    let parents: Vec<_> = list(route, "/status/parents")
+    let parents: Vec<_> = route
+        .list("/status/parents")
         .filter(|status| named.is_empty() || named.contains(&parent(&status["parentRef"], route)))
         .collect();
     if parents.is_empty() {
@@ -176,12 +178,4 @@ fn parent<'a>(reference: &'a Value, route: &'a Object) -> [Option<&'a str>; 5] {
         text("name"),
         text("sectionName"),
     ]
-}
-
-fn list<'a>(object: &'a Object, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    object
-        .at(pointer)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
 }

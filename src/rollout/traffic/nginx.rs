@@ -79,8 +79,7 @@ pub(super) fn beside(ingress: &Object, split: &Split) -> Result<Object, String> 
 /// The rules whose paths point to the workload's Services, with these paths alone.
 fn rules(ingress: &Object, split: &Split) -> Vec<Value> {
     let mut rules = Vec::new();
-    let given = ingress.at("/spec/rules").and_then(Value::as_array);
-    for rule in given.into_iter().flatten() {
+    for rule in ingress.list("/spec/rules") {
         let given = rule["http"]["paths"].as_array();
         let paths: Vec<Value> = given
             .into_iter()
