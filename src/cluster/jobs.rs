@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{ApiResource, ListParams};
 use kube::{Api, Resource};
 
 use super::{Cluster, ClusterError, Identity};
@@ -25,28 +25,18 @@ impl Cluster {
         labels: &str,
     ) -> Result<Vec<Object>, ClusterError> {
         let resource = ApiResource::erase::<K>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &resource);
-        let list = api.list(&ListParams::default().labels(labels)).await;
-        let list = list.map_err(|error| {
-            let action = format!("list the {} of {namespace}", resource.plural);
-            ClusterError::new(action, error)
-        })?;
-        Ok(list
-            .items
-            .into_iter()
-            .filter_map(|mut item| {
-                item.metadata.managed_fields = None;
-                let mut object = Object::from_value(serde_json::to_value(item).ok()?)?;
-                // The items of a list do not say what they are.
-                for (key, value) in [
-                    ("apiVersion", &resource.api_version),
-                    ("kind", &resource.kind),
-                ] {
-                    object.0.insert(key.to_owned(), value.clone().into());
-                }
-                Some(object)
-            })
-            .collect())
+        let params = ListParams::default().labels(labels);
+        let mut objects = self.listed(&resource, namespace, &params).await?;
+        // The items of a list do not say what they are.
+        for object in &mut objects {
+            for (key, value) in [
+                ("apiVersion", &resource.api_version),
+                ("kind", &resource.kind),
+            ] {
+                object.0.insert(key.to_owned(), value.clone().into());
+            }
+        }
+        Ok(objects)
     }
 
     /// The value of a key of a Secret, read as `identity`; `None` where the Secret has no such key.

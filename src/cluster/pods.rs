@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use tokio::sync::Notify;
@@ -169,17 +169,25 @@ impl Cluster {
         &self,
         namespace: &str,
     ) -> Result<Vec<Object>, ClusterError> {
-        let resource = kube::api::ApiResource::erase::<K>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &resource);
-        let list = api
-            .list(&kube::api::ListParams::default())
+        let resource = ApiResource::erase::<K>(&());
+        self.listed(&resource, namespace, &ListParams::default())
             .await
-            .map_err(|error| {
-                ClusterError::new(
-                    format!("list the {} of {namespace}", resource.plural),
-                    error,
-                )
-            })?;
+    }
+
+    /// The objects of a kind in a namespace, without their managed fields.
+    pub(super) async fn listed(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        params: &ListParams,
+    ) -> Result<Vec<Object>, ClusterError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, resource);
+        let list = api.list(params).await.map_err(|error| {
+            ClusterError::new(
+                format!("list the {} of {namespace}", resource.plural),
+                error,
+            )
+        })?;
         Ok(list
             .items
             .into_iter()
