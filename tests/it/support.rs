@@ -7,6 +7,7 @@ pub mod git;
 pub mod node;
 pub mod process;
 pub mod repo;
+pub mod status;
 pub mod table;
 pub mod wait;
 pub mod wire;

@@ -8,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::support::{
-    agent::NAMESPACE,
+    agent::{NAMESPACE, token},
     node::Node,
     process::{Process, free_port, wait_for_port},
 };
@@ -24,18 +24,10 @@ pub struct Lone {
 impl Lone {
     /// With the rights of the installed agent, and the API server at `server`.
     pub fn at(node: &Node, server: &str, flags: &[&str]) -> Self {
-        let token = node.kubectl(&[
-            "create",
-            "token",
-            "driftless",
-            "--namespace",
-            NAMESPACE,
-            "--duration=8h",
-        ]);
         let kubeconfig = format!(
             "{{apiVersion: v1, kind: Config, current-context: node, clusters: [{{name: node, cluster: {{server: '{server}'}}}}],
               users: [{{name: agent, user: {{token: '{}'}}}}], contexts: [{{name: node, context: {{cluster: node, user: agent}}}}]}}",
-            token.trim()
+            token(node)
         );
         Self::with(kubeconfig, NAMESPACE, flags)
     }

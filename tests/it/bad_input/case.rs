@@ -11,11 +11,14 @@ use futures::{
 };
 
 use super::{
-    place::{NAME, OBJECTS, Place, condition, telling},
+    place::{NAME, OBJECTS, Place, telling},
     secrets,
     world::{World, patiently},
 };
-use crate::support::node::Node;
+use crate::support::{
+    node::Node,
+    status::{condition, is_ready},
+};
 
 /// What has to be told.
 pub enum Told {
@@ -211,7 +214,7 @@ impl Course {
             }
             Told::Held(words) => held && deletions.iter().all(|held| held.reason.contains(words)),
             Told::ErrorOrHeld => error || held,
-            Told::Ready => super::place::is_ready(status, &self.place.tip()),
+            Told::Ready => is_ready(status, &self.place.tip()),
         }
     }
 

@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use super::{
     agents::Lone,
     apiserver::{Mood, Proxy},
-    place::{NAME, OBJECTS, Place, condition, telling},
+    place::{NAME, OBJECTS, Place, telling},
     world::{FLAGS, World, patiently},
 };
-use crate::need_node;
+use crate::{need_node, support::status::condition};
 
 /// A place, and what must not be lost of it.
 struct Scene {

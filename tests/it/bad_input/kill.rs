@@ -1,6 +1,6 @@
 //! SIGKILL in the middle of applying a hundred objects, and in the middle of deleting them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -71,14 +71,7 @@ async fn course(
         before.len() + CROWD,
         "objects after the kill",
     )?;
-    let recorded = inventory(place).await?;
-    let unknown: Vec<_> = there
-        .keys()
-        .filter(|object| !recorded.contains(*object))
-        .collect();
-    if !unknown.is_empty() {
-        return Err(format!("applied, and not recorded before: {unknown:?}"));
-    }
+    recorded(place, &there, "applied, and not recorded before").await?;
     again(world, proxy, agent);
     place.ready(NAME, &second).await?;
     let full = place.objects().await?;
@@ -102,14 +95,7 @@ async fn course(
         full.len(),
         "objects after the second kill",
     )?;
-    let recorded = inventory(place).await?;
-    let unknown: Vec<_> = there
-        .keys()
-        .filter(|object| !recorded.contains(*object))
-        .collect();
-    if !unknown.is_empty() {
-        return Err(format!("there, and not recorded any more: {unknown:?}"));
-    }
+    recorded(place, &there, "there, and not recorded any more").await?;
     again(world, proxy, agent);
     place.ready(NAME, &third).await?;
     patiently(
@@ -165,6 +151,24 @@ async fn inventory(place: &Place) -> Result<BTreeSet<String>, String> {
         format!("{} {}", parts[2], parts[4])
     });
     Ok(names.collect())
+}
+
+/// That the inventory has all that there is; else what is wrong with the rest.
+async fn recorded(
+    place: &Place,
+    there: &BTreeMap<String, String>,
+    wrong: &str,
+) -> Result<(), String> {
+    let recorded = inventory(place).await?;
+    let unknown: Vec<_> = there
+        .keys()
+        .filter(|object| !recorded.contains(*object))
+        .collect();
+    if unknown.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{wrong}: {unknown:?}"))
+    }
 }
 
 /// Waits until the inventory is what there is.

@@ -24,7 +24,11 @@ use super::{
     witness::{KINDS, resource},
     world::{CANARY, World, patiently},
 };
-use crate::support::{agent::grant_tenant, repo::GitRepo};
+use crate::support::{
+    agent::grant_tenant,
+    repo::GitRepo,
+    status::{condition, is_ready},
+};
 
 /// The name of the Environment and of the Repository.
 pub const NAME: &str = "shop";
@@ -455,26 +459,6 @@ subjects: [{{kind: ServiceAccount, name: runner}}]
 
 /// How many objects the good commit has.
 pub const OBJECTS: usize = 12;
-
-/// Whether `commit` is applied and healthy, whatever is held.
-pub fn is_ready(status: &EnvironmentStatus, commit: &str) -> bool {
-    status
-        .revision
-        .as_ref()
-        .is_some_and(|revision| revision.commit == commit)
-        && condition(status, "Ready").0 == "True"
-}
-
-/// Status, reason and message of a condition; empty where it is not there.
-pub fn condition<'a>(status: &'a EnvironmentStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == kind)
-        .map_or(("", "", ""), |condition| {
-            (&condition.status, &condition.reason, &condition.message)
-        })
-}
 
 /// Everything that a status says in words.
 pub fn telling(status: &EnvironmentStatus) -> String {

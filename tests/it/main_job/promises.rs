@@ -11,3 +11,20 @@ mod replace;
 mod replicas;
 mod scaling;
 mod waves;
+
+use serde_json::json;
+
+use super::stage::Stage;
+
+/// Writes a key of the ConfigMap `settings`, as this field manager.
+async fn edit(stage: &Stage, manager: &str, key: &str, value: &str) {
+    stage
+        .cluster
+        .merge(
+            manager,
+            "ConfigMap",
+            "settings",
+            json!({"data": {key: value}}),
+        )
+        .await;
+}

@@ -20,7 +20,11 @@ use crate::support::{
     agent::{Agent, grant_tenant},
     git::GitServer,
     node::{Namespace, Node},
+    status,
+    wait::wait_until,
 };
+
+pub use crate::support::status::condition;
 
 /// How long anything may take that has no bar of its own: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -231,6 +235,15 @@ impl Stage {
         }
     }
 
+    /// Waits until the Environment is gone.
+    pub async fn gone(&self, environment: &str, limit: Duration) {
+        wait_until(limit, "the Environment is gone", || async {
+            let there = self.cluster.get("Environment", environment).await;
+            there.is_none().then_some(())
+        })
+        .await;
+    }
+
     /// Waits until `commit` is applied and healthy.
     pub async fn ready(&self, environment: &str, commit: &str) -> EnvironmentStatus {
         self.until(environment, &format!("ready at {commit}"), |status| {
@@ -310,23 +323,7 @@ impl Stage {
 
 /// Whether `commit` is applied and healthy.
 pub fn is_ready(status: &EnvironmentStatus, commit: &str) -> bool {
-    status
-        .revision
-        .as_ref()
-        .is_some_and(|revision| revision.commit == commit)
-        && condition(status, "Ready").0 == "True"
-        && condition(status, "Healthy").0 == "True"
-}
-
-/// Status, reason and message of a condition; empty where it is not there.
-pub fn condition<'a>(status: &'a EnvironmentStatus, kind: &str) -> (&'a str, &'a str, &'a str) {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == kind)
-        .map_or(("", "", ""), |condition| {
-            (&condition.status, &condition.reason, &condition.message)
-        })
+    status::is_ready(status, commit) && condition(status, "Healthy").0 == "True"
 }
 
 fn merge(into: &mut Value, from: Value) {

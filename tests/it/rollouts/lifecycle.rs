@@ -172,15 +172,7 @@ async fn deleted(deletion: &str, kill: bool) {
         assert!(shop::leftovers(stage).is_empty());
         stage.respec(SHOP, json!({"deletion": "orphan"})).await;
     }
-    wait_until(PATIENCE, "the Environment is gone", || async {
-        stage
-            .cluster
-            .get("Environment", SHOP)
-            .await
-            .is_none()
-            .then_some(())
-    })
-    .await;
+    stage.gone(SHOP, PATIENCE).await;
     assert_eq!(selector(stage), r#"{"app":"api"}"#, "as Git has it");
     wait_until(PATIENCE, "no canary is left", || async {
         shop::leftovers(stage).is_empty().then_some(())

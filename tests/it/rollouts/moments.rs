@@ -9,6 +9,8 @@ mod third;
 mod timeline;
 
 use super::load::Sample;
+use super::{shop, table};
+use crate::main_job::stage::Stage;
 
 /// In percent.
 fn share(part: usize, all: usize) -> f64 {
@@ -26,6 +28,17 @@ fn three_sigma(percent: u32, requests: usize) -> f64 {
 /// Connections are what Services split: one that is kept stays with its pod.
 fn on_new_connections(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
     samples.iter().filter(|sample| sample.new_connection)
+}
+
+/// The pods of the stable side are those of before, and none was restarted.
+fn stable_stayed(moment: &str, stage: &Stage, before: &[String]) {
+    table::must(
+        moment,
+        "stable pods that are others or were restarted",
+        "0 of 3",
+        "0",
+        shop::stable_pods(stage) == before,
+    );
 }
 
 #[test]

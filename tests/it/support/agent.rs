@@ -204,16 +204,7 @@ fn run(node: &Node, folder: &Path, port: u16, flags: &[String]) -> Process {
 pub fn install(node: &Node) {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {
-        let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
-            .args(["install", "--image", "none", "--namespace", NAMESPACE])
-            .output()
-            .expect("the program starts");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let yaml = String::from_utf8_lossy(&output.stdout);
+        let yaml = installation(&["--image", "none"]);
         let documents: Vec<_> = yaml
             .split("\n---\n")
             .filter(|document| !document.contains("kind: Deployment\n"))
@@ -229,8 +220,8 @@ pub fn install(node: &Node) {
     });
 }
 
-/// A kubeconfig with a token of the agent's service account: its own rights, not the administrator's.
-fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
+/// A token of the agent's service account.
+pub fn token(node: &Node) -> String {
     let token = node.kubectl(&[
         "create",
         "token",
@@ -239,6 +230,11 @@ fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
         NAMESPACE,
         "--duration=8h",
     ]);
+    token.trim().to_owned()
+}
+
+/// A kubeconfig with a token of the agent's service account: its own rights, not the administrator's.
+fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
     let path = folder.join("kubeconfig");
     std::fs::copy(node.kubeconfig(), &path).expect("the kubeconfig can be copied");
     let file = path.to_str().expect("UTF-8");
@@ -249,7 +245,7 @@ fn kubeconfig(node: &Node, folder: &Path) -> PathBuf {
         "set-credentials",
         "agent",
         "--token",
-        token.trim(),
+        &token(node),
     ]);
     node.kubectl(&[
         "config",
@@ -275,6 +271,11 @@ pub fn grant_account(node: &Node, namespace: &str, account: &str) {
 }
 
 fn grant(node: &Node, flags: &[&str]) {
+    node.apply(&installation(flags));
+}
+
+/// What `driftless install` prints.
+fn installation(flags: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_driftless"))
         .args(["install", "--namespace", NAMESPACE])
         .args(flags)
@@ -285,5 +286,5 @@ fn grant(node: &Node, flags: &[&str]) {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    node.apply(&String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -4,31 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::edit;
 use crate::{
     main_job::{
         manifests::config_map,
         stage::{Stage, condition},
     },
     need_node,
-    support::wait::wait_until,
 };
 
-async fn deleted(stage: &Stage, environment: &'static str) {
-    stage.cluster.delete("Environment", environment).await;
-    wait_until(
-        Duration::from_secs(30),
-        "the Environment is gone",
-        || async {
-            stage
-                .cluster
-                .get("Environment", environment)
-                .await
-                .is_none()
-                .then_some(())
-        },
-    )
-    .await;
-}
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_an_environment_leaves_its_objects_unless_told_otherwise() {
@@ -60,7 +45,8 @@ async fn deleting_an_environment_leaves_its_objects_unless_told_otherwise() {
         Value::Null
     );
 
-    deleted(&stage, "left").await;
+    cluster.delete("Environment", "left").await;
+    stage.gone("left", SOON).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(cluster.at("ConfigMap", "left", "/data/a").await, "1");
 
@@ -83,18 +69,7 @@ async fn deleting_an_environment_leaves_its_objects_unless_told_otherwise() {
         .approve("alice", "taken", &commit)
         .await
         .expect("alice may approve");
-    wait_until(
-        Duration::from_secs(30),
-        "the Environment is gone",
-        || async {
-            cluster
-                .get("Environment", "taken")
-                .await
-                .is_none()
-                .then_some(())
-        },
-    )
-    .await;
+    stage.gone("taken", SOON).await;
     assert_eq!(cluster.get("ConfigMap", "taken").await, None);
 }
 
@@ -115,14 +90,7 @@ async fn a_suspended_environment_is_left_alone() {
         })
         .await;
 
-    cluster
-        .merge(
-            "kubectl-edit",
-            "ConfigMap",
-            "settings",
-            json!({"data": {"a": "hand"}}),
-        )
-        .await;
+    edit(&stage, "kubectl-edit", "a", "hand").await;
     let newer = stage
         .push_objects("shop", &[config_map("settings", json!({"a": "2"}))])
         .await;

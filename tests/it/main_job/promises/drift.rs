@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::edit;
 use crate::{
     main_job::{
         manifests::config_map,
@@ -30,18 +31,6 @@ async fn stage_with_map(node: &'static crate::support::node::Node, spec: Value) 
     stage.ready("shop", &commit).await;
     let sight = Sight::of(&stage.cluster, &["ConfigMap"]).await;
     (stage, sight)
-}
-
-async fn edit(stage: &Stage, manager: &str, key: &str, value: &str) {
-    stage
-        .cluster
-        .merge(
-            manager,
-            "ConfigMap",
-            "settings",
-            json!({"data": {key: value}}),
-        )
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

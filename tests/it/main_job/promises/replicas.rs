@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::edit;
 use crate::{
     main_job::{
         cluster::Cluster,
@@ -42,15 +43,7 @@ async fn the_second_replica_takes_over_within_20_seconds() {
     stage.agent.kill();
     let killed = Instant::now();
     let mark = sight.mark();
-    stage
-        .cluster
-        .merge(
-            "kubectl-edit",
-            "ConfigMap",
-            "settings",
-            json!({"data": {"a": "hand"}}),
-        )
-        .await;
+    edit(&stage, "kubectl-edit", "a", "hand").await;
     stage.leader(Duration::from_secs(20), Some(&leader)).await;
     let took = killed.elapsed();
     let changed = sight
@@ -87,15 +80,7 @@ async fn a_replica_that_is_asked_to_end_gives_the_lease_back() {
     assert!(holder == Value::Null || holder == "", "{holder}");
 
     // The next one starts from what is recorded.
-    stage
-        .cluster
-        .merge(
-            "kubectl-edit",
-            "ConfigMap",
-            "settings",
-            json!({"data": {"a": "hand"}}),
-        )
-        .await;
+    edit(&stage, "kubectl-edit", "a", "hand").await;
     stage.agent.restart();
     crate::support::wait::wait_until(PATIENCE, "the drift is undone", || async {
         (stage.cluster.at("ConfigMap", "settings", "/data/a").await == "git").then_some(())

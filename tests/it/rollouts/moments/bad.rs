@@ -6,7 +6,7 @@ use driftless::api::RolloutPhase as Phase;
 use serde_json::{Value, json};
 
 use super::timeline::Timeline;
-use super::{on_new_connections, share, three_sigma};
+use super::{on_new_connections, share, stable_stayed, three_sigma};
 use crate::main_job::stage::{Stage, condition};
 use crate::need_node;
 use crate::rollouts::load::Sample;
@@ -114,13 +114,7 @@ async fn bad_versions_are_taken_back_and_hurt_no_more_than_their_share() {
             mark,
         });
     }
-    table::must(
-        MOMENT,
-        "stable pods that are others or were restarted",
-        "0 of 3",
-        "0",
-        shop::stable_pods(&shop.stage) == stable,
-    );
+    stable_stayed(MOMENT, &shop.stage, &stable);
     let samples = shop.load.end().await;
     for (bad, course) in BAD.iter().zip(&courses) {
         judge(bad, course, &timeline, &samples);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use driftless::api::RolloutPhase as Phase;
 use serde_json::json;
 
-use super::on_new_connections;
 use super::timeline::Timeline;
+use super::{on_new_connections, stable_stayed};
 use crate::main_job::stage::Stage;
 use crate::need_node;
 use crate::rollouts::shop::{self, Shop};
@@ -44,13 +44,7 @@ async fn a_revert_in_the_middle_goes_back_at_once() {
         shop.over(&commit).await;
         reverts.push((version, phase, begin, written));
     }
-    table::must(
-        MOMENT,
-        "stable pods that are others or were restarted",
-        "0 of 3",
-        "0",
-        shop::stable_pods(&shop.stage) == stable,
-    );
+    stable_stayed(MOMENT, &shop.stage, &stable);
     let samples = shop.load.end().await;
     for (version, phase, begin, written) in reverts {
         let took = written.saturating_duration_since(begin);
