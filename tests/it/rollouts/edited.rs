@@ -6,11 +6,14 @@ use serde_json::{Value, json};
 
 use super::load::{self, Load};
 use super::moments::timeline::Timeline;
-use super::router;
+use super::router::{self, Router};
 use super::shop::{self, SHOP, Shop};
 use super::table;
 use super::unaccepted::weights;
-use crate::main_job::{manifests::annotated, stage::Stage};
+use crate::main_job::{
+    manifests::{annotated, service},
+    stage::Stage,
+};
 use crate::need_node;
 
 /// Waits until the one rollout of the Environment is so.
@@ -133,28 +136,37 @@ async fn a_size_comes_with_the_promotion() {
     shop.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_route_keeps_its_weights() {
-    const TEST: &str = "a_route_keeps_its_weights";
-    let Some((stage, router)) = router::open(TEST).await else {
+/// A route that is edited: by a policy's field and as kubectl names it.
+struct Edited {
+    field: &'static str,
+    kind: &'static str,
+    route: fn(&Router) -> Value,
+    edit: fn(&mut Value),
+    /// What shows the edit in the live route, and what it shows.
+    shows: (&'static str, &'static str),
+    /// Who splits the traffic now, and how it does at 20 % and at rest.
+    split: fn(&Stage) -> Value,
+    splits: [Value; 2],
+}
+
+async fn keeps_its_weights(test: &str, edited: Edited) {
+    let Some((stage, router)) = router::open(test).await else {
         return;
     };
     let image = shop::image();
-    let traffic = json!({"httpRoute": {"name": "api"}});
+    let mut traffic = json!({});
+    traffic[edited.field] = json!({"name": "api"});
     // Traefik gathers changes for 2 s before it follows them.
     let policy = shop::policy(
         json!([{"weight": 20}, {"pause": true}]),
         json!({"traffic": traffic, "settle": "4s"}),
     );
     let objects = |version: &str, route: &Value| {
-        [
-            shop::api(&image, 3, version, &[]),
-            shop::service(),
-            route.clone(),
-            policy.clone(),
-        ]
+        let mut objects = vec![service("old"), route.clone(), policy.clone()];
+        objects.extend([shop::api(&image, 3, version, &[]), shop::service()]);
+        objects
     };
-    let route = router.http_route();
+    let mut route = (edited.route)(&router);
     let first = stage.push_objects(SHOP, &objects("1", &route)).await;
     stage.environment(SHOP, SHOP, json!({})).await;
     stage.ready(SHOP, &first).await;
@@ -163,46 +175,99 @@ async fn a_route_keeps_its_weights() {
     let load = Load::start(&address, host, 200);
     stage.push_objects(SHOP, &objects("2", &route)).await;
     let before = paused(&stage).await;
-    let split = json!({"api": 80, "api-canary": 20});
-    assert_eq!(weights(&stage), split);
-
-    // An edit waits with its revision, but for one that asks for it at once.
-    let adds = json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-shop", "value": "1"}]}});
-    let elsewhere =
-        json!({"type": "RequestRedirect", "requestRedirect": {"hostname": "old.example.com"}});
-    let mut edited = route.clone();
-    edited["spec"]["rules"][0]["filters"] = json!([adds]);
-    let old = json!({"matches": [{"path": {"type": "PathPrefix", "value": "/old"}}], "filters": [elsewhere]});
-    let rules = edited["spec"]["rules"].as_array_mut();
-    rules.expect("a list").push(old);
-    edited["metadata"]["annotations"] = json!({"example.com/team": "shop"});
-    let live = |path: &str| {
-        let path = format!("jsonpath={path}");
-        stage
-            .namespace
-            .kubectl(&["get", "httproute", "api", "-o", &path])
+    let (path, shown) = edited.shows;
+    let path = format!("jsonpath={path}");
+    let shows = || {
+        let get = ["get", edited.kind, "api", "-o", &path];
+        stage.namespace.kubectl(&get)
     };
-    let header = || live("{.spec.rules[0].filters[0].requestHeaderModifier.set[0].name}");
-    let edit = stage.push_objects(SHOP, &objects("2", &edited)).await;
-    let after = knows(&stage, &edit).await;
+    let plain = shows();
+    let [at_20, at_rest] = edited.splits;
+    assert_eq!((edited.split)(&stage), at_20);
+
+    // It waits with its revision.
+    (edited.edit)(&mut route);
+    route["metadata"]["annotations"] = json!({"example.com/team": "shop"});
+    let commit = stage.push_objects(SHOP, &objects("2", &route)).await;
+    let after = knows(&stage, &commit).await;
     assert_eq!(place(&after), place(&before));
-    assert_eq!((weights(&stage), header()), (split.clone(), String::new()));
-    let at_once = annotated(edited, "driftless.dev/hold", "never");
-    let commit = stage.push_objects(SHOP, &objects("2", &at_once)).await;
+    assert_eq!(((edited.split)(&stage), shows()), (at_20.clone(), plain));
+
+    // Or comes at once, where it asks for that.
+    let route = annotated(route, "driftless.dev/hold", "never");
+    let commit = stage.push_objects(SHOP, &objects("2", &route)).await;
     stage
-        .until(SHOP, "the edit is there", |_| header() == "x-shop")
+        .until(SHOP, "the edit is there", |_| shows() == shown)
         .await;
     let after = knows(&stage, &commit).await;
     assert_eq!(place(&after), place(&before));
-    assert_eq!(weights(&stage), split);
-    assert_eq!(live("{.spec.rules[1].matches[0].path.value}"), "/old");
-    assert_eq!(live("{.metadata.annotations.example\\.com/team}"), "shop");
+    assert_eq!((edited.split)(&stage), at_20);
 
     shop::say(&stage, "promote").await;
     shop::over(&stage, &commit).await;
-    assert_eq!(weights(&stage), json!({"api": 1}), "as Git has it");
-    assert_eq!(header(), "x-shop");
+    assert_eq!(((edited.split)(&stage), shows().as_str()), (at_rest, shown));
     let samples = load.end().await;
     table::none_failed(&table::of_this_test(), &samples, |_| false);
     assert!(samples.last().is_some_and(|sample| sample.is_of("2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_route_keeps_its_weights() {
+    let edited = Edited {
+        field: "httpRoute",
+        kind: "httproute",
+        route: Router::http_route,
+        edit: |route| {
+            let adds = json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x-shop", "value": "1"}]}});
+            let rule = json!({
+                "matches": [{"path": {"type": "PathPrefix", "value": "/old"}}],
+                "backendRefs": [{"name": "old", "port": 80}],
+            });
+            let rules = route["spec"]["rules"].as_array_mut().expect("a list");
+            rules[0]["filters"] = json!([adds]);
+            rules.push(rule);
+        },
+        shows: (
+            r"{.spec.rules[*].filters[*].requestHeaderModifier.set[*].name} {.spec.rules[*].matches[*].path.value} {.metadata.annotations.example\.com/team}",
+            "x-shop / /old shop",
+        ),
+        split: weights,
+        splits: [json!({"api": 80, "api-canary": 20}), json!({"api": 1})],
+    };
+    keeps_its_weights("an_http_route_keeps_its_weights", edited).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ingress_keeps_its_canary() {
+    if table::is_left_out() {
+        return;
+    }
+    let edited = Edited {
+        field: "ingressNginx",
+        kind: "ingress",
+        route: Router::ingress,
+        edit: |route| {
+            let old = json!({"path": "/old", "pathType": "Prefix", "backend": {"service": {"name": "old", "port": {"number": 80}}}});
+            let paths = route["spec"]["rules"][0]["http"]["paths"].as_array_mut();
+            paths.expect("a list").push(old);
+        },
+        shows: (
+            r"{.spec.rules[*].http.paths[*].path} {.metadata.annotations.example\.com/team}",
+            "/ /old shop",
+        ),
+        split: |stage| {
+            let path = r"jsonpath={.metadata.annotations.nginx\.ingress\.kubernetes\.io/canary-weight} {.spec.rules[*].http.paths[*].path}";
+            let get = [
+                "get",
+                "ingress",
+                "api-canary",
+                "--ignore-not-found",
+                "-o",
+                path,
+            ];
+            stage.namespace.kubectl(&get).into()
+        },
+        splits: [json!("20 /"), json!("")],
+    };
+    keeps_its_weights("an_ingress_keeps_its_canary", edited).await;
 }
