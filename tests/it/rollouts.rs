@@ -3,6 +3,8 @@
 mod blue_green;
 mod by_pods;
 mod by_route;
+mod denied;
+mod edited;
 mod evidence;
 mod in_the_way;
 mod lifecycle;

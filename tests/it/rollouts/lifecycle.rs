@@ -143,19 +143,26 @@ async fn suspended_a_rollout_holds_its_weight_and_a_bad_one_goes_back() {
     shop.close_but_for(|sample| sample.is_of("3")).await;
 }
 
-/// Deletes the Environment in the middle, with the agent killed once on the way.
-async fn deleted(deletion: &str, kill: bool) {
-    let Some(node) = need_node!() else { return };
+/// A shop in the middle of a rollout, and its stable pods.
+async fn in_the_middle(deletion: &str) -> Option<(Shop, Vec<String>)> {
+    let node = need_node!()?;
     let image = shop::image();
     let stage = Stage::new(node).await;
     let first = with(objects(&image, "1", &[]), &paused());
     let spec = json!({"deletion": deletion});
-    let mut shop = Shop::of(stage, &first, Value::Null, spec).await;
+    let shop = Shop::of(stage, &first, Value::Null, spec).await;
     let pods = shop::stable_pods(&shop.stage);
     let second = with(objects(&image, "2", &[]), &paused());
     shop.stage.push_objects(SHOP, &second).await;
     shop.at(Phase::Paused).await;
+    Some((shop, pods))
+}
 
+/// Deletes the Environment in the middle, with the agent killed once on the way.
+async fn deleted(deletion: &str, kill: bool) {
+    let Some((mut shop, pods)) = in_the_middle(deletion).await else {
+        return;
+    };
     shop.stage.cluster.delete("Environment", SHOP).await;
     if kill {
         shop.stage.agent.kill();
@@ -172,6 +179,12 @@ async fn deleted(deletion: &str, kill: bool) {
         assert!(shop::leftovers(stage).is_empty());
         stage.respec(SHOP, json!({"deletion": "orphan"})).await;
     }
+    left_to_stable(shop, &pods).await;
+}
+
+/// Waits until the Environment is gone, and its canary with it.
+async fn left_to_stable(shop: Shop, pods: &[String]) {
+    let stage = &shop.stage;
     stage.gone(SHOP, PATIENCE).await;
     assert_eq!(selector(stage), r#"{"app":"api"}"#, "as Git has it");
     wait_until(PATIENCE, "no canary is left", || async {
@@ -181,12 +194,39 @@ async fn deleted(deletion: &str, kill: bool) {
     assert_eq!(shop::stable_pods(stage), pods, "the stable side serves");
     let labels = stage.cluster.at("Service", "api", "/metadata/labels").await;
     assert!(labels.get("driftless.dev/rollout").is_none(), "{labels}");
+    shop.answers("1").await;
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_the_environment_leaves_stable_serving() {
     deleted("orphan", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleting_a_suspended_environment_needs_no_commit_that_renders() {
+    let Some((mut shop, pods)) = in_the_middle("orphan").await else {
+        return;
+    };
+    let stage = &shop.stage;
+    stage.push(&[(&format!("{SHOP}/broken.yaml"), "{")]).await;
+    stage
+        .until(SHOP, "it does not render", |status| {
+            condition(status, "Ready").1 == "RenderFailed"
+        })
+        .await;
+    stage.respec(SHOP, json!({"suspend": true})).await;
+    stage
+        .until(SHOP, "it is suspended, with its rollout", |status| {
+            condition(status, "Suspended").0 == "True" && shop::phase(status) == Some(Phase::Paused)
+        })
+        .await;
+
+    // The next agent has what is recorded, and nothing else.
+    shop.stage.agent.kill();
+    shop.stage.cluster.delete("Environment", SHOP).await;
+    shop.stage.agent.restart();
+    left_to_stable(shop, &pods).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ mod configuration;
 mod good;
 mod revert;
 mod third;
-mod timeline;
+pub mod timeline;
 
 use super::load::Sample;
 use super::{shop, table};

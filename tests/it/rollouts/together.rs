@@ -3,6 +3,7 @@
 use driftless::api::{EnvironmentStatus, RolloutPhase as Phase, RolloutStatus};
 use serde_json::{Value, json};
 
+use super::denied::Denial;
 use super::shop::{self, SHOP, Shop};
 use crate::main_job::{
     sight::{Sight, Sighting},
@@ -127,33 +128,15 @@ async fn two_workloads_of_a_revision_go_together_or_in_order_and_back_together()
 }
 
 /// Admission lets no pod of this version in but canaries': their Deployment cannot take it.
-fn no_stable_pod(stage: &Stage, version: &str) -> String {
-    let namespace = &stage.namespace.name;
-    let name = format!("{namespace}-no-stable-pod");
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [
-                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]},
-            ]},
-            "validations": [{
-                "expression": format!(
-                    "object.metadata.?labels['driftless.dev/track'].orValue('') == 'canary' || !object.spec.containers[0].?env.orValue([]).exists(one, one.name == 'VERSION' && one.?value.orValue('') == '{version}')"
-                ),
-                "message": "the stable side is full",
-            }],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
-        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": {
-            "matchLabels": {"kubernetes.io/metadata.name": namespace},
-        }}},
-    });
-    stage.node.apply(&policy.to_string());
-    stage.node.apply(&binding.to_string());
-    name
+async fn no_stable_pod(stage: &Stage, version: &str) -> Denial {
+    let mut probe = shop::api("none", 1, version, &[])["spec"]["template"].take();
+    probe["apiVersion"] = json!("v1");
+    probe["kind"] = json!("Pod");
+    probe["metadata"]["name"] = json!("probe");
+    let unless = format!(
+        "object.metadata.?labels['driftless.dev/track'].orValue('') == 'canary' || !object.spec.containers[0].?env.orValue([]).exists(one, one.name == 'VERSION' && one.?value.orValue('') == '{version}')"
+    );
+    Denial::of(stage, "pods", &unless, probe).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,9 +154,7 @@ async fn a_promotion_that_fails_goes_back_while_the_canary_serves() {
     let shop = Shop::of(Stage::new(node).await, &objects("1"), Value::Null, grace).await;
     let stage = &shop.stage;
     let before = stage.status(SHOP).await.revision.expect("it is applied");
-    let denied = no_stable_pod(stage, "2");
-    // An admission policy works a moment after it is written.
-    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let denial = no_stable_pod(stage, "2").await;
 
     stage.push_objects(SHOP, &objects("2")).await;
     stage
@@ -200,12 +181,7 @@ async fn a_promotion_that_fails_goes_back_while_the_canary_serves() {
     assert_eq!(pods.len(), 3);
 
     // What kept it away is gone: it is tried again, and reaches everybody.
-    for kind in [
-        "validatingadmissionpolicybinding",
-        "validatingadmissionpolicy",
-    ] {
-        stage.node.kubectl(&["delete", kind, &denied]);
-    }
+    denial.lift();
     shop.say("retry").await;
     stage
         .until(SHOP, "it is promoted", |status| {

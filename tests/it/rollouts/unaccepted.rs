@@ -16,8 +16,8 @@ fn message(status: &EnvironmentStatus) -> &str {
         .map_or("", |rollout| &rollout.message)
 }
 
-/// The weights of the live route's only rule, by Service.
-fn weights(stage: &Stage) -> Value {
+/// The weights of the live route's first rule, by Service.
+pub fn weights(stage: &Stage) -> Value {
     let rules =
         stage
             .namespace
