@@ -46,6 +46,7 @@ use context::Context;
 use target::Target;
 use types::SortOptions;
 
+pub use decode::nearest;
 pub use error::{BuildError, BuildErrors, Problems};
 pub use factory::{SOPS_REFUSAL, is_sops_encrypted};
 pub use id::is_cluster_scoped;

@@ -293,10 +293,15 @@ pub fn decode<T: Default>(
 /// How many problems of one file come with a hint.
 const MAX_HINTS: usize = 100;
 
-/// `; did you mean …?`, if a known name is close. Nobody has mistyped what is very long, or one of very many.
+/// `; did you mean …?`, if a known name is close.
 pub fn suggestion(name: &str, known: &[&str]) -> String {
+    nearest(name, known).map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
+}
+
+/// The known name that was probably meant, if one is close. Nobody has mistyped what is very long, or one of very many.
+pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     if name.len() > 256 || known.len() > 256 {
-        return String::new();
+        return None;
     }
     let close = known
         .iter()
@@ -308,9 +313,7 @@ pub fn suggestion(name: &str, known: &[&str]) -> String {
         })
         .filter(|(distance, known)| *distance <= 1 + known.len().min(name.len()) / 4)
         .min();
-    close.map_or_else(String::new, |(_, known)| {
-        format!("; did you mean `{known}`?")
-    })
+    close.map(|(_, known)| known)
 }
 
 fn distance(a: &str, b: &str) -> usize {

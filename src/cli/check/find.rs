@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Problem;
 use crate::api::{GROUP, VERSION};
+use crate::kustomize::nearest;
 use crate::tree::{EntryKind, Files, join};
 use crate::yaml::{Document, Limits, NodeId, Tree, read};
 
@@ -207,7 +208,7 @@ fn known(document: Document, file: &str, problems: &mut Vec<Problem>) -> Option<
         return None;
     };
     if !KINDS.contains(&kind.as_str()) {
-        let known = super::schema::like(&kind, KINDS.into_iter())
+        let known = nearest(&kind, &KINDS)
             .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
         problem(
             line,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::find::Found;
 use crate::api;
+use crate::kustomize::nearest;
 use crate::yaml::{Kind, NodeId, Scalar, Tree, scalar_value};
 
 /// Line and message of everything that is wrong.
@@ -26,7 +27,7 @@ pub(super) fn validate(object: &Found) -> Vec<(u32, String)> {
             "metadata" => walk.metadata(value),
             "spec" => walk.node(value, &schema["properties"]["spec"], "spec"),
             other => {
-                let meant = like(other, ["metadata", "spec"].into_iter())
+                let meant = nearest(other, &["metadata", "spec"])
                     .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
                 walk.problem(key, "", &format!("there is no field {other}{meant}"));
             }
@@ -140,10 +141,10 @@ impl Walk<'_> {
             if let Some(schema) = properties.get(name) {
                 self.node(value, schema, &format!("{field}.{name}"));
             } else {
-                let names = properties.keys().map(String::as_str);
-                let meant = match like(name, names.clone()) {
+                let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+                let meant = match nearest(name, &names) {
                     Some(meant) => format!("; did you mean {meant}?"),
-                    None => format!("; there is {}", names.collect::<Vec<_>>().join(", ")),
+                    None => format!("; there is {}", names.join(", ")),
                 };
                 self.problem(key, field, &format!("there is no field {name}{meant}"));
             }
@@ -191,7 +192,7 @@ impl Walk<'_> {
         if let Some(values) = schema["enum"].as_array() {
             let names: Vec<_> = values.iter().filter_map(Value::as_str).collect();
             if !names.contains(&text.as_str()) {
-                let meant = like(&text, names.iter().copied())
+                let meant = nearest(&text, &names)
                     .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
                 self.problem(
                     id,
@@ -243,29 +244,4 @@ impl Walk<'_> {
             self.problem(id, field, &format!("must have at most {most} {what}"));
         }
     }
-}
-
-/// The name that was probably meant: the nearest one, if it is near.
-pub(super) fn like<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|known| (distance(&name.to_lowercase(), &known.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= (known.len().max(3) / 3))
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many letters must be put in, left out or changed.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
