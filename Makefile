@@ -7,6 +7,8 @@ CARGO ?= cargo
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
 KUSTOMIZE ?= $(HOME)/.cache/driftless/testcluster/kustomize
 HISTORIES ?= 100000
+# They wait for the node more than they work.
+TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 export CARGO_TERM_COLOR ?= auto
 
@@ -34,7 +36,7 @@ test-unit: ## unit, property and snapshot tests
 	$(CARGO) test --lib --bins
 
 test-cluster: ## integration tests, on a real node of their own; TEST=name for some of them
-	@tests/cluster/with-node.sh $(CARGO) test --test it -- $(TEST)
+	@tests/cluster/with-node.sh $(CARGO) test --test it -- --test-threads $(TEST_THREADS) $(TEST)
 
 test-demo: ## the demo's scenes without an agent: every one of them must fail
 	@demo/run --without-agent
