@@ -15,6 +15,12 @@ BIN=$("$here/build.sh")
 STATE=$(mktemp -d /tmp/driftless.XXXXXX)
 export BIN STATE
 finish() {
+  local status=$?
+  if [ $status != 0 ] && [ -d "$STATE/log" ]; then
+    logs=$(mktemp -d /tmp/driftless-node-log.XXXXXX)
+    cp -r "$STATE/log/." "$logs" || true
+    echo "the node's logs: $logs" >&2
+  fi
   [ -z "${KEEP:-}" ] || { echo "kept: STATE=$STATE tests/cluster/node.sh exec kubectl get pods -A" >&2; return; }
   "$here/node.sh" down || true
   rm -rf "$STATE"
