@@ -138,7 +138,11 @@ impl Machine<'_> {
 
     /// Whether `settle` has passed since everything that this phase asks for is written.
     fn settled(&mut self) -> bool {
-        let written = self.record.written_at.get_or_insert(Time(self.now)).0;
+        let written = self
+            .record
+            .written_at
+            .get_or_insert(Time(clock::up(self.now)));
+        let written = written.0;
         let at = after(written, self.policy.settle);
         if self.now < at {
             self.due = Some(at);

@@ -30,16 +30,27 @@ impl Machine<'_> {
         let times = [
             &mut record.since,
             &mut record.in_effect_since,
-            &mut record.written_at,
             &mut record.held_since,
         ];
         for time in times.into_iter().flatten().filter(|time| time.0 > self.now) {
             time.0 = self.now;
         }
+        let next = up(self.now);
+        if let Some(written) = record.written_at.as_mut().filter(|time| time.0 > next) {
+            written.0 = next;
+        }
     }
 
-    /// Since when somebody looks without a break; of a clock that was set back since, from now on.
+    /// Since when somebody looks without a break; of a clock that was set back since, from now on. In whole seconds, as what
+    /// is seen is recorded.
     pub(super) fn looked_since(&self) -> Option<Timestamp> {
-        self.observed.looked_since.map(|since| since.min(self.now))
+        let since = self.observed.looked_since?.min(self.now);
+        Timestamp::from_second(since.as_second()).ok()
     }
+}
+
+/// The next whole second: what counts from a recorded time must not end before it would from the time itself.
+pub(super) fn up(time: Timestamp) -> Timestamp {
+    let seconds = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
+    Timestamp::from_second(seconds).unwrap_or(time)
 }

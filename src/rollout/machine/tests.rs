@@ -943,3 +943,54 @@ fn whole_pods_stay_within_the_weight() {
     assert_eq!(share(&by_router, 5, 3).pods, 1);
     assert_eq!(share(&by_router, 50, 5).pods, 3);
 }
+
+/// A time between two seconds.
+fn between(seconds: i64, millis: u64) -> Timestamp {
+    after(at(seconds), Duration::from_millis(millis))
+}
+
+/// As the API server gives it back: with whole seconds.
+fn read_again(record: &RolloutStatus) -> RolloutStatus {
+    serde_json::from_value(serde_json::to_value(record).unwrap()).unwrap()
+}
+
+#[test]
+fn evidence_of_the_second_in_which_an_agent_began_to_look_is_its_own() {
+    let policy = policy(vec![Step::Weight(10, Duration::from_secs(1))], true, 1);
+    let began = between(160, 690);
+    let looks = |record: &RolloutStatus, observed: Observed, now| {
+        let observed = Observed {
+            looked_since: Some(began),
+            ..observed
+        };
+        read_again(&step(&policy, record, &observed, now).record.unwrap())
+    };
+    let passed = well("x", &[(Outcome::Pass, 160)]);
+    let proved = looks(&analysing(&policy), passed, began);
+    assert_eq!(proved.phase, Phase::Proved, "{}", proved.message);
+    let next = looks(&proved, well("x", &[]), between(160, 740));
+    assert_eq!(next.phase, Phase::Promoting, "{}", next.message);
+}
+
+#[test]
+fn proxies_get_the_whole_time_that_the_policy_gives_them() {
+    let policy = Policy {
+        settle: Duration::from_secs(2),
+        ..policy(steps(), true, 1)
+    };
+    let mut record = RolloutStatus {
+        in_effect_since: None,
+        written_at: None,
+        ..analysing(&policy)
+    };
+    let written = between(100, 900);
+    for millis in [0, 50, 1150, 1950] {
+        let now = after(written, Duration::from_millis(millis));
+        let decision = step(&policy, &record, &well("x", &[]), now);
+        record = read_again(&decision.record.unwrap());
+        assert_eq!(record.in_effect_since, None, "after {millis} ms");
+        assert_eq!(decision.due, Some(at(103)), "after {millis} ms");
+    }
+    let settled = step(&policy, &record, &well("x", &[]), at(103));
+    assert_eq!(settled.record.unwrap().in_effect_since, Some(Time(at(103))));
+}
