@@ -196,6 +196,8 @@ fn look(
     if after.phase != before.phase {
         transition(policy, before, observed, after, ghost, now)?;
     }
+    // A set whose first step is a pause starts without one.
+    ghost.canary |= after.canary_replicas > 0;
     if after.phase == Phase::Removing && after.canary_replicas == 0 && ghost.canary {
         prop_assert!(observed.canary_is_gone && observed.written);
         ghost.canary = false;
@@ -216,7 +218,6 @@ fn transition(
         Phase::Starting => {
             prop_assert_eq!(before.phase, Phase::Narrowing);
             prop_assert!(after.stable_hash.is_some() && observed.written);
-            ghost.canary = true;
         }
         // The stable side takes the change only when all steps are behind it, and all others are proved.
         Phase::Promoting => {
