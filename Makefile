@@ -76,7 +76,7 @@ soak-faults: setup ## plant 20 faults in the engine, one at a time: random kusto
 bench: build ## how fast renders are, as a table: processes beside kustomize's, overlays, curves; CORPUS=directory for another one
 	@test -x "$(KUSTOMIZE)" || tests/cluster/build.sh >/dev/null
 	@$(CARGO) bench --quiet --bench scale --no-run
-	@benches/processes $(if $(CORPUS),--corpus $(CORPUS)) --kustomize "$(KUSTOMIZE)" --driftless $(RELEASE)/driftless --in-process $(CARGO) bench --quiet --bench scale --
+	@benches/processes $(if $(CORPUS),--corpus $(CORPUS)) --kustomize "$(KUSTOMIZE)" --driftless $(RELEASE)/driftless --in-process $(CARGO) bench --quiet --bench scale
 	@echo
 	@$(CARGO) bench --quiet --bench scale
 
