@@ -224,17 +224,22 @@ impl<'l> Builder<'l> {
     }
 
     fn add(&mut self, node: Node) -> Result<NodeId, Problem> {
+        self.check_nodes(node.place)?;
+        Ok(self.tree.add(node))
+    }
+
+    fn check_nodes(&self, place: Place) -> Result<(), Problem> {
         if self.limits.spent + self.tree.size() >= self.limits.nodes {
             return Err(Problem {
                 file: String::new(),
-                place: node.place,
+                place,
                 message: exceeded(
                     &format!("more than {} nodes of YAML", self.limits.nodes),
                     "--max-nodes",
                 ),
             });
         }
-        Ok(self.tree.add(node))
+        Ok(())
     }
 
     fn attach(&mut self, id: NodeId) {
@@ -251,23 +256,35 @@ impl<'l> Builder<'l> {
         for item in &mut node.items {
             *item = self.copy_alias(*item)?;
         }
-        self.add(node)
+        self.check_nodes(node.place)?;
+        Ok(self.tree.add_copy(node))
+    }
+
+    /// The keys that occurred before in the same map.
+    fn repeated(&self, pairs: &[(NodeId, NodeId)]) -> Vec<NodeId> {
+        let name = |(key, _): &(NodeId, NodeId)| {
+            let node = self.tree.node(*key);
+            (node.kind == Kind::Scalar, &*node.text)
+        };
+        let is_first = |at: usize| !pairs[..at].iter().any(|pair| name(pair) == name(&pairs[at]));
+        // Most maps are so small that looking is faster than hashing.
+        if pairs.len() <= 16 {
+            let again = (0..pairs.len()).filter(|at| !is_first(*at));
+            return again.map(|at| pairs[at].0).collect();
+        }
+        let mut seen = HashSet::with_capacity(pairs.len());
+        let again = pairs.iter().filter(|pair| !seen.insert(name(pair)));
+        again.map(|(key, _)| *key).collect()
     }
 
     /// Replaces merge keys by what they bring, and looks for keys that occur twice.
     fn finish_map(&mut self, id: NodeId) -> Result<(), Problem> {
         let pairs: Vec<(NodeId, NodeId)> = self.tree.pairs(id).collect();
         if self.refuse_duplicates {
-            let mut seen: HashSet<(bool, &str)> = HashSet::with_capacity(pairs.len());
-            for (key, _) in &pairs {
-                let node = self.tree.node(*key);
-                if !seen.insert((node.kind == Kind::Scalar, &node.text)) {
-                    let problem = self.problem(
-                        *key,
-                        format!("the key `{}` occurs twice in one map", node.text),
-                    );
-                    self.problems.push(problem);
-                }
+            for key in self.repeated(&pairs) {
+                let text = &self.tree.node(key).text;
+                let problem = self.problem(key, format!("the key `{text}` occurs twice in one map"));
+                self.problems.push(problem);
             }
         }
         let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;

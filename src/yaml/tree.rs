@@ -1,11 +1,10 @@
 //! Nodes in one arena. A node is referred to by its id, so parts can be moved, shared and changed in place.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 use super::comments::Comments;
 
@@ -33,7 +32,7 @@ pub enum Tag {
     Merge,
     Map,
     Seq,
-    Other(Arc<str>),
+    Other(Box<str>),
 }
 
 /// How a scalar or a collection was written.
@@ -65,16 +64,18 @@ pub struct Place {
     pub column: u32,
 }
 
-/// The text of a node: shared by its copies, and nothing at all where it is empty.
-#[derive(Clone, Default)]
-pub struct Text(Option<Arc<str>>);
+/// The text of a node. Most are short, and lie in the node itself; what is longer is shared by its copies.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(SmolStr);
 
 impl Text {
-    /// Whether no copy of it is about.
-    fn is_unshared(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|text| Arc::strong_count(text) == 1)
+    /// Bytes of its own, outside of the node.
+    fn size(&self) -> usize {
+        if self.0.is_heap_allocated() {
+            self.0.len()
+        } else {
+            0
+        }
     }
 }
 
@@ -82,45 +83,19 @@ impl Deref for Text {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
+        &self.0
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self((!text.is_empty()).then(|| text.into()))
+        Self(text.into())
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self((!text.is_empty()).then(|| text.into()))
-    }
-}
-
-impl PartialEq for Text {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Text {}
-
-impl PartialOrd for Text {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Text {
-    fn cmp(&self, other: &Self) -> Ordering {
-        str::cmp(self, other)
-    }
-}
-
-impl Hash for Text {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        str::hash(self, state);
+        Self(text.into())
     }
 }
 
@@ -223,15 +198,18 @@ impl Tree {
     /// Gives a node a text that was made for it.
     pub fn set_made_text(&mut self, id: NodeId, text: impl Into<Text>) {
         let text = text.into();
-        self.text += text.len();
+        self.text += text.size();
         self.node_mut(id).text = text;
     }
 
     pub fn add(&mut self, node: Node) -> NodeId {
+        self.text += node.text.size();
+        self.add_copy(node)
+    }
+
+    /// Adds a node that shares its text with the one that it is a copy of.
+    pub fn add_copy(&mut self, node: Node) -> NodeId {
         let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        if node.text.is_unshared() {
-            self.text += node.text.len();
-        }
         self.nodes.push(node);
         NodeId(id)
     }
@@ -351,7 +329,7 @@ impl Tree {
         for item in &mut node.items {
             *item = self.copy(*item);
         }
-        let copy = self.add(node);
+        let copy = self.add_copy(node);
         if let Some(comments) = self.comments.get(&id).cloned() {
             self.comments.insert(copy, comments);
         }
@@ -364,7 +342,7 @@ impl Tree {
         for item in &mut node.items {
             *item = self.import(other, *item);
         }
-        let copy = self.add(node);
+        let copy = self.add_copy(node);
         if let Some(comments) = other.comments(id) {
             self.comments.insert(copy, comments.clone());
         }
