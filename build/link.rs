@@ -16,6 +16,21 @@ const LIBRARIES: [(&str, &str); 8] = [
     ("z", "libz.a"),
 ];
 
+/// What `driftless render` runs, by `tools/render-order.py`.
+const ORDER: &str = include_str!("render.order");
+
+/// The crates that a render reads constants of. Those have no names by which some of them could be told from others.
+const CRATES: [&str; 8] = [
+    "driftless",
+    "granit_parser",
+    "clap_builder",
+    "smol_str",
+    "alloc",
+    "core",
+    "std",
+    "serde_json",
+];
+
 /// A release for Linux with glibc is one file that needs no other and lies at its place: most renders take less time than
 /// a dynamic linker, which would have to find, map and relocate it. What is allocated, and the stack, still lie where
 /// nobody can tell. Where the archives are not installed, the libraries stay shared.
@@ -30,16 +45,84 @@ pub fn tell() {
     argument("-no-pie");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let linker = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
-    let ready = archives(&linker, &out).and_then(|()| resolver(&linker, &out));
+    let ready = archives(&linker, &out).and_then(|()| replacements(&linker, &out));
     match ready {
         Ok(object) => {
             // `+crt-static` would say the same, but to build scripts and macros, too, which cannot be so.
             argument("-static");
             argument(&format!("-L{}", out.display()));
             argument(&object.display().to_string());
+            for function in [
+                "getaddrinfo",
+                "pthread_getattr_np",
+                "__register_frame_info",
+                "__deregister_frame_info",
+            ] {
+                argument(&format!("-Wl,--wrap={function}"));
+            }
+            // Where rustc's own linker is the default one: others read such a script in other ways.
+            if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+                let script = out.join("render.ld");
+                fs::write(&script, side_by_side(ORDER)).expect("OUT_DIR can be written to");
+                argument(&format!("-Wl,-T,{}", script.display()));
+                // Equal texts of all libraries would become one section, from one end of the program to the other.
+                argument("-Wl,-O0");
+            }
         }
         Err(error) => println!("cargo::warning=driftless is linked with shared libraries: {error}"),
     }
+}
+
+/// A linker script by which what a render needs lies side by side in the program, which is twenty times as large. The kernel
+/// maps a program in pieces of 64 KB around what is used: that much memory, and time, each scattered function would cost.
+fn side_by_side(order: &str) -> String {
+    let lines = order.lines().filter(|line| !line.starts_with('#'));
+    let run: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(' ')).collect();
+    let mut objects: Vec<&str> = run.iter().map(|(object, _)| *object).collect();
+    objects.retain(|object| *object != "*");
+    objects.sort_unstable();
+    objects.dedup();
+    objects.push("*libc.a:C-*.o");
+    let crates = CRATES.map(|name| format!("*.{name}-*.o"));
+    let all = |objects: &[&str], name: &str| -> String {
+        let both = objects
+            .iter()
+            .copied()
+            .chain(crates.iter().map(String::as_str));
+        both.map(|object| format!("    {object}({name} {name}.*)\n"))
+            .collect()
+    };
+    let functions = run
+        .iter()
+        .map(|(object, section)| format!("    {object}({section})\n"));
+    let tables = run.iter().filter_map(|(object, section)| {
+        let function = section
+            .trim_start_matches(".text.unlikely")
+            .trim_start_matches(".text");
+        (*object == "*").then(|| format!("    *(.rodata{function})\n"))
+    });
+    let constants = tables.collect::<String>() + &all(&objects, ".rodata");
+    let mut script = String::new();
+    for (name, first, after) in [
+        (".rodata", constants, ".rela.dyn"),
+        (".text", functions.collect(), ".eh_frame"),
+        (
+            ".data.rel.ro",
+            all(&["*libc.a:*"], ".data.rel.ro"),
+            ".init_array",
+        ),
+    ] {
+        script += &section(name, &format!("{first}    *({name} {name}.*)\n"), after);
+    }
+    // All addresses that are only known when everything is linked, in front of what is in .data.rel.ro.
+    for name in [".got", ".got.plt"] {
+        script += &section(name, &format!("    *({name})\n"), ".init_array");
+    }
+    script
+}
+
+fn section(name: &str, content: &str, after: &str) -> String {
+    format!("SECTIONS {{\n  {name} : {{\n{content}  }}\n}} INSERT AFTER {after};\n")
 }
 
 fn argument(text: &str) {
@@ -65,16 +148,16 @@ fn archives(linker: &str, out: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What keeps a program that is one file from loading others when it looks up a host.
-fn resolver(linker: &str, out: &Path) -> io::Result<PathBuf> {
-    let object = out.join("resolver.o");
+/// What stands in for functions of the C library.
+fn replacements(linker: &str, out: &Path) -> io::Result<PathBuf> {
+    let object = out.join("libc.o");
     let compiled = Command::new(linker)
-        .args(["-O2", "-c", "build/resolver.c", "-o"])
+        .args(["-O2", "-c", "build/libc.c", "-o"])
         .arg(&object)
         .status()?;
     if compiled.success() {
         Ok(object)
     } else {
-        Err(io::Error::other("build/resolver.c cannot be compiled"))
+        Err(io::Error::other("build/libc.c cannot be compiled"))
     }
 }

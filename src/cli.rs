@@ -19,9 +19,8 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
-use std::{env, io, iter};
+use std::{env, io};
 
 use anstream::AutoStream;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -84,23 +83,21 @@ enum Command {
     },
 }
 
-/// `driftless render` by itself: scripts call it by the thousand, and it needs no other command's arguments.
-#[derive(Parser)]
-struct Rendering {
-    #[command(flatten)]
-    arguments: render::Arguments,
-}
-
-/// What was typed. What is wrong, and what asks for help, is answered by the whole command line.
-fn parse() -> Command {
-    let mut words = env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == "render") {
-        let words = iter::once(OsString::from("render")).chain(words);
-        if let Ok(rendering) = Rendering::try_parse_from(words) {
-            return Command::Render(rendering.arguments);
-        }
+/// What was typed, if it is `driftless render` as scripts call it, by the thousand: to load the whole command line, and to make
+/// it, would cost them more than most renders. That one answers whatever else is typed, and what is wrong.
+fn rendering() -> Option<render::Arguments> {
+    let words: Option<Vec<String>> = env::args_os()
+        .skip(1)
+        .map(|word| word.into_string().ok())
+        .collect();
+    let words = words?;
+    let (command, words) = words.split_first()?;
+    let has_budgets =
+        || env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"DRIFTLESS_MAX_"));
+    if command != "render" || has_budgets() {
+        return None;
     }
-    Arguments::parse().command
+    render::Arguments::plain(words)
 }
 
 /// How a command ended well.
@@ -115,7 +112,11 @@ enum Outcome {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    match start(parse()) {
+    let ended = match rendering() {
+        Some(arguments) => render::run(&arguments).map(|()| Outcome::Done),
+        None => start(Arguments::parse().command),
+    };
+    match ended {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Not) => ExitCode::from(1),
         Ok(Outcome::Wrong) => ExitCode::from(2),
@@ -127,6 +128,8 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// A function by itself: what it needs for all commands, a render would have to load.
+#[inline(never)]
 fn start(command: Command) -> anyhow::Result<Outcome> {
     let mut out = AutoStream::auto(io::stdout());
     match command {

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::checkout::Checkout;
 
-#[derive(Args)]
+#[derive(Args, Debug, Default, PartialEq)]
 #[command(
     after_help = "The flags of `kustomize build` mean the same here. Those for what is executed or fetched are refused, each with \
 the reason: --enable-alpha-plugins, --enable-exec, --enable-helm, --helm-api-versions, --helm-command, --helm-debug, \
@@ -98,21 +98,68 @@ fn is_on(flag: Option<GoBool>) -> bool {
     flag == Some(GoBool(true))
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
 enum Restrictor {
+    #[default]
     #[value(name = "LoadRestrictionsRootOnly", alias = "")]
     RootOnly,
     #[value(name = "LoadRestrictionsNone", alias = "none")]
     None,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Order {
     Legacy,
     None,
 }
 
 impl Arguments {
+    /// What the usual words say; `None` if there are others among them, or if something may be wrong.
+    pub(super) fn plain(words: &[String]) -> Option<Self> {
+        let (mut directory, mut restrictor, mut label) = (None, None, None);
+        let mut arguments = Self::default();
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            let (flag, joined) = match word.split_once('=') {
+                Some((flag, value)) => (flag, Some(value)),
+                None => (word, None),
+            };
+            let again = match flag {
+                "--enable-managedby-label" => label
+                    .replace(joined.unwrap_or("true").parse().ok()?)
+                    .is_some(),
+                "--load-restrictor" | "--reorder" | "--output" | "-o" => {
+                    let value = joined.or_else(|| words.next())?;
+                    if value.is_empty() || value.starts_with(['-', '=']) {
+                        return None;
+                    }
+                    match flag {
+                        "--load-restrictor" => {
+                            let value = Restrictor::from_str(value, false).ok()?;
+                            restrictor.replace(value).is_some()
+                        }
+                        "--reorder" => {
+                            let value = Order::from_str(value, false).ok()?;
+                            arguments.reorder.replace(value).is_some()
+                        }
+                        _ => arguments.output.replace(value.into()).is_some(),
+                    }
+                }
+                _ if word.is_empty() || word.starts_with('-') => return None,
+                _ => directory.replace(word).is_some(),
+            };
+            if again {
+                return None;
+            }
+        }
+        Some(Self {
+            directory: directory.unwrap_or(".").to_owned(),
+            load_restrictor: restrictor.unwrap_or_default(),
+            enable_managedby_label: label,
+            ..arguments
+        })
+    }
+
     /// The flags of `kustomize build` that cannot be honoured, each with the reason.
     fn refuse(&self) -> Result<()> {
         let executes = "nothing is executed here: run it before you commit";

@@ -14,6 +14,78 @@ fn the_help_shows_every_command() {
     insta::assert_snapshot!(help(&mut Arguments::command()));
 }
 
+/// All lists of up to three words.
+fn typed(words: &[&str]) -> Vec<Vec<String>> {
+    let mut lists = vec![Vec::new()];
+    for from in [0, 1, 1 + words.len()] {
+        for list in lists[from..].to_vec() {
+            lists.extend(words.iter().map(|word| {
+                let mut longer: Vec<String> = list.clone();
+                longer.push((*word).to_owned());
+                longer
+            }));
+        }
+    }
+    lists
+}
+
+#[test]
+fn what_scripts_type_is_read_as_the_whole_command_line_reads_it() {
+    let words = [
+        "a/b",
+        "x=y",
+        "legacy",
+        "none",
+        "",
+        "-",
+        "--",
+        "-o",
+        "-ox",
+        "-o=x",
+        "--output",
+        "--output=",
+        "--output=x",
+        "--reorder",
+        "--reorder=legacy",
+        "--reorder=none",
+        "--reorder=x",
+        "--load-restrictor",
+        "--load-restrictor=none",
+        "--load-restrictor=LoadRestrictionsRootOnly",
+        "--enable-managedby-label",
+        "--enable-managedby-label=false",
+        "--enable-managedby-label=x",
+        "--as-current-user",
+        "--network",
+        "--max-files=3",
+        "--help",
+    ];
+    let mut read = 0;
+    for list in typed(&words) {
+        let Some(plain) = render::Arguments::plain(&list) else {
+            continue;
+        };
+        read += 1;
+        let all = ["driftless", "render"]
+            .into_iter()
+            .chain(list.iter().map(String::as_str));
+        match Arguments::try_parse_from(all).map(|arguments| arguments.command) {
+            Ok(Command::Render(arguments)) => assert_eq!(plain, arguments, "{list:?}"),
+            _ => panic!("{list:?} is refused"),
+        }
+    }
+    assert!(read > 500, "{read}");
+    for usual in [
+        &["--reorder", "none", "."][..],
+        &["a/b"],
+        &["-o", "x", "a"],
+        &["--load-restrictor=LoadRestrictionsNone"],
+    ] {
+        let usual: Vec<String> = usual.iter().map(|word| (*word).to_owned()).collect();
+        assert!(render::Arguments::plain(&usual).is_some(), "{usual:?}");
+    }
+}
+
 fn help(command: &mut Clap) -> String {
     let help = command
         .clone()

@@ -7,7 +7,7 @@ use super::Bytes;
 use crate::kustomize::Limits;
 
 /// What was typed.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Budgets of one build")]
 pub struct Budgets {
     /// Files that are read, each reading counted [default: 100000; in the agent, 20000 different ones]

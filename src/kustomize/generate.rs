@@ -22,6 +22,7 @@ pub enum Made {
 type Data = BTreeMap<String, Vec<u8>>;
 
 /// The object that a generator makes.
+#[inline(never)]
 pub fn generate(
     context: &mut Context<'_>,
     loader: &Loader,
@@ -268,6 +269,7 @@ fn file_source(source: &str) -> Result<(&str, &str)> {
 }
 
 /// The service account of a GKE workload identity.
+#[inline(never)]
 pub fn iam_service_account(
     context: &mut Context<'_>,
     name: &str,

@@ -147,6 +147,7 @@ impl PatchTransformer {
 }
 
 /// The strategic-merge patches of `patchesStrategicMerge` (paths or inline) or of one text.
+#[inline(never)]
 pub fn load_merges(
     context: &mut Context<'_>,
     loader: &Loader,

@@ -16,6 +16,7 @@ use super::types::{FieldOptions, Replacement, Source, Target, replacement};
 use crate::yaml::{Kind, NodeId, Tag, Tree, exceeded, parse};
 
 /// The replacements of a list, those in files loaded.
+#[inline(never)]
 pub fn load(
     context: &mut Context<'_>,
     loader: &Loader,

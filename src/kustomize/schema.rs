@@ -199,6 +199,7 @@ fn find<K: Ord + Copy>(table: &[(K, Shape)], key: &K) -> Option<Shape> {
 
 impl Schema {
     /// The schema of an `OpenAPI` v2 document. It may refer to built-in definitions if those are in use.
+    #[inline(never)]
     pub fn from_openapi(tree: &Tree, document: NodeId, with_builtin: bool) -> Self {
         let mut reader = OpenApi {
             tree,

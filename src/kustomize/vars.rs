@@ -71,6 +71,7 @@ pub fn add_vars(vars: &mut Vars, more: impl IntoIterator<Item = Var>) -> Result<
 }
 
 /// Replaces all vars.
+#[inline(never)]
 pub fn resolve_vars(
     context: &mut Context<'_>,
     resources: &mut Resources,

@@ -266,7 +266,11 @@ impl<'l> Builder<'l> {
             let node = self.tree.node(*key);
             (node.kind == Kind::Scalar, &*node.text)
         };
-        let is_first = |at: usize| !pairs[..at].iter().any(|pair| name(pair) == name(&pairs[at]));
+        let is_first = |at: usize| {
+            !pairs[..at]
+                .iter()
+                .any(|pair| name(pair) == name(&pairs[at]))
+        };
         // Most maps are so small that looking is faster than hashing.
         if pairs.len() <= 16 {
             let again = (0..pairs.len()).filter(|at| !is_first(*at));
@@ -283,7 +287,8 @@ impl<'l> Builder<'l> {
         if self.refuse_duplicates {
             for key in self.repeated(&pairs) {
                 let text = &self.tree.node(key).text;
-                let problem = self.problem(key, format!("the key `{text}` occurs twice in one map"));
+                let problem =
+                    self.problem(key, format!("the key `{text}` occurs twice in one map"));
                 self.problems.push(problem);
             }
         }

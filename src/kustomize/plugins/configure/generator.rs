@@ -11,6 +11,7 @@ use crate::kustomize::resource::Resource;
 use crate::kustomize::types::{GENERATOR_FIELDS, generator_args};
 
 /// The generator that an object configures.
+#[inline(never)]
 pub fn generator_of(context: &mut Context<'_>, config: &Resource) -> Result<Generator> {
     let kind = demand_builtin(context, config)?;
     let place = |errors: BuildErrors| errors.each(|error| config.origin.place(error));

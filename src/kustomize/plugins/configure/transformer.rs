@@ -19,6 +19,7 @@ use crate::kustomize::types::{
 use crate::yaml::parse;
 
 /// The transformer that an object configures.
+#[inline(never)]
 pub fn transformer_of(
     context: &mut Context<'_>,
     loader: &Loader,
@@ -191,6 +192,7 @@ fn configure(
 }
 
 /// A JSON patch of `patchesJson6902`.
+#[inline(never)]
 pub fn json_patch(
     context: &mut Context<'_>,
     loader: &Loader,
