@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::comments::{Raw, attach};
+use super::mend::{Edits, may_help, mend};
 use super::reader::{Document, Limits, Problem, exceeded};
 use super::resolve::resolve;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
@@ -22,6 +23,8 @@ pub(super) struct Builder<'l> {
     last_block: Option<NodeId>,
     /// The comments, if they are wanted.
     pub(super) comments: Option<Vec<Raw>>,
+    /// Where the text is not that of the file.
+    edits: Edits,
     problems: Vec<Problem>,
 }
 
@@ -46,6 +49,7 @@ impl<'l> Builder<'l> {
             refuse_duplicates,
             last_block: None,
             comments: None,
+            edits: Edits::default(),
             problems: Vec::new(),
         }
     }
@@ -57,18 +61,29 @@ impl<'l> Builder<'l> {
         let builder = &mut self;
         let limits = builder.limits;
         let mut options = granit_parser::Options::default();
-        options.set_emit_comments(builder.comments.is_some());
+        options.set_emit_comments(builder.comments.is_some() || !builder.edits.is_empty());
         options.max_buffered_comment_events = limits.nodes;
         options.block_nesting_limit = limits.depth;
         options.flow_nesting_limit = limits.depth;
+        let mut end = None;
         for event in Parser::new_from_str_with_options(text, options) {
-            let (event, span) = event.map_err(|error| vec![builder.scan_problem(&error)])?;
+            let (event, span) = match event {
+                Ok(event) => event,
+                Err(error) => return self.run_mended(text, &error),
+            };
             if matches!(event, Event::DocumentEnd) {
+                end = span.start.byte_offset();
                 break;
+            }
+            if !builder.edits.is_empty() {
+                builder.edits.see(&event, &span);
             }
             builder
                 .event(event, span)
                 .map_err(|problem| vec![problem])?;
+        }
+        if !self.edits.are_harmless(end) {
+            return Err(Vec::new());
         }
         if !self.problems.is_empty() {
             return Err(self.problems);
@@ -88,6 +103,28 @@ impl<'l> Builder<'l> {
             root,
             alone: true,
         }))
+    }
+
+    /// What go-yaml reads and the parser refuses is written anew and read once more.
+    fn run_mended(self, text: &str, error: &ScanError) -> Result<Option<Document>, Vec<Problem>> {
+        let problem = self.scan_problem(error);
+        let is_first = self.edits.is_empty() && may_help(error);
+        let Some(mended) = is_first.then(|| mend(text, self.limits.bytes)).flatten() else {
+            return Err(vec![problem]);
+        };
+        let again = Builder {
+            comments: self.comments.map(|_| Vec::new()),
+            edits: mended.edits,
+            ..Self::new(self.line_offset, self.limits, self.refuse_duplicates)
+        };
+        again.run(&mended.text).map_err(|problems| {
+            // Nothing is said where an edit is not known to be harmless.
+            if problems.is_empty() {
+                vec![problem]
+            } else {
+                problems
+            }
+        })
     }
 
     /// A block that ends where the text ends, and that without a line break, has none either. The parser gives it one.
@@ -266,7 +303,11 @@ impl<'l> Builder<'l> {
             let node = self.tree.node(*key);
             (node.kind == Kind::Scalar, &*node.text)
         };
-        let is_first = |at: usize| !pairs[..at].iter().any(|pair| name(pair) == name(&pairs[at]));
+        let is_first = |at: usize| {
+            !pairs[..at]
+                .iter()
+                .any(|pair| name(pair) == name(&pairs[at]))
+        };
         // Most maps are so small that looking is faster than hashing.
         if pairs.len() <= 16 {
             let again = (0..pairs.len()).filter(|at| !is_first(*at));
@@ -283,7 +324,8 @@ impl<'l> Builder<'l> {
         if self.refuse_duplicates {
             for key in self.repeated(&pairs) {
                 let text = &self.tree.node(key).text;
-                let problem = self.problem(key, format!("the key `{text}` occurs twice in one map"));
+                let problem =
+                    self.problem(key, format!("the key `{text}` occurs twice in one map"));
                 self.problems.push(problem);
             }
         }

@@ -40,6 +40,55 @@ fn blocks_end_as_the_text_does() {
 }
 
 #[test]
+fn what_go_yaml_takes_more_laxly_reads_the_same() {
+    for (text, expected) in [
+        ("a: \"x\ny\"\n", json!({"a": "x y"})),
+        ("a: 'x\n\n''y'\n", json!({"a": "x\n'y"})),
+        ("a:\n  b: \"x\n\ty\"\n", json!({"a": {"b": "x y"}})),
+        (
+            "a:\n- \"x\n- y\"\n- b: 'c\n#d'\n",
+            json!({"a": ["x - y", {"b": "c #d"}]}),
+        ),
+        (
+            "a: {b: \"c\nd\", e: [it's]}\nf: 'g\nh'\n",
+            json!({"a": {"b": "c d", "e": ["it's"]}, "f": "g h"}),
+        ),
+        (
+            "a: |\n  \"b\n\nc: 'd\n  e'\nf: \"g\nh\"\n",
+            json!({"a": "\"b\n", "c": "d e", "f": "g h"}),
+        ),
+        (
+            "a: it\n  'b\nc: \"d\ne\" # '\n",
+            json!({"a": "it 'b", "c": "d e"}),
+        ),
+        (
+            "a: \"it\\'s\"#b\nc: [d,#e\n]#f\ng: |#h\n  i\n",
+            json!({"a": "it's", "c": ["d"], "g": "i\n"}),
+        ),
+    ] {
+        assert_eq!(values(text), [expected], "{text:?}");
+    }
+    // What was read anew keeps its lines, and what nobody reads is refused with its own place.
+    for (text, expected) in [
+        (
+            "a: \"x\ny\"\nb: 1\nb: 2\n",
+            "x.yaml:4:1: the key `b` occurs twice in one map",
+        ),
+        (
+            "a: \"x\n--- y\"\n",
+            "x.yaml:2:1: invalid document separator: ---y\"",
+        ),
+        (
+            "a: \"x\ny\\q\"\n",
+            "x.yaml:1:4: while parsing a quoted scalar, found unknown escape character",
+        ),
+    ] {
+        let error = read(text.as_bytes(), "x.yaml", &Limits::default()).expect_err("not YAML");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn documents_split_as_kustomize_splits_them() {
     assert_eq!(
         values("---\na: 1\n--- # comment\nb: 2\n---\n# nothing\n---\nnull\n---\nc: 3"),
@@ -196,6 +245,8 @@ mod laws {
         fn nothing_that_is_read_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in text()) {
             let _ = read(&bytes, "x", &Limits::default());
             let _ = read(text.as_bytes(), "x", &Limits::default());
+            let _ = mend::mend(&text, 1 << 20);
+            let _ = mend::mend(&String::from_utf8_lossy(&bytes), 1 << 20);
             let _ = resolve(&text);
             let _ = resolve_1_1(&text);
             let _ = needs_quotes_in_1_1(&text);
