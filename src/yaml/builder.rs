@@ -129,7 +129,7 @@ impl<'l> Builder<'l> {
 
     /// A block that ends where the text ends, and that without a line break, has none either. The parser gives it one.
     fn end_block(&mut self, text: &str) {
-        let line = text.rsplit('\n').next().unwrap_or_default().trim();
+        let line = text.rsplit(['\n', '\r']).next().unwrap_or_default().trim();
         let Some(id) = self.last_block.filter(|_| !line.is_empty()) else {
             return;
         };

@@ -34,6 +34,8 @@ fn blocks_end_as_the_text_does() {
         ("a: |+\n  x", "x"),
         ("a: |\n  x\n", "x\n"),
         ("a: |\n  x\n# y", "x\n"),
+        ("a: |\n  x\r", "x\n"),
+        ("a: >+\n  x\n\n", "x\n\n\n"),
     ] {
         assert_eq!(values(text), [json!({"a": expected})], "{text:?}");
     }
@@ -89,6 +91,65 @@ fn what_go_yaml_takes_more_laxly_reads_the_same() {
 }
 
 #[test]
+fn what_yaml_1_1_takes_for_something_else_needs_quotes() {
+    for text in [
+        "yes",
+        "5",
+        "1_000",
+        "~",
+        "{a: b}",
+        "[a]",
+        "a:",
+        "a: b",
+        "- a",
+        "-",
+        "? a",
+        "&a",
+        "&a 5",
+        "!!int 5",
+        "5 # c",
+        "--- 5",
+        "5 ",
+        "# c",
+        "!!float 5",
+        "--- [a]",
+        "{}",
+    ] {
+        assert!(needs_quotes_in_1_1(text), "{text:?}");
+    }
+    for text in [
+        "",
+        "a",
+        "a\n",
+        "{{ x }}",
+        "{{a}}",
+        "{{ a }}-x",
+        "[{{a}}]",
+        "{[a]: b}",
+        "2001-01-01",
+        "2001-01-01T00:00:00Z",
+        "*a",
+        "{a",
+        "@b",
+        "'5'",
+        "\"5\"",
+        "!!str 5",
+        "a:b",
+        "a#b",
+        "-a",
+        "--a=b",
+        "a b",
+        "!!int a",
+        "!a 5",
+        "\t5",
+        "{a: *b}",
+        "$(A)",
+    ] {
+        assert!(!needs_quotes_in_1_1(text), "{text:?}");
+    }
+}
+
+#[test]
 fn documents_split_as_kustomize_splits_them() {
     assert_eq!(
         values("---\na: 1\n--- # comment\nb: 2\n---\n# nothing\n---\nnull\n---\nc: 3"),
@@ -140,6 +201,9 @@ fn problems_have_places() {
         error.to_string(),
         "x.yaml:6:3: the key `d` occurs twice in one map"
     );
+    let document = read(b"5: a\n~: b\n", "x.yaml", &Limits::default()).expect("it reads");
+    let error = to_value(&document[0].tree, document[0].root).expect_err("no name");
+    assert_eq!(error.place.line, 2);
     let error = read(b"a: b: c\n", "x.yaml", &Limits::default()).expect_err("not YAML");
     assert_eq!(error.0[0].place.line, 1);
 }
