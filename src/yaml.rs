@@ -5,6 +5,7 @@ mod block;
 mod builder;
 mod comments;
 mod json;
+mod mend;
 mod number;
 mod order;
 mod reader;

@@ -133,6 +133,7 @@ impl<'s> Walker<'_, 's> {
         };
         let sources = [Some(dest.id), sources[1]];
         for Field { name, pairs } in self.fields(sources) {
+            node::demand_name(self.tree, dest.id, &name)?;
             let values = pairs.map(|pair| pair.map(|(_, value)| value));
             let in_comment = pairs
                 .into_iter()
@@ -146,12 +147,12 @@ impl<'s> Walker<'_, 's> {
                 node::clear(self.tree, dest.id, &name)?;
                 continue;
             };
+            if !value.keep {
+                node::quote_for_1_1(self.tree, value.id);
+            }
             if values[0] == Some(value.id) {
                 self.take_comment(pairs);
                 continue;
-            }
-            if !value.keep {
-                node::quote_for_1_1(self.tree, value.id);
             }
             if let Some(there) = values[0] {
                 node::replace(self.tree, there, value.id);

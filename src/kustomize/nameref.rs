@@ -1,5 +1,7 @@
 //! References by name: when an object got another name, the fields that refer to it follow.
 
+mod shape;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::config::Config;
@@ -10,6 +12,7 @@ use super::id::{DEFAULT_NAMESPACE, Gvk, NO_NAMESPACE, ResId};
 use super::node;
 use super::resources::Resources;
 use crate::yaml::{Kind, NodeId, Tag, Tree};
+use shape::Shapes;
 
 /// What there is to know of an object that may be referred to.
 struct Candidate {
@@ -72,7 +75,11 @@ pub fn fix_references(
             .map_err(|error| resource.origin.place(error))?;
     }
     if by_previous_name.is_empty() {
-        return Ok(());
+        let mut shapes = Shapes::new(config);
+        let mut all = resources.list().iter().zip(&list);
+        if all.all(|(it, known)| shapes.fit(&context.tree, it.root, &known.current.gvk)) {
+            return Ok(());
+        }
     }
     let candidates = Candidates {
         list,

@@ -240,6 +240,15 @@ pub fn set_text(tree: &mut Tree, target: NodeId, text: &str, tag: Tag) -> Result
     set_scalar(tree, target, value)
 }
 
+/// A field is called something: without a name kyaml sets the map itself, as if it were a scalar.
+pub fn demand_name(tree: &Tree, map: NodeId, name: &str) -> Result<()> {
+    if name.is_empty() {
+        demand(tree, map, Kind::Scalar)
+    } else {
+        Ok(())
+    }
+}
+
 /// Sets a field of a map; null clears it. A field that is there keeps its style.
 pub fn set_field(tree: &mut Tree, map: NodeId, name: &str, value: NodeId) -> Result<()> {
     set_field_styled(tree, map, name, Style::Plain, value)
@@ -253,6 +262,7 @@ pub fn set_field_styled(
     value: NodeId,
 ) -> Result<()> {
     quote_for_1_1(tree, value);
+    demand_name(tree, map, name)?;
     if tree.node(value).is_null() {
         return clear(tree, map, name);
     }

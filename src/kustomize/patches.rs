@@ -10,7 +10,7 @@ use super::jsonpatch::JsonPatch;
 use super::loader::Loader;
 use super::merge::merge;
 use super::node;
-use super::resource::Resource;
+use super::resource::{ALLOW_KIND_CHANGE, ALLOW_NAME_CHANGE, Resource};
 use super::resources::Resources;
 use super::selector::Selector;
 use super::types::Patch;
@@ -235,9 +235,10 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     if patch.allow_name_change || patch.allow_kind_change {
         resource.store_previous_id(context)?;
     }
-    let marked = resource.has_build_state() && clears_annotations(&context.tree, patch.root);
-    if marked {
-        mark(&mut context.tree, object)?;
+    let mut notes = Vec::new();
+    if clears_annotations(&context.tree, patch.root) {
+        notes = resource.notes();
+        mark(&mut context.tree, object, &notes)?;
     }
     let merged =
         merge(&mut context.tree, &context.schemas, object, patch.root).map_err(|errors| {
@@ -254,7 +255,7 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     if resource.is_gone(tree) {
         return Ok(());
     }
-    if marked && !unmark(tree, object) {
+    if !notes.is_empty() && !unmark(tree, object, &notes) {
         resource.forget_build_state();
     }
     if !patch.allow_kind_change {
@@ -267,12 +268,6 @@ fn apply_merge(context: &mut Context<'_>, resource: &mut Resource, patch: &Resou
     context.check_budget()
 }
 
-/// kustomize keeps notes of its own in the annotations; this one stands for them while a patch is applied.
-const MARKER: &str = "internal.config.kubernetes.io/previousNames";
-
-const ALLOW_NAME_CHANGE: &str = "internal.config.kubernetes.io/allowNameChange";
-const ALLOW_KIND_CHANGE: &str = "internal.config.kubernetes.io/allowKindChange";
-
 /// Adds such a note, which makes text of all annotations.
 fn note(tree: &mut Tree, object: NodeId, name: &str) -> Result<()> {
     let mut annotations = node::metadata_map(tree, object, "annotations");
@@ -280,21 +275,34 @@ fn note(tree: &mut Tree, object: NodeId, name: &str) -> Result<()> {
     node::set_metadata_map(tree, object, "annotations", &annotations)
 }
 
-fn mark(tree: &mut Tree, object: NodeId) -> Result<()> {
+/// What kustomize keeps for itself, and in which annotation.
+type Notes = [(&'static str, String)];
+
+/// kustomize keeps its notes in the annotations; so they stand there while a patch is applied.
+fn mark(tree: &mut Tree, object: NodeId, notes: &Notes) -> Result<()> {
+    if notes.is_empty() {
+        return Ok(());
+    }
     if let Some(annotations) =
         node::lookup(tree, object, &["metadata", "annotations"], Some(Kind::Map))?
         && tree.kind(annotations) == Kind::Map
     {
-        let value = tree.scalar("x", Tag::Str);
-        tree.append_field(annotations, MARKER, Style::Plain, value);
+        for (name, text) in notes {
+            let value = tree.scalar(text, Tag::Str);
+            tree.append_field(annotations, name, Style::Plain, value);
+        }
     }
     Ok(())
 }
 
-/// Whether the mark was still there.
-fn unmark(tree: &mut Tree, object: NodeId) -> bool {
-    let annotations = tree.at(object, &["metadata", "annotations"]);
-    annotations.is_some_and(|annotations| tree.remove(annotations, MARKER).is_some())
+/// Whether the notes were still there.
+fn unmark(tree: &mut Tree, object: NodeId, notes: &Notes) -> bool {
+    let Some(annotations) = tree.at(object, &["metadata", "annotations"]) else {
+        return false;
+    };
+    let there = notes.iter();
+    let there = there.filter(|(name, _)| tree.remove(annotations, name).is_some());
+    there.count() > 0
 }
 
 /// Whether a patch may take annotations away that it does not name.
@@ -317,9 +325,8 @@ pub fn apply_json(
     let object = resource.root;
     let place = |error: BuildError| resource.origin.place(error);
     // So there are annotations for the patch to add to.
-    if resource.has_build_state() {
-        mark(tree, object)?;
-    }
+    let notes = resource.notes();
+    mark(tree, object, &notes)?;
     let mut value = to_value(tree, object)?;
     patch.apply(&mut value).map_err(|errors| {
         let words = format!("cannot be applied to {}", node::describe(tree, object));
@@ -339,7 +346,7 @@ pub fn apply_json(
     }
     tree.assign(object, patched);
     let mut annotations = node::metadata_map(tree, object, "annotations");
-    annotations.retain(|(key, _)| key != MARKER);
+    annotations.retain(|(key, _)| notes.iter().all(|(note, _)| note != key));
     node::set_metadata_map(tree, object, "annotations", &annotations)?;
     context.check_budget()
 }

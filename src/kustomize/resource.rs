@@ -33,6 +33,15 @@ impl Behavior {
             _ => Self::Unspecified,
         }
     }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::Create => "create",
+            Self::Replace => "replace",
+            Self::Merge => "merge",
+        }
+    }
 }
 
 /// A name that an object had.
@@ -63,18 +72,27 @@ pub struct Resource {
 }
 
 const INTERNAL: &str = "internal.config.kubernetes.io/";
+const PREVIOUS_NAMES: &str = "internal.config.kubernetes.io/previousNames";
+const PREVIOUS_NAMESPACES: &str = "internal.config.kubernetes.io/previousNamespaces";
+const PREVIOUS_KINDS: &str = "internal.config.kubernetes.io/previousKinds";
+const PREFIXES: &str = "internal.config.kubernetes.io/prefixes";
+const SUFFIXES: &str = "internal.config.kubernetes.io/suffixes";
+const BEHAVIOR: &str = "internal.config.kubernetes.io/generatorBehavior";
+const NEEDS_HASH: &str = "internal.config.kubernetes.io/needsHashSuffix";
+pub const ALLOW_NAME_CHANGE: &str = "internal.config.kubernetes.io/allowNameChange";
+pub const ALLOW_KIND_CHANGE: &str = "internal.config.kubernetes.io/allowKindChange";
 /// Annotations that never leave a build.
 const BUILD_ANNOTATIONS: &[&str] = &[
-    "internal.config.kubernetes.io/previousKinds",
-    "internal.config.kubernetes.io/previousNames",
-    "internal.config.kubernetes.io/prefixes",
-    "internal.config.kubernetes.io/suffixes",
-    "internal.config.kubernetes.io/previousNamespaces",
-    "internal.config.kubernetes.io/allowNameChange",
-    "internal.config.kubernetes.io/allowKindChange",
+    PREVIOUS_KINDS,
+    PREVIOUS_NAMES,
+    PREFIXES,
+    SUFFIXES,
+    PREVIOUS_NAMESPACES,
+    ALLOW_NAME_CHANGE,
+    ALLOW_KIND_CHANGE,
     "internal.config.kubernetes.io/refBy",
-    "internal.config.kubernetes.io/generatorBehavior",
-    "internal.config.kubernetes.io/needsHashSuffix",
+    BEHAVIOR,
+    NEEDS_HASH,
     "internal.config.kubernetes.io/path",
     "internal.config.kubernetes.io/index",
     "internal.config.kubernetes.io/seqindent",
@@ -159,6 +177,10 @@ impl Resource {
     /// Writes annotations as kustomize leaves them at the end: all of them text, none of its own.
     pub fn clean_annotations(&self, tree: &mut Tree, drop: &[&str]) -> Result<()> {
         if tree.at(self.root, &["metadata", "annotations"]).is_none() {
+            if !drop.is_empty() {
+                // Where kustomize looks for something to drop, there is `metadata` afterwards; only a list may have none.
+                node::lookup(tree, self.root, &["metadata"], Some(Kind::Map))?;
+            }
             return Ok(());
         }
         let mut annotations = node::metadata_map(tree, self.root, "annotations");
@@ -297,15 +319,41 @@ impl Resource {
         self.allow_kind_change = false;
     }
 
-    /// Whether kustomize would hold annotations of its own on this object.
-    pub fn has_build_state(&self) -> bool {
-        !self.previous.is_empty()
-            || !self.prefixes.is_empty()
-            || !self.suffixes.is_empty()
-            || self.needs_hash
-            || self.behavior.is_some()
-            || self.allow_name_change
-            || self.allow_kind_change
+    /// The annotations that kustomize holds on this object for itself.
+    pub fn notes(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            root: _,
+            previous,
+            prefixes,
+            suffixes,
+            behavior,
+            needs_hash,
+            allow_name_change,
+            allow_kind_change,
+            was_nameless: _,
+            vars: _,
+            origin: _,
+        } = self;
+        let list = |text: fn(&Previous) -> &str| {
+            let texts = previous.iter().map(text);
+            let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+            texts.join(",")
+        };
+        let flag = |set: bool| if set { "enabled" } else { "" }.to_owned();
+        let behavior = behavior.map_or("", Behavior::text).to_owned();
+        let mut notes = vec![
+            (PREVIOUS_NAMES, list(|previous| &previous.name)),
+            (PREVIOUS_NAMESPACES, list(|previous| &previous.namespace)),
+            (PREVIOUS_KINDS, list(|previous| &previous.kind)),
+            (PREFIXES, prefixes.join(",")),
+            (SUFFIXES, suffixes.join(",")),
+            (BEHAVIOR, behavior),
+            (NEEDS_HASH, flag(*needs_hash)),
+            (ALLOW_NAME_CHANGE, flag(*allow_name_change)),
+            (ALLOW_KIND_CHANGE, flag(*allow_kind_change)),
+        ];
+        notes.retain(|(_, text)| !text.is_empty());
+        notes
     }
 }
 

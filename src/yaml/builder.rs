@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::comments::{Raw, attach};
+use super::mend::{Edits, may_help, mend};
 use super::reader::{Document, Limits, Problem, exceeded};
 use super::resolve::resolve;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
@@ -22,6 +23,8 @@ pub(super) struct Builder<'l> {
     last_block: Option<NodeId>,
     /// The comments, if they are wanted.
     pub(super) comments: Option<Vec<Raw>>,
+    /// Where the text is not that of the file.
+    edits: Edits,
     problems: Vec<Problem>,
 }
 
@@ -46,6 +49,7 @@ impl<'l> Builder<'l> {
             refuse_duplicates,
             last_block: None,
             comments: None,
+            edits: Edits::default(),
             problems: Vec::new(),
         }
     }
@@ -57,18 +61,29 @@ impl<'l> Builder<'l> {
         let builder = &mut self;
         let limits = builder.limits;
         let mut options = granit_parser::Options::default();
-        options.set_emit_comments(builder.comments.is_some());
+        options.set_emit_comments(builder.comments.is_some() || !builder.edits.is_empty());
         options.max_buffered_comment_events = limits.nodes;
         options.block_nesting_limit = limits.depth;
         options.flow_nesting_limit = limits.depth;
+        let mut end = None;
         for event in Parser::new_from_str_with_options(text, options) {
-            let (event, span) = event.map_err(|error| vec![builder.scan_problem(&error)])?;
+            let (event, span) = match event {
+                Ok(event) => event,
+                Err(error) => return self.run_mended(text, &error),
+            };
             if matches!(event, Event::DocumentEnd) {
+                end = span.start.byte_offset();
                 break;
+            }
+            if !builder.edits.is_empty() {
+                builder.edits.see(&event, &span);
             }
             builder
                 .event(event, span)
                 .map_err(|problem| vec![problem])?;
+        }
+        if !self.edits.are_harmless(end) {
+            return Err(Vec::new());
         }
         if !self.problems.is_empty() {
             return Err(self.problems);
@@ -90,9 +105,31 @@ impl<'l> Builder<'l> {
         }))
     }
 
+    /// What go-yaml reads and the parser refuses is written anew and read once more.
+    fn run_mended(self, text: &str, error: &ScanError) -> Result<Option<Document>, Vec<Problem>> {
+        let problem = self.scan_problem(error);
+        let is_first = self.edits.is_empty() && may_help(error);
+        let Some(mended) = is_first.then(|| mend(text, self.limits.bytes)).flatten() else {
+            return Err(vec![problem]);
+        };
+        let again = Builder {
+            comments: self.comments.map(|_| Vec::new()),
+            edits: mended.edits,
+            ..Self::new(self.line_offset, self.limits, self.refuse_duplicates)
+        };
+        again.run(&mended.text).map_err(|problems| {
+            // Nothing is said where an edit is not known to be harmless.
+            if problems.is_empty() {
+                vec![problem]
+            } else {
+                problems
+            }
+        })
+    }
+
     /// A block that ends where the text ends, and that without a line break, has none either. The parser gives it one.
     fn end_block(&mut self, text: &str) {
-        let line = text.rsplit('\n').next().unwrap_or_default().trim();
+        let line = text.rsplit(['\n', '\r']).next().unwrap_or_default().trim();
         let Some(id) = self.last_block.filter(|_| !line.is_empty()) else {
             return;
         };

@@ -93,7 +93,11 @@ fn value(tree: &Tree, id: NodeId, top: bool, flow: bool) -> Result<Value, ValueE
                         message: "a key that is a map or a list".to_owned(),
                     });
                 }
-                if !top && !name.text.is_empty() && scalar_value(name)? != Scalar::Str {
+                // At the top any scalar but null is a name.
+                let is_other = !name.text.is_empty()
+                    && (!top || name.tag == Tag::Null)
+                    && scalar_value(name)? != Scalar::Str;
+                if is_other {
                     return Err(ValueError {
                         place: name.place,
                         message: format!(
@@ -145,7 +149,10 @@ fn folded(text: &str) -> String {
     if stays {
         return text.to_owned();
     }
-    let written = format!("a: {}\n", quoted(text, Style::Folded, 2, false));
+    let mut written = format!("a: {}", quoted(text, Style::Folded, 2, false));
+    if !written.ends_with('\n') {
+        written.push('\n');
+    }
     let again = parse(&written, "", &Limits::default()).ok().flatten();
     let again = again.and_then(|again| {
         let (_, value) = again.tree.pairs(again.root).next()?;

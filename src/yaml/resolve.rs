@@ -1,6 +1,7 @@
 //! What a plain scalar means: to go-yaml v3 (resources, patches) and to go-yaml v2 (kustomization files, YAML 1.1).
 
-use super::tree::Tag;
+use super::reader::{Limits, parse};
+use super::tree::{Kind, NodeId, Style, Tag, Tree};
 
 /// The meaning of a scalar.
 #[derive(Clone, Debug, PartialEq)]
@@ -243,16 +244,64 @@ pub fn needs_quotes_in_1_1(text: &str) -> bool {
     if text.is_empty() || text.contains('\n') {
         return false;
     }
-    if resolve_1_1(text) != Scalar::Str {
-        return true;
+    // go-yaml takes no tab in front of a document, and what nobody can read is text.
+    if text.trim_start_matches(' ').starts_with('\t') {
+        return false;
     }
-    // A collection, or nothing but a comment.
-    let collection = text.starts_with(['{', '[', '#'])
-        || text.starts_with("- ")
-        || text.contains(": ")
-        || text.ends_with(':');
-    collection
-        && super::parse(text, "", &super::Limits::default()).is_ok_and(|document| {
-            document.is_none_or(|document| document.tree.kind(document.root) != super::Kind::Scalar)
-        })
+    if is_plain(text) {
+        return !is_text(&resolve_1_1(text));
+    }
+    parse(text, "", &Limits::default()).is_ok_and(|document| {
+        document
+            .is_none_or(|document| decodes_to_text(&document.tree, document.root) == Some(false))
+    })
+}
+
+/// Whether a line can only be a plain scalar.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r');
+    let starts_other = match bytes[0] {
+        b'-' => text.starts_with("---") || bytes.get(1).is_none_or(|next| is_blank(*next)),
+        b'?' | b':' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|'
+        | b'>' | b'\'' | b'"' | b'%' | b'@' | b'`' => true,
+        first => is_blank(first),
+    };
+    let last = bytes[bytes.len() - 1];
+    let has_other = |pair: &[u8]| {
+        (pair[0] == b':' && is_blank(pair[1])) || (is_blank(pair[0]) && pair[1] == b'#')
+    };
+    !(starts_other || last == b':' || is_blank(last) || bytes.windows(2).any(has_other))
+}
+
+/// go-yaml v2 hands times out as text.
+fn is_text(meaning: &Scalar) -> bool {
+    matches!(meaning, Scalar::Str | Scalar::Timestamp(_))
+}
+
+/// Whether go-yaml v2 makes text of a node; `None` if it refuses what it is, or what is in it.
+fn decodes_to_text(tree: &Tree, id: NodeId) -> Option<bool> {
+    let node = tree.node(id);
+    if node.kind != Kind::Scalar {
+        for (key, _) in tree.pairs(id) {
+            if tree.kind(key) != Kind::Scalar {
+                return None;
+            }
+        }
+        for item in &node.items {
+            decodes_to_text(tree, *item)?;
+        }
+        return Some(false);
+    }
+    let meaning = resolve_1_1(&node.text);
+    if !node.tagged {
+        return Some(node.style != Style::Plain || is_text(&meaning));
+    }
+    match &node.tag {
+        Tag::Int | Tag::Float | Tag::Bool | Tag::Null | Tag::Timestamp => {
+            let is_whole = node.tag == Tag::Float && meaning.tag() == Tag::Int;
+            (is_whole || meaning.tag() == node.tag).then(|| is_text(&meaning))
+        }
+        _ => Some(true),
+    }
 }

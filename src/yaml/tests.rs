@@ -34,8 +34,118 @@ fn blocks_end_as_the_text_does() {
         ("a: |+\n  x", "x"),
         ("a: |\n  x\n", "x\n"),
         ("a: |\n  x\n# y", "x\n"),
+        ("a: |\n  x\r", "x\n"),
+        ("a: >+\n  x\n\n", "x\n\n\n"),
     ] {
         assert_eq!(values(text), [json!({"a": expected})], "{text:?}");
+    }
+}
+
+#[test]
+fn what_go_yaml_takes_more_laxly_reads_the_same() {
+    for (text, expected) in [
+        ("a: \"x\ny\"\n", json!({"a": "x y"})),
+        ("a: 'x\n\n''y'\n", json!({"a": "x\n'y"})),
+        ("a:\n  b: \"x\n\ty\"\n", json!({"a": {"b": "x y"}})),
+        (
+            "a:\n- \"x\n- y\"\n- b: 'c\n#d'\n",
+            json!({"a": ["x - y", {"b": "c #d"}]}),
+        ),
+        (
+            "a: {b: \"c\nd\", e: [it's]}\nf: 'g\nh'\n",
+            json!({"a": {"b": "c d", "e": ["it's"]}, "f": "g h"}),
+        ),
+        (
+            "a: |\n  \"b\n\nc: 'd\n  e'\nf: \"g\nh\"\n",
+            json!({"a": "\"b\n", "c": "d e", "f": "g h"}),
+        ),
+        (
+            "a: it\n  'b\nc: \"d\ne\" # '\n",
+            json!({"a": "it 'b", "c": "d e"}),
+        ),
+        (
+            "a: \"it\\'s\"#b\nc: [d,#e\n]#f\ng: |#h\n  i\n",
+            json!({"a": "it's", "c": ["d"], "g": "i\n"}),
+        ),
+    ] {
+        assert_eq!(values(text), [expected], "{text:?}");
+    }
+    // What was read anew keeps its lines, and what nobody reads is refused with its own place.
+    for (text, expected) in [
+        (
+            "a: \"x\ny\"\nb: 1\nb: 2\n",
+            "x.yaml:4:1: the key `b` occurs twice in one map",
+        ),
+        (
+            "a: \"x\n--- y\"\n",
+            "x.yaml:2:1: invalid document separator: ---y\"",
+        ),
+        (
+            "a: \"x\ny\\q\"\n",
+            "x.yaml:1:4: while parsing a quoted scalar, found unknown escape character",
+        ),
+    ] {
+        let error = read(text.as_bytes(), "x.yaml", &Limits::default()).expect_err("not YAML");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn what_yaml_1_1_takes_for_something_else_needs_quotes() {
+    for text in [
+        "yes",
+        "5",
+        "1_000",
+        "~",
+        "{a: b}",
+        "[a]",
+        "a:",
+        "a: b",
+        "- a",
+        "-",
+        "? a",
+        "&a",
+        "&a 5",
+        "!!int 5",
+        "5 # c",
+        "--- 5",
+        "5 ",
+        "# c",
+        "!!float 5",
+        "--- [a]",
+        "{}",
+    ] {
+        assert!(needs_quotes_in_1_1(text), "{text:?}");
+    }
+    for text in [
+        "",
+        "a",
+        "a\n",
+        "{{ x }}",
+        "{{a}}",
+        "{{ a }}-x",
+        "[{{a}}]",
+        "{[a]: b}",
+        "2001-01-01",
+        "2001-01-01T00:00:00Z",
+        "*a",
+        "{a",
+        "@b",
+        "'5'",
+        "\"5\"",
+        "!!str 5",
+        "a:b",
+        "a#b",
+        "-a",
+        "--a=b",
+        "a b",
+        "!!int a",
+        "!a 5",
+        "\t5",
+        "{a: *b}",
+        "$(A)",
+    ] {
+        assert!(!needs_quotes_in_1_1(text), "{text:?}");
     }
 }
 
@@ -91,6 +201,9 @@ fn problems_have_places() {
         error.to_string(),
         "x.yaml:6:3: the key `d` occurs twice in one map"
     );
+    let document = read(b"5: a\n~: b\n", "x.yaml", &Limits::default()).expect("it reads");
+    let error = to_value(&document[0].tree, document[0].root).expect_err("no name");
+    assert_eq!(error.place.line, 2);
     let error = read(b"a: b: c\n", "x.yaml", &Limits::default()).expect_err("not YAML");
     assert_eq!(error.0[0].place.line, 1);
 }
@@ -196,6 +309,8 @@ mod laws {
         fn nothing_that_is_read_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), text in text()) {
             let _ = read(&bytes, "x", &Limits::default());
             let _ = read(text.as_bytes(), "x", &Limits::default());
+            let _ = mend::mend(&text, 1 << 20);
+            let _ = mend::mend(&String::from_utf8_lossy(&bytes), 1 << 20);
             let _ = resolve(&text);
             let _ = resolve_1_1(&text);
             let _ = needs_quotes_in_1_1(&text);
