@@ -86,6 +86,16 @@ pub fn fix_references(
         by_previous_name,
         by_original_namespace,
     };
+    update(context, resources, config, &candidates)
+}
+
+#[inline(never)]
+fn update(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    config: &Config,
+    candidates: &Candidates,
+) -> Result<()> {
     let mut by_kind: HashMap<&str, Vec<(usize, &Gvk, &FieldSpec)>> = HashMap::new();
     let references = config
         .name_reference
@@ -120,7 +130,7 @@ pub fn fix_references(
                 .then(|| role_ref(&context.tree, resource.root))
                 .flatten();
             let filter = Filter {
-                candidates: &candidates,
+                candidates,
                 referrer: &candidates.list[at],
                 bound_namespaces: &bound_namespaces,
                 target,

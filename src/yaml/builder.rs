@@ -330,9 +330,21 @@ impl<'l> Builder<'l> {
             }
         }
         let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
-        let Some(&(_, value)) = pairs.iter().find(|(key, _)| is_merge(*key)) else {
-            return Ok(());
-        };
+        match pairs.iter().find(|(key, _)| is_merge(*key)) {
+            Some((_, value)) => self.merge(id, &pairs, *value),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes over the fields that a merge key names; own fields win.
+    #[inline(never)]
+    fn merge(
+        &mut self,
+        id: NodeId,
+        pairs: &[(NodeId, NodeId)],
+        value: NodeId,
+    ) -> Result<(), Problem> {
+        let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
         let sources = match self.tree.kind(value) {
             Kind::Map => vec![value],
             Kind::Seq => self.tree.elements(value).iter().rev().copied().collect(),

@@ -30,6 +30,7 @@ struct Entry {
 }
 
 /// Gives every comment to an entry.
+#[inline(never)]
 pub fn attach(tree: &mut Tree, root: NodeId, raw: Vec<Raw>, text: &str) {
     if raw.is_empty() {
         return;
