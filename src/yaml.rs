@@ -10,6 +10,7 @@ mod number;
 mod order;
 mod reader;
 mod resolve;
+mod separators;
 mod shape;
 mod tree;
 mod writer;

@@ -216,7 +216,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let directory = absolute(&arguments.directory)?;
     let build = build(&Checkout, &directory, &options).map_err(shown)?;
     for warning in &build.warnings {
-        let _ = writeln!(std::io::stderr(), "Warning: {warning}");
+        let _ = writeln!(std::io::stderr(), "Warning: {}", shown_warning(warning));
     }
     match &arguments.output {
         Some(path) if path.is_dir() => write_each(&build, path),
@@ -232,13 +232,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Errors with paths as the user sees them: from the working directory, or from the root.
 fn shown(errors: BuildErrors) -> BuildErrors {
     let here = std::env::current_dir().unwrap_or_default();
-    let path = |path: String| {
-        let full = PathBuf::from(format!("/{path}"));
-        full.strip_prefix(&here).map_or_else(
-            |_| full.display().to_string(),
-            |below| below.display().to_string(),
-        )
-    };
+    let path = |path: String| from(&here, &path);
     let inside = here.display().to_string();
     let inside = inside.trim_start_matches('/');
     errors.each(|error| BuildError {
@@ -253,6 +247,24 @@ fn shown(errors: BuildErrors) -> BuildErrors {
         chain: error.chain.into_iter().map(path).collect(),
         ..error
     })
+}
+
+/// A warning with the path in front of it as the user sees it.
+fn shown_warning(warning: &str) -> String {
+    match warning.split_once(": ") {
+        Some((file, words)) if Path::new(&format!("/{file}")).is_file() => {
+            let here = std::env::current_dir().unwrap_or_default();
+            format!("{}: {words}", from(&here, file))
+        }
+        _ => warning.to_owned(),
+    }
+}
+
+/// A path without the slash in front: from the working directory, or from the root.
+fn from(here: &Path, path: &str) -> String {
+    let full = PathBuf::from(format!("/{path}"));
+    let below = full.strip_prefix(here).unwrap_or(&full);
+    below.display().to_string()
 }
 
 /// The real directory, as a path from the root without the slash in front.

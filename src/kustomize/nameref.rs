@@ -74,12 +74,8 @@ pub fn fix_references(
         check_subjects(&context.tree, resource.root, candidate)
             .map_err(|error| resource.origin.place(error))?;
     }
-    if by_previous_name.is_empty() {
-        let mut shapes = Shapes::new(config);
-        let mut all = resources.list().iter().zip(&list);
-        if all.all(|(it, known)| shapes.fit(&context.tree, it.root, &known.current.gvk)) {
-            return Ok(());
-        }
+    if by_previous_name.is_empty() && have_shape(&context.tree, resources, &list, config) {
+        return Ok(());
     }
     let candidates = Candidates {
         list,
@@ -154,6 +150,13 @@ fn update(
         }
     }
     Ok(())
+}
+
+/// Whether all objects have the shape that references are looked for in.
+fn have_shape(tree: &Tree, resources: &Resources, list: &[Candidate], config: &Config) -> bool {
+    let mut shapes = Shapes::new(config);
+    let mut all = resources.list().iter().zip(list);
+    all.all(|(resource, known)| shapes.fit(tree, resource.root, &known.current.gvk))
 }
 
 /// A service account in a role binding that has a namespace, but an empty one, is an error.

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::comments::{Raw, attach};
 use super::mend::{Edits, may_help, mend};
 use super::reader::{Document, Limits, Problem, exceeded};
 use super::resolve::resolve;
+use super::separators;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
 
 pub(super) struct Builder<'l> {
@@ -65,10 +66,16 @@ impl<'l> Builder<'l> {
         options.max_buffered_comment_events = limits.nodes;
         options.block_nesting_limit = limits.depth;
         options.flow_nesting_limit = limits.depth;
+        let has_separators = separators::has_some(text);
         let mut end = None;
         for event in Parser::new_from_str_with_options(text, options) {
             let (event, span) = match event {
                 Ok(event) => event,
+                // To go-yaml a directive ends the document, and only the first one is read.
+                Err(error) if is_directive(&error) && builder.open.is_empty() => {
+                    end = error.marker().byte_offset();
+                    break;
+                }
                 Err(error) => return self.run_mended(text, &error),
             };
             if matches!(event, Event::DocumentEnd) {
@@ -78,6 +85,11 @@ impl<'l> Builder<'l> {
             if !builder.edits.is_empty() {
                 builder.edits.see(&event, &span);
             }
+            let event = if has_separators {
+                separators::refold(event, &span, text)
+            } else {
+                event
+            };
             builder
                 .event(event, span)
                 .map_err(|problem| vec![problem])?;
@@ -400,6 +412,11 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, plac
         place,
         ..Node::scalar(text, Tag::None)
     }
+}
+
+/// Whether the parser misses `...` in front of a directive.
+fn is_directive(error: &ScanError) -> bool {
+    matches!(error.kind(), ErrorKind::MissingDocumentEndBeforeDirective)
 }
 
 fn explicit_tag(tag: &granit_parser::Tag) -> Option<Tag> {

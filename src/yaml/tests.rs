@@ -70,6 +70,17 @@ fn what_go_yaml_takes_more_laxly_reads_the_same() {
     ] {
         assert_eq!(values(text), [expected], "{text:?}");
     }
+    for (text, expected) in [
+        ("a: 'x \u{2028}    y'\n", json!({"a": "x\u{2028}y"})),
+        ("a: x\u{2029}  y\n", json!({"a": "x\u{2029}y"})),
+        (
+            "a: \"x\u{2028} y\"\nb: \"x\\L y\"\n",
+            json!({"a": "x\u{2028}y", "b": "x\u{2028} y"}),
+        ),
+        ("a: |\n  x\u{2028}   y\n", json!({"a": "x\u{2028} y\n"})),
+    ] {
+        assert_eq!(values(text), [expected], "{text:?}");
+    }
     // What was read anew keeps its lines, and what nobody reads is refused with its own place.
     for (text, expected) in [
         (
@@ -152,7 +163,7 @@ fn what_yaml_1_1_takes_for_something_else_needs_quotes() {
 #[test]
 fn documents_split_as_kustomize_splits_them() {
     assert_eq!(
-        values("---\na: 1\n--- # comment\nb: 2\n---\n# nothing\n---\nnull\n---\nc: 3"),
+        values("---\na: 1\n--- # comment\nb: 2\n%YAML 1.2\n---\n# nothing\n---\nnull\n---\nc: 3"),
         [json!({"a": 1}), json!({"b": 2}), json!({"c": 3})]
     );
     let error =
@@ -233,12 +244,14 @@ fn writes_as_go_yaml_v2() {
     let value = json!({
         "b": ["x", {"y": 1, "x": []}, [1, [2]]], "a10": "no", "a9": "", "literal": "a\n b\n", "keep": "a\n\n",
         "strip": "a\nb", "quote": "it's: x", "hash": "# x", "tab": "a\tb", "emoji": "\u{1f600}", "float": 1_234_567.5,
+        "mark": "\u{feff}a é", "lines": "a\u{2028}b",
         "time": "2020-01-01", "base60": "1:30", "null": null, "map": {}, "y": true
     });
     assert_eq!(
         to_yaml(&value),
         "a9: \"\"\na10: \"no\"\nb:\n- x\n- x: []\n  \"y\": 1\n- - 1\n  - - 2\nbase60: \"1:30\"\nemoji: \"\\U0001F600\"\n\
-         float: 1.2345675e+06\nhash: '# x'\nkeep: |+\n  a\n\nliteral: |\n  a\n   b\nmap: {}\n\"null\": null\n\
+         float: 1.2345675e+06\nhash: '# x'\nkeep: |+\n  a\n\nlines: 'a\u{2028}  b'\nliteral: |\n  a\n   b\n\
+         map: {}\nmark: \"\\uFEFF\\x61\\x20\\xE9\"\n\"null\": null\n\
          quote: 'it''s: x'\nstrip: |-\n  a\n  b\ntab: \"a\\tb\"\ntime: \"2020-01-01\"\n\"y\": true\n"
     );
 }

@@ -40,10 +40,13 @@ impl Writer {
 
     /// Text without line breaks, plain or in single quotes, folded at single spaces.
     fn words(&mut self, text: &str, indent: usize, fold: bool, quote: Quote) {
-        let mut spaces = false;
+        let (mut spaces, mut breaks) = (false, false);
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
-            if c == ' ' {
+            if is_break(c) && quote == Quote::Single {
+                self.text_break(c);
+                breaks = true;
+            } else if c == ' ' {
                 let followed = chars.peek().is_some_and(|(_, next)| *next == ' ');
                 let inside = quote == Quote::None || (at > 0 && at + 1 < text.len());
                 if fold && !spaces && self.column > WIDTH && inside && !followed {
@@ -53,6 +56,9 @@ impl Writer {
                 }
                 spaces = true;
             } else {
+                if std::mem::take(&mut breaks) {
+                    self.indent(indent);
+                }
                 if c == '\'' && quote == Quote::Single {
                     self.push('\'');
                 }
@@ -66,10 +72,13 @@ impl Writer {
     }
 
     fn double(&mut self, text: &str, indent: usize, fold: bool) {
+        // go-yaml looks for the mark at the start of the text, whichever character it is about to write.
+        let all = text.starts_with('\u{feff}');
         let mut spaces = false;
         let mut chars = text.char_indices().peekable();
         while let Some((at, c)) = chars.next() {
-            if !is_printable(c)
+            if all
+                || !is_printable(c)
                 || matches!(
                     c,
                     '"' | '\\' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
