@@ -26,6 +26,7 @@ mod patches;
 mod path;
 mod plugins;
 mod provenance;
+mod regex;
 mod replace;
 mod resource;
 mod resources;

@@ -1,11 +1,10 @@
 //! Names and tags of images.
 
-use regex::Regex;
-
 use super::context::Context;
 use super::error::{BuildErrors, Result};
 use super::fieldspec::{FieldSpec, apply};
 use super::node;
+use super::regex::Regex;
 use super::resources::Resources;
 use super::types::Image;
 use crate::yaml::{Kind, NodeId, Tag, Tree};
@@ -66,12 +65,15 @@ pub fn set_images(
         "^{}(:[a-zA-Z0-9_.{{}}-]*)?(@[a-zA-Z0-9]+([.+_-][a-zA-Z0-9]+)*:[a-zA-Z0-9_.{{}}-]*)?$",
         image.name
     );
-    let Ok(regex) = Regex::new(&pattern) else {
-        let name = &image.name;
-        context.warnings.push(format!(
-            "the image name `{name}` is not a regular expression, it matches nothing"
-        ));
-        return Ok(());
+    let regex = match Regex::new(&pattern) {
+        Ok(regex) => regex,
+        Err(error) => {
+            let name = &image.name;
+            context.warnings.push(format!(
+                "the image name `{name}` {error}; it matches nothing"
+            ));
+            return Ok(());
+        }
     };
     let set = |tree: &mut Tree, id: NodeId| -> Result<()> {
         node::demand(tree, id, Kind::Scalar)?;

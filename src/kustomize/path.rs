@@ -1,9 +1,8 @@
 //! Paths that lead to many nodes: fields, list indices, `*`, and `[field=regular expression]`.
 
-use regex::Regex;
-
 use super::error::{Result, fail};
 use super::node;
+use super::regex::Regex;
 use super::structured::text_of;
 use crate::yaml::{Kind, Limits, NodeId, Style, Tree, parse};
 
@@ -81,8 +80,9 @@ fn find_elements(
 ) -> Result<Vec<NodeId>> {
     let (name, pattern) = node::split_list_index(part)?;
     node::demand(tree, list, Kind::Seq)?;
-    let Ok(regex) = Regex::new(pattern) else {
-        return fail(format!("`{pattern}` is not a regular expression"));
+    let regex = match Regex::new(pattern) {
+        Ok(regex) => regex,
+        Err(error) => return fail(format!("`{pattern}` {error}")),
     };
     for attempt in 0..2 {
         let mut found = Vec::new();

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use regex::Regex;
-
 use super::error::{Result, fail};
 use super::id::{Gvk, ResId};
 use super::node;
+use super::regex::Regex;
 use crate::yaml::{NodeId, Tree};
 
 /// A selector as it is written.
@@ -47,9 +46,10 @@ impl Pattern {
         {
             return Ok(Self::Literal(pattern.to_owned()));
         }
+        // What the parentheses do to it is part of what it means, as `a)|(b` shows.
         match Regex::new(&format!("^(?:{pattern})$")) {
             Ok(regex) => Ok(Self::Regex(regex)),
-            Err(error) => fail(format!("`{pattern}` is not a regular expression: {error}")),
+            Err(error) => fail(format!("`{pattern}` {error}")),
         }
     }
 
