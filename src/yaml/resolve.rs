@@ -251,7 +251,12 @@ pub fn needs_quotes_in_1_1(text: &str) -> bool {
     if is_plain(text) {
         return !is_text(&resolve_1_1(text));
     }
-    parse(text, "", &Limits::default()).is_ok_and(|document| {
+    let limits = Limits {
+        // Aliases of aliases are no reason to make more of one line.
+        nodes: text.len() + 1000,
+        ..Limits::default()
+    };
+    parse(text, "", &limits).is_ok_and(|document| {
         document
             .is_none_or(|document| decodes_to_text(&document.tree, document.root) == Some(false))
     })
