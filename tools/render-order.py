@@ -7,9 +7,9 @@
 Every kustomization below a DIRECTORY is rendered under valgrind's callgrind (Debian: valgrind), which counts the functions that
 run; where DIRECTORY holds cases (folders with `input/`, `path.txt` and `cli-flags.txt`), those. What most renders run comes first.
 
-A line is a pattern of object files and one of the sections in them. What changes in the names of functions with the compiler or a
-dependency (hashes of crates, and the places of what is referred to) is left out, so that the order outlives both; what no longer
-matches anything is of no harm.
+A line is a pattern of object files and one of the sections in them. The hashes of crates in the names of functions, which
+change with the compiler and with a crate, are left out, so that the order outlives both; what no longer matches anything is of no
+harm.
 """
 import collections, concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 
@@ -38,8 +38,7 @@ def functions(binary, directory, arguments):
 
 def pattern(name):
     """A name without what changes with the compiler or a dependency, and without characters that a linker script cannot hold."""
-    name = re.sub(r"Cs[0-9A-Za-z]{6,13}_", "Cs*_", name)
-    name = re.sub(r"B[0-9A-Za-z]{0,3}_", "B*_", name)
+    name = re.sub(r"Cs([0-9A-Za-z]{9,13})_", lambda crate: f"Cs{'?' * len(crate[1])}_", name)
     return re.sub(r"\.llvm\.\d+$", ".llvm.*", name).replace("$", "?")
 
 
