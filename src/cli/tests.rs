@@ -17,14 +17,14 @@ fn the_help_shows_every_command() {
 /// All lists of up to three words.
 fn typed(words: &[&str]) -> Vec<Vec<String>> {
     let mut lists = vec![Vec::new()];
-    for from in [0, 1, 1 + words.len()] {
-        for list in lists[from..].to_vec() {
-            lists.extend(words.iter().map(|word| {
-                let mut longer: Vec<String> = list.clone();
-                longer.push((*word).to_owned());
-                longer
-            }));
-        }
+    let mut longest = lists.clone();
+    for _ in 0..3 {
+        let longer = longest.iter().flat_map(|list: &Vec<String>| {
+            let more = words.iter().map(|word| (*word).to_owned());
+            more.map(|word| [list.as_slice(), &[word]].concat())
+        });
+        longest = longer.collect();
+        lists.extend_from_slice(&longest);
     }
     lists
 }

@@ -254,7 +254,7 @@ impl Mender<'_> {
         let mut indent = None;
         while let Some(byte @ (b'0'..=b'9' | b'+' | b'-')) = self.byte(0) {
             if byte.is_ascii_digit() {
-                indent = Some(self.parent.max(0) + isize::from(byte as i8 - b'0' as i8));
+                indent = Some(self.parent.max(0) + isize::from(byte - b'0'));
             }
             self.at += 1;
         }

@@ -6,8 +6,9 @@ use super::problem::{Problem, Result};
 
 /// How many instructions an expression may become.
 const MAX_SIZE: u64 = (128 << 20) / 40;
-/// How many levels it may have. Groups that capture nothing are none.
-const MAX_HEIGHT: u32 = 1000;
+/// How many levels it may have. Groups that capture nothing are none. Go lets one have 1000; but what compiles it goes down as deep,
+/// on the stack of a thread.
+const MAX_HEIGHT: u32 = 100;
 /// How many copies repetitions inside of each other may ask for.
 const MAX_COPIES: u32 = 1000;
 
