@@ -1,15 +1,18 @@
 //! From the events of the parser to nodes: aliases and merge keys resolved, within a budget.
 
-use std::collections::{HashMap, HashSet};
+mod map;
+mod scalar;
+
+use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::comments::{Raw, attach};
 use super::mend::{Edits, may_help, mend};
 use super::reader::{Document, Limits, Problem, exceeded};
-use super::resolve::resolve;
 use super::separators;
 use super::tree::{Kind, Node, NodeId, Place, Style, Tag, Tree};
+use scalar::{explicit_tag, scalar};
 
 pub(super) struct Builder<'l> {
     tree: Tree,
@@ -308,138 +311,11 @@ impl<'l> Builder<'l> {
         self.check_nodes(node.place)?;
         Ok(self.tree.add_copy(node))
     }
-
-    /// The keys that occurred before in the same map.
-    fn repeated(&self, pairs: &[(NodeId, NodeId)]) -> Vec<NodeId> {
-        let name = |(key, _): &(NodeId, NodeId)| {
-            let node = self.tree.node(*key);
-            (node.kind == Kind::Scalar, &*node.text)
-        };
-        let is_first = |at: usize| {
-            !pairs[..at]
-                .iter()
-                .any(|pair| name(pair) == name(&pairs[at]))
-        };
-        // Most maps are so small that looking is faster than hashing.
-        if pairs.len() <= 16 {
-            let again = (0..pairs.len()).filter(|at| !is_first(*at));
-            return again.map(|at| pairs[at].0).collect();
-        }
-        let mut seen = HashSet::with_capacity(pairs.len());
-        let again = pairs.iter().filter(|pair| !seen.insert(name(pair)));
-        again.map(|(key, _)| *key).collect()
-    }
-
-    /// Replaces merge keys by what they bring, and looks for keys that occur twice.
-    fn finish_map(&mut self, id: NodeId) -> Result<(), Problem> {
-        let pairs: Vec<(NodeId, NodeId)> = self.tree.pairs(id).collect();
-        if self.refuse_duplicates {
-            for key in self.repeated(&pairs) {
-                let text = &self.tree.node(key).text;
-                let problem =
-                    self.problem(key, format!("the key `{text}` occurs twice in one map"));
-                self.problems.push(problem);
-            }
-        }
-        let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
-        match pairs.iter().find(|(key, _)| is_merge(*key)) {
-            Some((_, value)) => self.merge(id, &pairs, *value),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes over the fields that a merge key names; own fields win.
-    #[inline(never)]
-    fn merge(
-        &mut self,
-        id: NodeId,
-        pairs: &[(NodeId, NodeId)],
-        value: NodeId,
-    ) -> Result<(), Problem> {
-        let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
-        let sources = match self.tree.kind(value) {
-            Kind::Map => vec![value],
-            Kind::Seq => self.tree.elements(value).iter().rev().copied().collect(),
-            _ => return Err(self.problem(value, "a merge key `<<` needs a map, or a list of maps")),
-        };
-        let mut merged: Vec<NodeId> = Vec::new();
-        let mut index: HashMap<String, usize> = HashMap::new();
-        let own: Vec<(NodeId, NodeId)> = pairs
-            .iter()
-            .copied()
-            .filter(|(key, _)| !is_merge(*key))
-            .collect();
-        let mut fields = Vec::new();
-        for source in sources {
-            if self.tree.kind(source) != Kind::Map {
-                return Err(self.problem(source, "a merge key `<<` needs a map, or a list of maps"));
-            }
-            fields.extend(self.tree.pairs(source));
-        }
-        for (key, value) in fields.into_iter().chain(own) {
-            let name = self.tree.text(key).to_owned();
-            if let Some(&at) = index.get(&name) {
-                merged[at] = key;
-                merged[at + 1] = value;
-            } else {
-                index.insert(name, merged.len());
-                merged.extend([key, value]);
-            }
-        }
-        self.tree.node_mut(id).items = merged;
-        Ok(())
-    }
-}
-
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&granit_parser::Tag>, place: Place) -> Node {
-    let style = match style {
-        ScalarStyle::Plain => Style::Plain,
-        ScalarStyle::SingleQuoted => Style::Single,
-        ScalarStyle::DoubleQuoted => Style::Double,
-        ScalarStyle::Literal => Style::Literal,
-        ScalarStyle::Folded => Style::Folded,
-    };
-    let explicit = tag.and_then(explicit_tag);
-    Node {
-        tagged: explicit.is_some(),
-        tag: match explicit {
-            Some(tag) => tag,
-            None if style != Style::Plain => Tag::Str,
-            None if text == "<<" => Tag::Merge,
-            None => resolve(text).tag(),
-        },
-        style,
-        place,
-        ..Node::scalar(text, Tag::None)
-    }
 }
 
 /// Whether the parser misses `...` in front of a directive.
 fn is_directive(error: &ScanError) -> bool {
     matches!(error.kind(), ErrorKind::MissingDocumentEndBeforeDirective)
-}
-
-fn explicit_tag(tag: &granit_parser::Tag) -> Option<Tag> {
-    let (handle, suffix) = tag.parts();
-    let full = format!("{handle}{suffix}");
-    let short = match full.strip_prefix("tag:yaml.org,2002:") {
-        Some(rest) => rest,
-        None => full.strip_prefix("!!").unwrap_or(""),
-    };
-    Some(match short {
-        "str" => Tag::Str,
-        "int" => Tag::Int,
-        "float" => Tag::Float,
-        "bool" => Tag::Bool,
-        "null" => Tag::Null,
-        "timestamp" => Tag::Timestamp,
-        "binary" => Tag::Binary,
-        "merge" => Tag::Merge,
-        "map" => Tag::Map,
-        "seq" => Tag::Seq,
-        _ if full == "!" => return None,
-        _ => Tag::Other(full.into()),
-    })
 }
 
 /// Whether there is a comment that a merge takes for the schema of its field, a JSON object; or one that may take the place
