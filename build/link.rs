@@ -19,17 +19,33 @@ const LIBRARIES: [(&str, &str); 8] = [
 /// What `driftless render` runs, by `tools/render-order.py`.
 const ORDER: &str = include_str!("render.order");
 
-/// The crates that a render reads constants of. Those have no names by which some of them could be told from others.
-const CRATES: [&str; 8] = [
-    "driftless",
-    "granit_parser",
-    "clap_builder",
-    "smol_str",
-    "alloc",
-    "core",
-    "std",
-    "serde_json",
+/// The constants that a render reads, as patterns of object files and of the sections in them: what is told by numbers only stands
+/// in the order of the modules, and those of a render come first there (src/lib.rs).
+const CONSTANTS: [(&str, &str); 9] = [
+    ("*.std-*.o", ".rodata .rodata.*"),
+    ("*.alloc-*.o", ".rodata.cst* .rodata.anon.*"),
+    ("*.core-*.o", ".rodata.cst* .rodata.anon.*"),
+    ("*.itoa-*.o", ".rodata .rodata.*"),
+    (PROGRAM, ".rodata.cst* .rodata.str*"),
+    (PROGRAM, ".rodata..L*"),
+    (PROGRAM, ".rodata .rodata.*"),
+    ("*.core-*.o", ".rodata .rodata.*"),
+    ("*.granit_parser-*.o", ".rodata .rodata.*"),
 ];
+
+/// The same of those that hold addresses.
+const ADDRESSES: [(&str, &str); 7] = [
+    ("*libc.a:*", ".data.rel.ro .data.rel.ro.*"),
+    ("*.std-*.o", ".data.rel.ro .data.rel.ro.*"),
+    ("*.alloc-*.o", ".data.rel.ro .data.rel.ro.*"),
+    (PROGRAM, ".data.rel.ro..L*"),
+    (PROGRAM, ".data.rel.ro .data.rel.ro.*"),
+    ("*.core-*.o", ".data.rel.ro .data.rel.ro.*"),
+    ("*.granit_parser-*.o", ".data.rel.ro .data.rel.ro.*"),
+];
+
+/// The objects of this package's library and of its program.
+const PROGRAM: &str = "*.driftless.*-cgu.*.o";
 
 /// A release for Linux with glibc is one file that needs no other and lies at its place: most renders take less time than
 /// a dynamic linker, which would have to find, map and relocate it. What is allocated, and the stack, still lie where
@@ -78,51 +94,50 @@ pub fn tell() {
 fn side_by_side(order: &str) -> String {
     let lines = order.lines().filter(|line| !line.starts_with('#'));
     let run: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(' ')).collect();
-    let mut objects: Vec<&str> = run.iter().map(|(object, _)| *object).collect();
-    objects.retain(|object| *object != "*");
-    objects.sort_unstable();
-    objects.dedup();
-    objects.push("*libc.a:C-*.o");
-    let crates = CRATES.map(|name| format!("*.{name}-*.o"));
-    let all = |objects: &[&str], name: &str| -> String {
-        let both = objects
-            .iter()
-            .copied()
-            .chain(crates.iter().map(String::as_str));
-        both.map(|object| format!("    {object}({name} {name}.*)\n"))
-            .collect()
-    };
-    let functions = run
-        .iter()
-        .map(|(object, section)| format!("    {object}({section})\n"));
+    let one = |(object, sections): &(&str, &str)| format!("    {object}({sections})\n");
+    let functions: String = run.iter().map(one).collect();
+    // Where each function leaps to, by tables that are named like it.
     let tables = run.iter().filter_map(|(object, section)| {
-        let function = section
-            .trim_start_matches(".text.unlikely")
-            .trim_start_matches(".text");
+        let function = section.strip_prefix(".text")?;
         (*object == "*").then(|| format!("    *(.rodata{function})\n"))
     });
-    let constants = tables.collect::<String>() + &all(&objects, ".rodata");
+    let mut libraries: Vec<&str> = run.iter().map(|(object, _)| *object).collect();
+    libraries.retain(|object| *object != "*");
+    libraries.sort_unstable();
+    libraries.dedup();
+    let of_libraries = libraries
+        .iter()
+        .map(|object| format!("    {object}(.rodata .rodata.*)\n"));
+    let constants: String = tables
+        .chain(of_libraries)
+        .chain(CONSTANTS.iter().map(one))
+        .collect();
+    let addresses: String = ADDRESSES.iter().map(one).collect();
+    let rest = |name: &str| format!("    *({name} {name}.*)\n");
     let mut script = String::new();
-    for (name, first, after) in [
-        (".rodata", constants, ".rela.dyn"),
-        (".text", functions.collect(), ".eh_frame"),
+    for (name, content, place) in [
+        (".rodata", constants + &rest(".rodata"), "AFTER .rela.dyn"),
+        (".text", functions + &rest(".text"), "AFTER .eh_frame"),
         (
             ".data.rel.ro",
-            all(&["*libc.a:*"], ".data.rel.ro"),
-            ".init_array",
+            addresses + &rest(".data.rel.ro"),
+            "AFTER .init_array",
         ),
+        // All addresses that are only known when everything is linked, in front of what is in .data.rel.ro.
+        (".got", "    *(.got)\n".to_owned(), "AFTER .init_array"),
+        (
+            ".got.plt",
+            "    *(.got.plt)\n".to_owned(),
+            "AFTER .init_array",
+        ),
+        // What every program runs, in front of .text, not behind all of it.
+        (".init", "    KEEP(*(.init))\n".to_owned(), "BEFORE .text"),
+        (".fini", "    KEEP(*(.fini))\n".to_owned(), "BEFORE .text"),
+        (".iplt", "    *(.iplt)\n".to_owned(), "BEFORE .text"),
     ] {
-        script += &section(name, &format!("{first}    *({name} {name}.*)\n"), after);
-    }
-    // All addresses that are only known when everything is linked, in front of what is in .data.rel.ro.
-    for name in [".got", ".got.plt"] {
-        script += &section(name, &format!("    *({name})\n"), ".init_array");
+        script += &format!("SECTIONS {{\n  {name} : {{\n{content}  }}\n}} INSERT {place};\n");
     }
     script
-}
-
-fn section(name: &str, content: &str, after: &str) -> String {
-    format!("SECTIONS {{\n  {name} : {{\n{content}  }}\n}} INSERT AFTER {after};\n")
 }
 
 fn argument(text: &str) {

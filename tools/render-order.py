@@ -7,6 +7,8 @@
 Every kustomization below a DIRECTORY is rendered under valgrind's callgrind (Debian: valgrind), which counts the functions that
 run; where DIRECTORY holds cases (folders with `input/`, `path.txt` and `cli-flags.txt`), those. What most renders run comes first.
 
+The C library chooses some functions by the processor: their other forms stand beside those that ran here.
+
 A line is a pattern of object files and one of the sections in them. The hashes of crates in the names of functions, which
 change with the compiler and with a crate, are left out, so that the order outlives both; what no longer matches anything is of no
 harm.
@@ -14,6 +16,12 @@ harm.
 import collections, concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+
+# What valgrind replaces, or leaves out because it shows a program no vDSO.
+HIDDEN = ("pthread_mutex_lock", "pthread_mutex_unlock", "dl-object", "dl-lookup", "dl-setup_hash")
+CHOICES = (".text.avx", ".text.evex*")
+HIDDEN_CHOICES = ("strcmp",)
 
 
 def renders(directory):
@@ -64,10 +72,13 @@ def main():
         for found in pool.map(lambda render: {symbols[name] for name in functions(binary, *render) if name in symbols}, todo):
             runs.update(found)
     print(f"# Made by tools/render-order.py from {len(todo)} renders: see there.")
-    lines = []
+    lines = [f"*libc.a:{name}.o .text" for name in HIDDEN]
+    lines += [f"*libc.a:{name}-*.o {section}" for name in HIDDEN_CHOICES for section in CHOICES]
     for (file, section), _ in sorted(runs.items(), key=lambda item: (-item[1], item[0][1], item[0][0])):
         archive = re.match(r".*/([^/]+\.a)\((.*)\)$", file)
-        if archive:
+        if archive and (choice := re.match(r"([a-z]+)-.*[.]o", archive[2])) and section.startswith(".text.avx"):
+            lines += [f"*libc.a:{choice[1]}-*.o {section}" for section in CHOICES]
+        elif archive:
             lines.append(f"*{re.sub(r'-[0-9.]+[.]a$', '*.a', archive[1])}:{archive[2]} {section}")
         elif member := re.match(r".*\.rlib\((?:[0-9a-f]{16}-)?(.*)\)$", file):
             lines.append(f"*{member[1]} {section}")

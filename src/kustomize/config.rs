@@ -199,6 +199,11 @@ pub fn load(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Res
     if paths.is_empty() {
         return Ok(defaults());
     }
+    load_files(context, loader, paths)
+}
+
+#[inline(never)]
+fn load_files(context: &mut Context<'_>, loader: &Loader, paths: &[String]) -> Result<Arc<Config>> {
     let mut added = Config::default();
     let mut problems = Problems::default();
     for (index, path) in paths.iter().enumerate() {
@@ -230,6 +235,7 @@ pub fn load_crds(
     Ok(Arc::new(config))
 }
 
+#[inline(never)]
 fn load_crd(context: &mut Context<'_>, loader: &Loader, path: &str) -> Result<Config> {
     let (file, text) = loader.load_text(context, path)?;
     let Some(document) = parse(&text, &file, &context.yaml_limits())? else {

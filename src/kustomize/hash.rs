@@ -32,6 +32,7 @@ pub fn add_hashes(context: &mut Context<'_>, resources: &mut Resources) -> Resul
     Ok(())
 }
 
+#[inline(never)]
 fn hash(tree: &Tree, object: NodeId) -> Result<String> {
     let value = |field: &str| -> Result<Value> {
         Ok(match tree.get(object, field) {

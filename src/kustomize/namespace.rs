@@ -47,6 +47,7 @@ pub struct NamespaceTransformer {
 }
 
 impl NamespaceTransformer {
+    #[inline(never)]
     pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
         if self.namespace.is_empty() {
             return Ok(());

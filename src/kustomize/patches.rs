@@ -95,6 +95,7 @@ impl PatchTransformer {
         Ok(transformer)
     }
 
+    #[inline(never)]
     pub fn transform(&self, context: &mut Context<'_>, resources: &mut Resources) -> Result<()> {
         if let Some(json) = &self.json {
             let Some(target) = &self.target else {
@@ -188,6 +189,7 @@ pub fn load_merges(
 }
 
 /// Merges each patch into the one object that it names.
+#[inline(never)]
 pub fn apply_merges(
     context: &mut Context<'_>,
     resources: &mut Resources,

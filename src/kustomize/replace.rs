@@ -85,6 +85,7 @@ fn load_file(
 }
 
 /// Does the replacements, in order.
+#[inline(never)]
 pub fn replace(
     context: &mut Context<'_>,
     resources: &mut Resources,
@@ -287,6 +288,9 @@ fn put(
         .map(|_| context.tree.kind(value));
     let parts = split_field_path(path);
     node::check_path(&parts)?;
+    if parts.iter().any(String::is_empty) {
+        return fail("the path has an empty part");
+    }
     let budget = context.budget();
     let limits = context.yaml_limits();
     let tree = &mut context.tree;

@@ -144,6 +144,7 @@ pub struct ValueTarget {
 }
 
 /// Puts a value into fields, or into one part of the paths that stand there.
+#[inline(never)]
 pub fn add_value(
     context: &mut Context<'_>,
     resources: &mut Resources,

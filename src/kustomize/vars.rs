@@ -71,7 +71,6 @@ pub fn add_vars(vars: &mut Vars, more: impl IntoIterator<Item = Var>) -> Result<
 }
 
 /// Replaces all vars.
-#[inline(never)]
 pub fn resolve_vars(
     context: &mut Context<'_>,
     resources: &mut Resources,
@@ -81,6 +80,16 @@ pub fn resolve_vars(
     if vars.is_empty() {
         return Ok(());
     }
+    replace_vars(context, resources, config, vars)
+}
+
+#[inline(never)]
+fn replace_vars(
+    context: &mut Context<'_>,
+    resources: &mut Resources,
+    config: &Config,
+    vars: &Vars,
+) -> Result<()> {
     let mut values = HashMap::new();
     for var in vars.values() {
         values.insert(var.name.clone(), value_of(context, resources, var)?);

@@ -46,6 +46,11 @@ impl Resource {
         if !annotations.iter().any(|(key, _)| key.starts_with(INTERNAL)) {
             return Ok(());
         }
+        self.absorb(tree, &annotations)
+    }
+
+    #[inline(never)]
+    fn absorb(&mut self, tree: &mut Tree, annotations: &[(String, String)]) -> Result<()> {
         let value = |name: &str| {
             let key = format!("{INTERNAL}{name}");
             annotations

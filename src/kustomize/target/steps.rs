@@ -25,6 +25,19 @@ impl Target {
         list: &[String],
         field: &str,
     ) -> Result<Resources> {
+        if list.is_empty() {
+            return Ok(Resources::default());
+        }
+        self.load_plugins(context, list, field)
+    }
+
+    #[inline(never)]
+    fn load_plugins(
+        &self,
+        context: &mut Context<'_>,
+        list: &[String],
+        field: &str,
+    ) -> Result<Resources> {
         let mut gathered = Gathered::default();
         let mut problems = Problems::default();
         let mut paths = Vec::new();
@@ -84,6 +97,18 @@ impl Target {
         context: &mut Context<'_>,
         gathered: &mut Gathered,
     ) -> Result<()> {
+        let kustomization = &self.kustomization;
+        if kustomization.config_map_generator.is_empty()
+            && kustomization.secret_generator.is_empty()
+            && kustomization.generators.is_empty()
+        {
+            return Ok(());
+        }
+        self.generate(context, gathered)
+    }
+
+    #[inline(never)]
+    fn generate(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
         let kustomization = &self.kustomization;
         let mut generators: Vec<(Generator, Option<Provenance>, String)> = Vec::new();
         let lists = [
@@ -234,7 +259,9 @@ impl Target {
             };
             list.push((transformer, kind, field.to_owned()));
         }
-        problems.keep(self.label_transformers(config, &mut list));
+        if !(kustomization.labels.is_empty() && kustomization.common_labels.is_empty()) {
+            problems.keep(self.label_transformers(config, &mut list));
+        }
         if !kustomization.common_annotations.is_empty() {
             let transformer = Transformer::Entries {
                 pairs: kustomization.common_annotations.clone(),
@@ -289,15 +316,13 @@ impl Target {
         (list, problems)
     }
 
+    #[inline(never)]
     fn label_transformers(
         &self,
         config: &Config,
         list: &mut Vec<(Transformer, &'static str, String)>,
     ) -> Result<()> {
         let kustomization = &self.kustomization;
-        if kustomization.labels.is_empty() && kustomization.common_labels.is_empty() {
-            return Ok(());
-        }
         for (index, label) in kustomization.labels.iter().enumerate() {
             let field = format!("labels[{index}]");
             let mut specs: Vec<FieldSpec> = label.fields.clone();
@@ -328,6 +353,27 @@ impl Target {
         Ok(())
     }
 
+    /// The transformers that files or inline objects configure.
+    #[inline(never)]
+    fn configured_transformers(
+        &self,
+        context: &mut Context<'_>,
+        problems: &mut Problems,
+    ) -> Vec<(Transformer, Option<Provenance>, String)> {
+        let configs =
+            self.plugin_configs(context, &self.kustomization.transformers, "transformers");
+        let mut list = Vec::new();
+        for config in problems.keep(configs).unwrap_or_default().list() {
+            let transformer = transformer_of(context, &self.loader, config)
+                .map_err(|errors| errors.field("transformers"));
+            list.extend(problems.keep(transformer).map(|transformer| {
+                let provenance = Self::provenance_of(context, config);
+                (transformer, provenance, "transformers".to_owned())
+            }));
+        }
+        list
+    }
+
     pub(super) fn run_transformers(
         &self,
         context: &mut Context<'_>,
@@ -339,8 +385,6 @@ impl Target {
         if let Some(wrong) = wrong {
             problems.keep::<()>(Err(wrong));
         }
-        let configs =
-            self.plugin_configs(context, &self.kustomization.transformers, "transformers");
         let mut all: Vec<(Transformer, Option<Provenance>, String)> = builtins
             .into_iter()
             .map(|(transformer, kind, field)| {
@@ -350,13 +394,8 @@ impl Target {
                 (transformer, provenance, field)
             })
             .collect();
-        for config in problems.keep(configs).unwrap_or_default().list() {
-            let transformer = transformer_of(context, &self.loader, config)
-                .map_err(|errors| errors.field("transformers"));
-            all.extend(problems.keep(transformer).map(|transformer| {
-                let provenance = Self::provenance_of(context, config);
-                (transformer, provenance, "transformers".to_owned())
-            }));
+        if !self.kustomization.transformers.is_empty() {
+            all.extend(self.configured_transformers(context, &mut problems));
         }
         if gathered.broken {
             return problems.finish();

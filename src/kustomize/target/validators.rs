@@ -21,6 +21,11 @@ impl Target {
         if self.kustomization.validators.is_empty() {
             return Ok(());
         }
+        self.validate(context, gathered)
+    }
+
+    #[inline(never)]
+    fn validate(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
         let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
         let mut problems = Problems::default();
         for config in configs.list() {
