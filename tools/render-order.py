@@ -4,8 +4,8 @@
     cargo rustc --release --bin driftless -- -C strip=none -C link-args="-Wl,-Map=target/driftless.map -Wl,--no-demangle"
     tools/render-order.py target/release/driftless target/driftless.map DIRECTORY... > build/render.order
 
-Every kustomization below a DIRECTORY is rendered under valgrind's callgrind (Debian: valgrind), which counts the functions that
-run; where DIRECTORY holds cases (folders with `input/`, `path.txt` and `cli-flags.txt`), those. What most renders run comes first.
+Every kustomization below a DIRECTORY is rendered under valgrind's callgrind (Debian: valgrind), which tells the
+instructions that run; where DIRECTORY holds cases (folders with `input/`, `path.txt` and `cli-flags.txt`), those.
 
 The C library chooses some functions by the processor: their other forms stand beside those that ran here.
 
@@ -13,7 +13,7 @@ A line is a pattern of object files and one of the sections in them. The hashes 
 change with the compiler and with a crate, are left out, so that the order outlives both; what no longer matches anything is of no
 harm.
 """
-import collections, concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
+import bisect, collections, concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
@@ -35,13 +35,14 @@ def renders(directory):
                 yield directory, [os.path.relpath(folder, directory)]
 
 
-def functions(binary, directory, arguments):
-    """The functions that one render runs."""
+def instructions(binary, directory, arguments):
+    """The addresses of the instructions that one render runs."""
     with tempfile.NamedTemporaryFile(suffix=".callgrind") as out:
-        subprocess.run(["valgrind", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={out.name}", "--compress-strings=no",
-                        "--compress-pos=no", binary, "render", *arguments], cwd=directory, capture_output=True, check=False)
+        subprocess.run(["valgrind", "--tool=callgrind", "--dump-instr=yes", "--compress-strings=no", "--compress-pos=no",
+                        f"--callgrind-out-file={out.name}", binary, "render", *arguments],
+                       cwd=directory, capture_output=True, check=False)
         text = pathlib.Path(out.name).read_text(errors="replace")
-    return {name.split("'")[0] for name in re.findall(r"^fn=(\S+)", text, re.M)}
+    return {int(address, 16) for address in re.findall(r"^0x([0-9a-f]+) ", text, re.M)}
 
 
 def pattern(name):
@@ -51,30 +52,48 @@ def pattern(name):
 
 
 def sections(map_file):
-    """The section that holds each symbol, as (object, section), by the linker's map."""
-    symbols, inside = {}, None
+    """The sections of functions by the linker's map: first address, the one behind the last, object and section, in order."""
+    found = []
     for line in map_file.read_text().splitlines():
-        row = re.match(r"\s*[0-9a-f]+\s+[0-9a-f]+\s+[0-9a-f]+\s+\d+ (\s*)(.*)", line)
-        if row and len(row[1]) == 8:
-            place = re.match(r"(.*):\((.*)\)$", row[2])
-            inside = (place[1], place[2]) if place and place[2].startswith(".text") else None
-        elif row and len(row[1]) > 8 and inside:
-            symbols[row[2]] = inside
-    return symbols
+        row = re.match(r"\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+ {9}(\S.*):\((\.text.*)\)$", line)
+        if row and int(row[2], 16):
+            start = int(row[1], 16)
+            found.append((start, start + int(row[2], 16), row[3], row[4]))
+    return sorted(found)
+
+
+def run_sections(sections, addresses):
+    """The sections that hold the addresses, as (object, section)."""
+    starts = [start for start, *_ in sections]
+    inside = (sections[bisect.bisect(starts, address) - 1] + (address,) for address in addresses if address >= starts[0])
+    return {(file, section) for _, end, file, section, address in inside if address < end}
+
+
+def in_order(runs, renders):
+    """What a third of the renders runs, most of them first; then the rest, each beside what the same renders run."""
+    ordered = sorted(runs, key=lambda place: (-len(runs[place]), place))
+    often = [place for place in ordered if 3 * len(runs[place]) >= renders]
+    rest = ordered[len(often):]
+    while rest:
+        last = runs[often[-1]]
+        rest.sort(key=lambda place: (len(runs[place] & last) / len(runs[place] | last), len(runs[place])))
+        often.append(rest.pop())
+    return often
 
 
 def main():
     binary, map_file, *directories = map(pathlib.Path, sys.argv[1:])
-    binary, symbols = binary.resolve(), sections(map_file)
+    binary, all_sections = binary.resolve(), sections(map_file)
     todo = [render for directory in directories for render in renders(directory.resolve())]
-    runs = collections.Counter()
+    runs = collections.defaultdict(set)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(lambda render: {symbols[name] for name in functions(binary, *render) if name in symbols}, todo):
-            runs.update(found)
+        for render, addresses in enumerate(pool.map(lambda render: instructions(binary, *render), todo)):
+            for place in run_sections(all_sections, addresses):
+                runs[place].add(render)
     print(f"# Made by tools/render-order.py from {len(todo)} renders: see there.")
     lines = [f"*libc.a:{name}.o .text" for name in HIDDEN]
     lines += [f"*libc.a:{name}-*.o {section}" for name in HIDDEN_CHOICES for section in CHOICES]
-    for (file, section), _ in sorted(runs.items(), key=lambda item: (-item[1], item[0][1], item[0][0])):
+    for file, section in in_order(runs, len(todo)):
         archive = re.match(r".*/([^/]+\.a)\((.*)\)$", file)
         if archive and (choice := re.match(r"([a-z]+)-.*[.]o", archive[2])) and section.startswith(".text.avx"):
             lines += [f"*libc.a:{choice[1]}-*.o {section}" for section in CHOICES]
