@@ -19,14 +19,21 @@ const LIBRARIES: [(&str, &str); 8] = [
 /// What `driftless render` runs, by `tools/render-order.py`.
 const ORDER: &str = include_str!("render.order");
 
-/// The constants that a render reads, as patterns of object files and of the sections in them: what is told by numbers only stands
-/// in the order of the modules, and those of a render come first there (src/lib.rs).
-const CONSTANTS: [(&str, &str); 9] = [
+/// The constants that a render reads, as patterns of object files and of the sections in them. Most are told from others by numbers
+/// only; those of the engine lie near each other.
+const CONSTANTS: [(&str, &str); 13] = [
+    ("*libc.a:dl-*.o", ".rodata.str*"),
+    ("*libc.a:libc-start.o", ".rodata.str*"),
+    ("*libcrypto-lib-cpuid.o", ".rodata.*"),
     ("*.std-*.o", ".rodata .rodata.*"),
     ("*.alloc-*.o", ".rodata.cst* .rodata.anon.*"),
     ("*.core-*.o", ".rodata.cst* .rodata.anon.*"),
     ("*.itoa-*.o", ".rodata .rodata.*"),
-    (PROGRAM, ".rodata.cst* .rodata.str*"),
+    (
+        PROGRAM,
+        ".rodata.cst* .rodata.str* .rodata._RNv*3cli6render*",
+    ),
+    (PROGRAM, ".rodata..Lswitch*"),
     (PROGRAM, ".rodata..L*"),
     (PROGRAM, ".rodata .rodata.*"),
     ("*.core-*.o", ".rodata .rodata.*"),
@@ -107,7 +114,7 @@ fn side_by_side(order: &str) -> String {
     libraries.dedup();
     let of_libraries = libraries
         .iter()
-        .map(|object| format!("    {object}(.rodata .rodata.*)\n"));
+        .map(|object| format!("    {object}(.rodata .rodata.cst*)\n"));
     let constants: String = tables
         .chain(of_libraries)
         .chain(CONSTANTS.iter().map(one))

@@ -1,19 +1,10 @@
 //! Driftless: a pull-based GitOps agent for Kubernetes. The modules stand in the order of the line:
 //! git → tree → render → desired → plan → apply → health → prune → status.
 
-// What a render needs stands first: the constants of a program lie in the order of its modules, and the kernel maps them in pieces
-// (build/link.rs).
-pub mod kustomize;
-pub mod object;
-pub mod render;
-pub mod tree;
-pub mod yaml;
-
-pub mod cli;
-
 pub mod agent;
 pub mod analysis;
 pub mod api;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod desired;
@@ -25,12 +16,17 @@ pub mod git;
 pub mod health;
 pub mod images;
 pub mod inventory;
+pub mod kustomize;
 pub mod metrics;
+pub mod object;
 pub mod pass;
 pub mod plan;
 pub mod prune;
+pub mod render;
 pub mod rollout;
 pub mod server;
 pub mod sources;
 pub mod status;
 pub mod telemetry;
+pub mod tree;
+pub mod yaml;

@@ -107,10 +107,30 @@ enum Restrictor {
     None,
 }
 
+impl Restrictor {
+    fn plain(word: &str) -> Option<Self> {
+        match word {
+            "LoadRestrictionsRootOnly" => Some(Self::RootOnly),
+            "LoadRestrictionsNone" | "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Order {
     Legacy,
     None,
+}
+
+impl Order {
+    fn plain(word: &str) -> Option<Self> {
+        match word {
+            "legacy" => Some(Self::Legacy),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
 }
 
 impl Arguments {
@@ -135,13 +155,9 @@ impl Arguments {
                     }
                     match flag {
                         "--load-restrictor" => {
-                            let value = Restrictor::from_str(value, false).ok()?;
-                            restrictor.replace(value).is_some()
+                            restrictor.replace(Restrictor::plain(value)?).is_some()
                         }
-                        "--reorder" => {
-                            let value = Order::from_str(value, false).ok()?;
-                            arguments.reorder.replace(value).is_some()
-                        }
+                        "--reorder" => arguments.reorder.replace(Order::plain(value)?).is_some(),
                         _ => arguments.output.replace(value.into()).is_some(),
                     }
                 }
@@ -199,6 +215,9 @@ impl Arguments {
     }
 }
 
+/// A constant with a name, by which the linker finds it (build/link.rs).
+static LIMITS: Limits = Limits::DEFAULT;
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     arguments.refuse()?;
     let options = BuildOptions {
@@ -211,7 +230,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Order::None => Reorder::None,
         }),
         enable_managedby_label: is_on(arguments.enable_managedby_label),
-        limits: arguments.budgets.limits(Limits::default())?,
+        limits: arguments.budgets.limits(LIMITS)?,
     };
     let directory = absolute(&arguments.directory)?;
     let build = build(&Checkout, &directory, &options).map_err(shown)?;

@@ -55,6 +55,7 @@ fn new_image(image: &Image, old: &str) -> String {
 }
 
 /// Changes the names and tags of images.
+#[inline(never)]
 pub fn set_images(
     context: &mut Context<'_>,
     resources: &mut Resources,

@@ -18,6 +18,7 @@ fn text(kind: Kind, tag: Tag) -> Create {
 }
 
 /// Sets entries of the maps that the fields lead to: labels, selectors, annotations.
+#[inline(never)]
 pub fn set_entries(
     context: &mut Context<'_>,
     resources: &mut Resources,
@@ -57,6 +58,7 @@ fn keeps_name(gvk: &Gvk) -> bool {
 }
 
 /// Puts text in front of, or behind, the names.
+#[inline(never)]
 pub fn affix_names(
     context: &mut Context<'_>,
     resources: &mut Resources,
@@ -98,6 +100,7 @@ pub fn affix_names(
 }
 
 /// Sets the number of replicas of the objects with this name.
+#[inline(never)]
 pub fn set_replicas(
     context: &mut Context<'_>,
     resources: &mut Resources,
