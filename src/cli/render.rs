@@ -215,7 +215,9 @@ impl Arguments {
     }
 }
 
-/// A constant with a name, by which the linker finds it (build/link.rs).
+/// A constant with a name, by which the linker finds it (build/link.rs). If it were not `used`, it would become one with others
+/// that have none.
+#[used]
 static LIMITS: Limits = Limits::DEFAULT;
 
 pub fn run(arguments: &Arguments) -> Result<()> {
