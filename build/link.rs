@@ -19,8 +19,13 @@ const LIBRARIES: [(&str, &str); 8] = [
 /// What `driftless render` runs, by `tools/render-order.py`.
 const ORDER: &str = include_str!("render.order");
 
-/// The constants that a render reads, as patterns of object files and of the sections in them. Most are told from others by numbers
-/// only; those of the engine lie near each other.
+/// The objects of this package's library and of its program.
+const PROGRAM: &str = "*.driftless.*-cgu.*.o";
+
+/// The constants that a render reads, as patterns of object files and of the sections in them: what `valgrind --tool=lackey
+/// --trace-mem=yes` says that is loaded, found in the linker's map. Small sections of which much is read stand first. Most constants
+/// of a crate are told from each other by numbers only: all of them follow, those of the engine near each other, and last what is
+/// seldom read.
 const CONSTANTS: [(&str, &str); 13] = [
     ("*libc.a:dl-*.o", ".rodata.str*"),
     ("*libc.a:libc-start.o", ".rodata.str*"),
@@ -40,7 +45,7 @@ const CONSTANTS: [(&str, &str); 13] = [
     ("*.granit_parser-*.o", ".rodata .rodata.*"),
 ];
 
-/// The same of those that hold addresses.
+/// The same for constants that hold addresses.
 const ADDRESSES: [(&str, &str); 7] = [
     ("*libc.a:*", ".data.rel.ro .data.rel.ro.*"),
     ("*.std-*.o", ".data.rel.ro .data.rel.ro.*"),
@@ -50,9 +55,6 @@ const ADDRESSES: [(&str, &str); 7] = [
     ("*.core-*.o", ".data.rel.ro .data.rel.ro.*"),
     ("*.granit_parser-*.o", ".data.rel.ro .data.rel.ro.*"),
 ];
-
-/// The objects of this package's library and of its program.
-const PROGRAM: &str = "*.driftless.*-cgu.*.o";
 
 /// A release for Linux with glibc is one file that needs no other and lies at its place: most renders take less time than
 /// a dynamic linker, which would have to find, map and relocate it. What is allocated, and the stack, still lie where
@@ -84,7 +86,8 @@ pub fn tell() {
                 argument(&format!("-Wl,--wrap={function}"));
             }
             // Where rustc's own linker is the default one: others read such a script in other ways.
-            if is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+            let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+            if is("CARGO_CFG_TARGET_ARCH", "x86_64") && !flags.contains("fuse-ld") {
                 let script = out.join("render.ld");
                 fs::write(&script, side_by_side(ORDER)).expect("OUT_DIR can be written to");
                 argument(&format!("-Wl,-T,{}", script.display()));
@@ -101,8 +104,8 @@ pub fn tell() {
 fn side_by_side(order: &str) -> String {
     let lines = order.lines().filter(|line| !line.starts_with('#'));
     let run: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(' ')).collect();
-    let one = |(object, sections): &(&str, &str)| format!("    {object}({sections})\n");
-    let functions: String = run.iter().map(one).collect();
+    let line = |(object, sections): &(&str, &str)| format!("    {object}({sections})\n");
+    let functions: String = run.iter().map(line).collect();
     // Where each function leaps to, by tables that are named like it.
     let tables = run.iter().filter_map(|(object, section)| {
         let function = section.strip_prefix(".text")?;
@@ -117,9 +120,9 @@ fn side_by_side(order: &str) -> String {
         .map(|object| format!("    {object}(.rodata .rodata.cst*)\n"));
     let constants: String = tables
         .chain(of_libraries)
-        .chain(CONSTANTS.iter().map(one))
+        .chain(CONSTANTS.iter().map(line))
         .collect();
-    let addresses: String = ADDRESSES.iter().map(one).collect();
+    let addresses: String = ADDRESSES.iter().map(line).collect();
     let rest = |name: &str| format!("    *({name} {name}.*)\n");
     let mut script = String::new();
     for (name, content, place) in [

@@ -195,7 +195,7 @@ impl Run {
                 renders: parallel_renders,
                 parallel: parallel_requests,
                 file_limit: budgets.max_files.unwrap_or(FILES),
-                render: budgets.limits(RENDER)?,
+                render: budgets.limits(&RENDER)?,
                 hand_tools: HandTools::new(&hand_tools).context("--hand-tools")?,
             },
             listen,

@@ -1,8 +1,8 @@
 //! The kustomize engine: the objects that `kustomize build` prints, from the files of a commit. Pure: it reads through
 //! [`Files`] only; nothing is executed and nothing comes from the network, the clock or the environment.
 
-// Whole builtins are `inline(never)` where one function calls several, of which a build mostly needs none: what is not needed shall
-// not have to be loaded with what is.
+// Whole builtins, and what a step does when there is something to do, are `inline(never)` where a build mostly needs none of them:
+// what is not needed shall not have to be loaded with what is.
 mod config;
 mod context;
 mod decode;

@@ -7,7 +7,7 @@
 Every kustomization below a DIRECTORY is rendered under valgrind's callgrind (Debian: valgrind), which tells the
 instructions that run; where DIRECTORY holds cases (folders with `input/`, `path.txt` and `cli-flags.txt`), those.
 
-The C library chooses some functions by the processor: their other forms stand beside those that ran here.
+The C library chooses some functions by the processor: their forms for AVX2 and AVX-512 stand beside those that ran here.
 
 A line is a pattern of object files and one of the sections in them. The hashes of crates in the names of functions, which
 change with the compiler and with a crate, are left out, so that the order outlives both; what no longer matches anything is of no
@@ -42,7 +42,8 @@ def instructions(binary, directory, arguments):
                         f"--callgrind-out-file={out.name}", binary, "render", *arguments],
                        cwd=directory, capture_output=True, check=False)
         text = pathlib.Path(out.name).read_text(errors="replace")
-    return {int(address, 16) for address in re.findall(r"^0x([0-9a-f]+) ", text, re.M)}
+    found = {int(address, 16) for address in re.findall(r"^0x([0-9a-f]+) ", text, re.M)}
+    return found or sys.exit(f"valgrind saw nothing of: {binary} render {' '.join(arguments)}, in {directory}")
 
 
 def pattern(name):
@@ -69,16 +70,16 @@ def run_sections(sections, addresses):
     return {(file, section) for _, end, file, section, address in inside if address < end}
 
 
-def in_order(runs, renders):
+def in_order(runs, count):
     """What a third of the renders runs, most of them first; then the rest, each beside what the same renders run."""
     ordered = sorted(runs, key=lambda place: (-len(runs[place]), place))
-    often = [place for place in ordered if 3 * len(runs[place]) >= renders]
-    rest = ordered[len(often):]
+    result = [place for place in ordered if 3 * len(runs[place]) >= count]
+    rest = ordered[len(result):]
     while rest:
-        last = runs[often[-1]]
+        last = runs[result[-1]]
         rest.sort(key=lambda place: (len(runs[place] & last) / len(runs[place] | last), len(runs[place])))
-        often.append(rest.pop())
-    return often
+        result.append(rest.pop())
+    return result
 
 
 def main():

@@ -91,7 +91,7 @@ struct Checked {
 pub fn run(arguments: &Arguments, out: &mut Out) -> Result<Outcome> {
     let folder = Folder::new(&arguments.dir)?;
     let options = BuildOptions {
-        limits: arguments.budgets.limits(Limits::default())?,
+        limits: arguments.budgets.limits(&Limits::default())?,
         ..BuildOptions::default()
     };
     let Checked {

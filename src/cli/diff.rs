@@ -161,7 +161,7 @@ fn sources(arguments: &Arguments, environment: &Environment) -> Result<Vec<Sourc
     let path = arguments.path.as_ref().unwrap_or(&environment.spec.path);
     let path = join("", path).with_context(|| format!("the path {path:?} leaves the checkout"))?;
     let options = BuildOptions {
-        limits: arguments.budgets.limits(Limits::default())?,
+        limits: arguments.budgets.limits(&Limits::default())?,
         ..BuildOptions::default()
     };
     let rendered =

@@ -107,6 +107,7 @@ enum Restrictor {
     None,
 }
 
+// Without clap, of which a render would have to load more.
 impl Restrictor {
     fn plain(word: &str) -> Option<Self> {
         match word {
@@ -232,7 +233,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             Order::None => Reorder::None,
         }),
         enable_managedby_label: is_on(arguments.enable_managedby_label),
-        limits: arguments.budgets.limits(LIMITS)?,
+        limits: arguments.budgets.limits(&LIMITS)?,
     };
     let directory = absolute(&arguments.directory)?;
     let build = build(&Checkout, &directory, &options).map_err(shown)?;

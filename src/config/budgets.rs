@@ -33,7 +33,7 @@ const LAYERS: usize = 500;
 
 impl Budgets {
     /// The limits of a build: what was typed, else `default`.
-    pub fn limits(&self, default: Limits) -> Result<Limits> {
+    pub fn limits(&self, default: &Limits) -> Result<Limits> {
         let Self {
             max_files,
             max_bytes,
@@ -74,7 +74,7 @@ mod tests {
             max_bytes: Some(Bytes(8)),
             ..Budgets::default()
         };
-        let limits = typed.limits(Limits::default()).expect("they can be meant");
+        let limits = typed.limits(&Limits::default()).expect("they can be meant");
         assert_eq!((limits.nodes, limits.bytes), (7, 8));
         assert_eq!(limits.files, Limits::default().files);
         for wrong in [
@@ -87,7 +87,7 @@ mod tests {
                 ..Budgets::default()
             },
         ] {
-            assert!(wrong.limits(Limits::default()).is_err());
+            assert!(wrong.limits(&Limits::default()).is_err());
         }
     }
 }

@@ -138,3 +138,18 @@ pub fn add_transformation(tree: &mut Tree, object: NodeId, by: &Provenance) -> R
     text.push_str(&by.item());
     set(tree, object, TRANSFORMATIONS, &text)
 }
+
+/// `a/b` from `a` and `b`, with `..` taken out.
+pub fn join_origin(base: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in base.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}

@@ -1,6 +1,8 @@
 //! One kustomization: what it gathers from its bases, components and files, and the order of the steps.
 
-mod steps;
+mod generators;
+mod plugin_configs;
+mod transformers;
 mod validators;
 
 use std::collections::HashSet;
@@ -16,7 +18,7 @@ use super::kustomization::{COMPONENT, KUSTOMIZATION, Kustomization, load, locate
 use super::loader::{Loader, display};
 use super::nameref::fix_references;
 use super::node;
-use super::provenance::{self, Provenance};
+use super::provenance::{self, Provenance, join_origin};
 use super::resources::Resources;
 use super::schema::Schema;
 use super::vars::{Vars, add_vars, merge_vars, resolve_vars};
@@ -41,21 +43,6 @@ pub struct Target {
     /// The path from the top to this kustomization, if it is recorded.
     origin: Option<String>,
     build_metadata: Vec<String>,
-}
-
-/// `a/b` from `a` and `b`, with `..` taken out.
-fn join_origin(base: &str, path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in base.split('/').chain(path.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 impl Target {

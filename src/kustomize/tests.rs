@@ -42,6 +42,21 @@ spec:
 ";
 
 #[test]
+fn a_replacement_empties_no_text_where_its_path_ends_in_a_dot() {
+    let replacement = "resources: [it.yaml]\nreplacements:\n- source: {kind: Deployment, fieldPath: spec.from}\n  targets:\n  \
+                       - select: {kind: Deployment}\n    options: {create: true}\n    fieldPaths: [spec.note.]\n";
+    let object = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: it}\nspec: {note: text, from: x}\n";
+    let error = refused(
+        &[
+            ("top/kustomization.yaml", replacement),
+            ("top/it.yaml", object),
+        ],
+        "top",
+    );
+    assert!(error.contains("the path has an empty part"), "{error}");
+}
+
+#[test]
 fn an_overlay_on_a_base() {
     let text = built(
         &[

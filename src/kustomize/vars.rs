@@ -70,7 +70,7 @@ pub fn add_vars(vars: &mut Vars, more: impl IntoIterator<Item = Var>) -> Result<
     Ok(())
 }
 
-/// Replaces all vars.
+/// Replaces all vars, if there are any.
 pub fn resolve_vars(
     context: &mut Context<'_>,
     resources: &mut Resources,

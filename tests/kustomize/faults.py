@@ -32,7 +32,7 @@ FAULTS = [
      'return format!("{part}{delimiter}{old}");', "return part.to_owned();"),
     ("reject by current name only", "src/kustomize/replace.rs",
      "ids.iter().any(|id| matcher.id(id))", "ids.first().is_some_and(|id| matcher.id(id))"),
-    ("labels leave volume claim templates out", "src/kustomize/target/steps.rs",
+    ("labels leave volume claim templates out", "src/kustomize/target/transformers.rs",
      "if label.include_volume_claim_templates {", "if false {"),
     ("images of init containers stay", "src/kustomize/images.rs",
      'matches!(tree.text(key), "containers" | "initContainers")', 'tree.text(key) == "containers"'),

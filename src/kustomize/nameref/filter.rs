@@ -18,7 +18,7 @@ pub(super) struct Filter<'c> {
 }
 
 impl<'c> Filter<'c> {
-    /// Follows the object that the field names.
+    /// Gives the field the name that its object has now.
     pub(super) fn set(&self, tree: &mut Tree, id: NodeId) -> Result<()> {
         if tree.node(id).is_null() {
             return Ok(());

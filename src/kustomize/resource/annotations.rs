@@ -46,11 +46,15 @@ impl Resource {
         if !annotations.iter().any(|(key, _)| key.starts_with(INTERNAL)) {
             return Ok(());
         }
-        self.absorb(tree, &annotations)
+        self.absorb_build_annotations(tree, &annotations)
     }
 
     #[inline(never)]
-    fn absorb(&mut self, tree: &mut Tree, annotations: &[(String, String)]) -> Result<()> {
+    fn absorb_build_annotations(
+        &mut self,
+        tree: &mut Tree,
+        annotations: &[(String, String)],
+    ) -> Result<()> {
         let value = |name: &str| {
             let key = format!("{INTERNAL}{name}");
             annotations

@@ -21,11 +21,15 @@ impl Target {
         if self.kustomization.validators.is_empty() {
             return Ok(());
         }
-        self.validate(context, gathered)
+        self.run_configured_validators(context, gathered)
     }
 
     #[inline(never)]
-    fn validate(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
+    fn run_configured_validators(
+        &self,
+        context: &mut Context<'_>,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
         let configs = self.plugin_configs(context, &self.kustomization.validators, "validators")?;
         let mut problems = Problems::default();
         for config in configs.list() {

@@ -7,6 +7,24 @@ use super::super::tree::{Kind, NodeId, Tag};
 use super::Builder;
 
 impl Builder<'_> {
+    /// Replaces merge keys by what they bring, and looks for keys that occur twice.
+    pub(super) fn finish_map(&mut self, id: NodeId) -> Result<(), Problem> {
+        let pairs: Vec<(NodeId, NodeId)> = self.tree.pairs(id).collect();
+        if self.refuse_duplicates {
+            for key in self.repeated(&pairs) {
+                let text = &self.tree.node(key).text;
+                let problem =
+                    self.problem(key, format!("the key `{text}` occurs twice in one map"));
+                self.problems.push(problem);
+            }
+        }
+        let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
+        match pairs.iter().find(|(key, _)| is_merge(*key)) {
+            Some((_, value)) => self.merge(id, &pairs, *value),
+            None => Ok(()),
+        }
+    }
+
     /// The keys that occurred before in the same map.
     fn repeated(&self, pairs: &[(NodeId, NodeId)]) -> Vec<NodeId> {
         let name = |(key, _): &(NodeId, NodeId)| {
@@ -26,24 +44,6 @@ impl Builder<'_> {
         let mut seen = HashSet::with_capacity(pairs.len());
         let again = pairs.iter().filter(|pair| !seen.insert(name(pair)));
         again.map(|(key, _)| *key).collect()
-    }
-
-    /// Replaces merge keys by what they bring, and looks for keys that occur twice.
-    pub(super) fn finish_map(&mut self, id: NodeId) -> Result<(), Problem> {
-        let pairs: Vec<(NodeId, NodeId)> = self.tree.pairs(id).collect();
-        if self.refuse_duplicates {
-            for key in self.repeated(&pairs) {
-                let text = &self.tree.node(key).text;
-                let problem =
-                    self.problem(key, format!("the key `{text}` occurs twice in one map"));
-                self.problems.push(problem);
-            }
-        }
-        let is_merge = |key: NodeId| self.tree.node(key).tag == Tag::Merge;
-        match pairs.iter().find(|(key, _)| is_merge(*key)) {
-            Some((_, value)) => self.merge(id, &pairs, *value),
-            None => Ok(()),
-        }
     }
 
     /// Takes over the fields that a merge key names; own fields win.

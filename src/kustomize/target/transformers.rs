@@ -1,184 +1,18 @@
-//! The steps of one kustomization that change what was gathered: generators, transformers, validators.
+//! The step that transforms what was gathered: by the fields of the kustomization, in the order of kustomize, and by plugin
+//! configurations.
 
-use super::{Gathered, Target, join_origin};
+use super::{Gathered, Target};
 use crate::kustomize::config::Config;
 use crate::kustomize::context::Context;
 use crate::kustomize::error::{BuildErrors, Problems, Result};
-use crate::kustomize::factory::resources_from;
 use crate::kustomize::fieldspec::{FieldSpec, merge_all, merge_one};
-use crate::kustomize::generate::Made;
 use crate::kustomize::namespace::NamespaceTransformer;
-use crate::kustomize::node;
 use crate::kustomize::patches::{PatchTransformer, load_merges};
-use crate::kustomize::plugins::{Generator, Transformer, generator_of, json_patch, transformer_of};
+use crate::kustomize::plugins::{Transformer, json_patch, transformer_of};
 use crate::kustomize::provenance::{self, Provenance};
 use crate::kustomize::replace;
-use crate::kustomize::resource::Resource;
-use crate::kustomize::resources::Resources;
-use crate::kustomize::types::GeneratorOptions;
 
 impl Target {
-    /// The plugin configurations in a list of files, directories and inline objects.
-    pub(super) fn plugin_configs(
-        &self,
-        context: &mut Context<'_>,
-        list: &[String],
-        field: &str,
-    ) -> Result<Resources> {
-        if list.is_empty() {
-            return Ok(Resources::default());
-        }
-        self.load_plugins(context, list, field)
-    }
-
-    #[inline(never)]
-    fn load_plugins(
-        &self,
-        context: &mut Context<'_>,
-        list: &[String],
-        field: &str,
-    ) -> Result<Resources> {
-        let mut gathered = Gathered::default();
-        let mut problems = Problems::default();
-        let mut paths = Vec::new();
-        for (index, entry) in list.iter().enumerate() {
-            match resources_from(context, entry.as_bytes(), "") {
-                Ok(inline) => {
-                    if let Some(origin) = &self.origin {
-                        let name = self
-                            .kustomization
-                            .file
-                            .rsplit('/')
-                            .next()
-                            .unwrap_or_default();
-                        let text = Provenance::of_path(join_origin(origin, name)).text();
-                        for resource in &inline {
-                            provenance::set_origin(&mut context.tree, resource.root, &text)?;
-                        }
-                    }
-                    gathered.resources.append_all(context, inline)?;
-                }
-                Err(errors) if entry.contains('\n') => {
-                    problems.keep::<()>(Err(errors.inline(&format!("{field}[{index}]"))));
-                }
-                Err(_) => paths.push(entry.clone()),
-            }
-        }
-        problems.keep(self.accumulate(context, &mut gathered, &paths, field));
-        problems.finish()?;
-        Ok(gathered.resources)
-    }
-
-    fn configured_in(&self) -> Option<String> {
-        let name = self
-            .kustomization
-            .file
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
-        self.origin.as_ref().map(|origin| join_origin(origin, name))
-    }
-
-    fn provenance_of(context: &Context<'_>, config: &Resource) -> Option<Provenance> {
-        let tree = &context.tree;
-        let origin = provenance::origin_of(tree, config.root)?;
-        Some(Provenance {
-            path: String::new(),
-            configured_in: origin.path,
-            api_version: node::api_version(tree, config.root).to_owned(),
-            kind: node::kind(tree, config.root).to_owned(),
-            name: node::name(tree, config.root).to_owned(),
-            namespace: node::namespace(tree, config.root).to_owned(),
-        })
-    }
-
-    pub(super) fn run_generators(
-        &self,
-        context: &mut Context<'_>,
-        gathered: &mut Gathered,
-    ) -> Result<()> {
-        let kustomization = &self.kustomization;
-        if kustomization.config_map_generator.is_empty()
-            && kustomization.secret_generator.is_empty()
-            && kustomization.generators.is_empty()
-        {
-            return Ok(());
-        }
-        self.generate(context, gathered)
-    }
-
-    #[inline(never)]
-    fn generate(&self, context: &mut Context<'_>, gathered: &mut Gathered) -> Result<()> {
-        let kustomization = &self.kustomization;
-        let mut generators: Vec<(Generator, Option<Provenance>, String)> = Vec::new();
-        let lists = [
-            (
-                &kustomization.config_map_generator,
-                Made::ConfigMap,
-                "configMapGenerator",
-            ),
-            (
-                &kustomization.secret_generator,
-                Made::Secret,
-                "secretGenerator",
-            ),
-        ];
-        for (list, made, field) in lists {
-            for (index, args) in list.iter().enumerate() {
-                let mut args = args.clone();
-                args.options = GeneratorOptions::merged(
-                    args.options.as_ref(),
-                    kustomization.generator_options.as_ref(),
-                );
-                let kind = if made == Made::Secret {
-                    "SecretGenerator"
-                } else {
-                    "ConfigMapGenerator"
-                };
-                let provenance = self
-                    .configured_in()
-                    .map(|file| Provenance::of_builtin(file, kind));
-                generators.push((
-                    Generator::Made(made, args),
-                    provenance,
-                    format!("{field}[{index}]"),
-                ));
-            }
-        }
-        let mut problems = Problems::default();
-        let configs = self.plugin_configs(context, &kustomization.generators, "generators");
-        for config in problems.keep(configs).unwrap_or_default().list() {
-            let generator = generator_of(context, config)
-                .map_err(|errors| errors.each(|error| config.origin.place(error)))
-                .map_err(|errors| errors.field("generators"));
-            generators.extend(problems.keep(generator).map(|generator| {
-                let provenance = Self::provenance_of(context, config);
-                (generator, provenance, "generators".to_owned())
-            }));
-        }
-        gathered.broken |= !problems.is_empty();
-        for (generator, provenance, field) in generators {
-            let made = generator
-                .generate(context, &self.loader)
-                .map_err(|errors| errors.below_field(&field));
-            let Some(resource) = problems.keep(made) else {
-                gathered.broken = true;
-                continue;
-            };
-            if let Some(provenance) = provenance
-                && provenance::origin_of(&context.tree, resource.root).is_none()
-            {
-                provenance::set_origin(&mut context.tree, resource.root, &provenance.text())?;
-            }
-            if !gathered.broken {
-                let absorbed = gathered.resources.absorb(context, resource);
-                problems.keep(absorbed.map_err(|errors| errors.field(&field)));
-            }
-            context.check_budget()?;
-        }
-        problems.finish()
-    }
-
     /// The transformers that the kustomization's own fields configure, in kustomize's order.
     fn builtin_transformers(
         &self,
