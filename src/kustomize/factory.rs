@@ -110,7 +110,7 @@ fn check(tree: &Tree, root: NodeId) -> std::result::Result<bool, BuildError> {
     if is_sops_encrypted(tree, root) {
         return Err(at(BuildError::new(SOPS_REFUSAL)));
     }
-    let kind = node::kind(tree, root);
+    let kind = node::checked_kind(tree, root);
     if kind.is_empty() {
         return Err(at(BuildError::new("missing kind in object")));
     }

@@ -24,6 +24,13 @@ pub fn kind(tree: &Tree, object: NodeId) -> &str {
     tree.get(object, "kind").map_or("", |id| tree.text(id))
 }
 
+/// The kind, as objects are checked for it: a null is none.
+pub fn checked_kind(tree: &Tree, object: NodeId) -> &str {
+    tree.get(object, "kind")
+        .filter(|id| !tree.node(*id).is_null())
+        .map_or("", |id| tree.text(id))
+}
+
 fn metadata<'t>(tree: &'t Tree, object: NodeId, field: &str) -> &'t str {
     tree.get(object, "metadata")
         .filter(|id| !tree.node(*id).is_empty())

@@ -186,7 +186,7 @@ impl Resource {
     }
 
     /// Remembers what the object is called now.
-    pub fn store_previous_id(&mut self, context: &Context<'_>) -> Result<()> {
+    pub fn store_previous_id(&mut self, context: &mut Context<'_>) -> Result<()> {
         let id = self.id(context);
         let nameless = id.name.is_empty() || id.gvk.kind.is_empty();
         if self.was_nameless || (nameless && !self.previous.is_empty()) {
@@ -205,7 +205,15 @@ impl Resource {
             name: id.name,
             kind: id.gvk.kind.into_owned(),
         });
-        Ok(())
+        // kustomize notes it in the annotations, and makes a map of them for that.
+        let tree = &mut context.tree;
+        let annotations = tree.at(self.root, &["metadata", "annotations"]);
+        match tree.get(self.root, "metadata") {
+            Some(metadata) if annotations.is_some_and(|it| tree.kind(it) != Kind::Map) => {
+                node::clear(tree, metadata, "annotations")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Forgets what the object was called and how it was made.

@@ -351,7 +351,7 @@ fn drop_local(context: &Context<'_>, resources: &mut Resources) -> Result<()> {
         .iter()
         .filter(|resource| !resource.is_gone(tree))
     {
-        let kind = node::kind(tree, resource.root);
+        let kind = node::checked_kind(tree, resource.root);
         let missing = if kind.is_empty() {
             "kind"
         } else if node::name(tree, resource.root).is_empty() && !kind.ends_with("List") {

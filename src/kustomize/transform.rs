@@ -31,6 +31,16 @@ pub fn set_entries(
             // One node for all places, as kustomize has it: what changes one of them later changes all.
             let value = context.tree.scalar(value, Tag::Str);
             for spec in specs {
+                let noted = spec.path == "metadata/annotations" && !resource.notes().is_empty();
+                // kustomize has notes of its own there.
+                let spec = if noted && !spec.create {
+                    &FieldSpec {
+                        create: true,
+                        ..spec.clone()
+                    }
+                } else {
+                    spec
+                };
                 apply(
                     &mut context.tree,
                     resource.root,
