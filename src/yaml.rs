@@ -16,7 +16,7 @@ mod tree;
 mod writer;
 
 pub use block::to_block;
-pub use json::{ValueError, check_value, scalar_value, to_value};
+pub use json::{ValueError, check_value, scalar_value, to_inner_value, to_value};
 pub use number::{float_text, json_float_text};
 pub use order::merge_sort;
 pub use reader::{

@@ -7,7 +7,7 @@ use super::error::{BuildError, Problems, Result};
 use super::json::from_json;
 use super::node;
 use super::resource::{Origin, Resource};
-use crate::yaml::{Document, Kind, NodeId, Tree, read, read_patches, to_value};
+use crate::yaml::{Document, Kind, NodeId, Tree, read, read_patches, to_inner_value};
 
 /// The objects in the text of a file.
 pub fn resources_from(context: &mut Context<'_>, text: &[u8], file: &str) -> Result<Vec<Resource>> {
@@ -136,7 +136,7 @@ fn expand(context: &mut Context<'_>, items: NodeId) -> Result<Vec<NodeId>> {
     let mut objects = Vec::new();
     for item in tree.elements(items).to_vec() {
         let place = tree.node(item).place;
-        let value = to_value(tree, item)?;
+        let value = to_inner_value(tree, item)?;
         let object = from_json(tree, &value);
         tree.node_mut(object).place = place;
         if check(tree, object)? {

@@ -66,6 +66,11 @@ pub fn to_value(tree: &Tree, id: NodeId) -> Result<Value, ValueError> {
     value(tree, id, true, false)
 }
 
+/// The JSON value of a node inside of another one, where every key has to be text.
+pub fn to_inner_value(tree: &Tree, id: NodeId) -> Result<Value, ValueError> {
+    value(tree, id, false, false)
+}
+
 /// Whether a node has a JSON value.
 pub fn check_value(tree: &Tree, id: NodeId) -> Result<(), ValueError> {
     to_value(tree, id).map(|_| ())
