@@ -24,14 +24,8 @@ impl Target {
         for (index, entry) in list.iter().enumerate() {
             match resources_from(context, entry.as_bytes(), "") {
                 Ok(inline) => {
-                    if let Some(origin) = &self.origin {
-                        let name = self
-                            .kustomization
-                            .file
-                            .rsplit('/')
-                            .next()
-                            .unwrap_or_default();
-                        let text = Provenance::of_path(join_origin(origin, name)).text();
+                    if let Some(file) = self.configured_in() {
+                        let text = Provenance::of_path(file).text();
                         for resource in &inline {
                             provenance::set_origin(&mut context.tree, resource.root, &text)?;
                         }
