@@ -1,6 +1,7 @@
 //! The only holder of a Kubernetes client: every request to the API server goes through here. Must decide nothing: it
 //! says what the API server answered, and an error is never told as absence.
 
+mod client;
 mod error;
 mod jobs;
 mod kinds;
@@ -15,7 +16,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderValue, Request};
 use k8s_openapi::api::core::v1::Namespace;
@@ -47,7 +48,7 @@ pub struct Cluster {
 impl Cluster {
     /// Connects, and asks which cluster this is and which kinds it has.
     pub async fn connect(config: Config) -> Result<Self, ClusterError> {
-        let (client, watching) = clients(config)?;
+        let (client, watching) = client::clients(config)?;
         let system: Namespace = Api::all(client.clone())
             .get("kube-system")
             .await
@@ -110,18 +111,4 @@ impl Cluster {
         *self.kinds.write().await = kinds.clone();
         Ok(kinds)
     }
-}
-
-fn clients(mut config: Config) -> Result<(Client, Client), ClusterError> {
-    let failed = |source| ClusterError::new("set up the connection", source);
-    config.connect_timeout = Some(Duration::from_secs(10));
-    config.write_timeout = Some(Duration::from_secs(30));
-    // Its retries can hold one call for minutes; passes are retried instead.
-    config.default_retry = false;
-    config.read_timeout = Some(Duration::from_secs(30));
-    let client = Client::try_from(config.clone()).map_err(failed)?;
-    // Bookmarks come every minute: a watch that is silent for longer is dead.
-    config.read_timeout = Some(Duration::from_mins(4));
-    let watching = Client::try_from(config).map_err(failed)?;
-    Ok((client, watching))
 }

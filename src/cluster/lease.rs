@@ -109,7 +109,7 @@ impl Lease {
         let config = watcher::Config::default()
             .fields(&format!("metadata.name={}", self.name))
             .timeout(3600);
-        let events = watcher(self.watch.clone(), config).default_backoff();
+        let events = watcher(self.watch.clone(), config).backoff(super::watch_backoff());
         pin_mut!(events);
         let mut seen: Option<Observed> = None;
         loop {

@@ -104,7 +104,8 @@ impl Drop for PodWatch {
 }
 
 async fn follow(api: Api<Pod>, watch: Weak<PodWatch>) {
-    let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
+    let events =
+        watcher(api, watcher::Config::default().timeout(3600)).backoff(super::watch_backoff());
     pin_mut!(events);
     let mut listed = HashMap::new();
     while let Some(event) = events.next().await {

@@ -70,7 +70,8 @@ impl Scalers {
         kind: &str,
         listed: tokio::sync::oneshot::Sender<()>,
     ) {
-        let events = watcher(api, watcher::Config::default().timeout(3600)).default_backoff();
+        let events =
+            watcher(api, watcher::Config::default().timeout(3600)).backoff(super::watch_backoff());
         pin_mut!(events);
         let mut listed = Some(listed);
         while let Some(event) = events.next().await {

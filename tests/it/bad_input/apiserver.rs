@@ -33,7 +33,7 @@ pub enum Mood {
     Slow(Duration),
     /// Every request is answered with this code.
     Refuses(u16),
-    /// Of ten requests one is answered with this code, and one is lost after it was done.
+    /// Of ten requests two are answered with this code, and one is lost after it was done.
     Flaky(u16),
     /// After so many writes and deletions of objects the next wait for ever.
     Stuck(usize),
@@ -155,7 +155,7 @@ async fn answer(
     match mood {
         Mood::Slow(pause) => tokio::time::sleep(pause).await,
         Mood::Refuses(code) => return Ok(refusal(code)),
-        Mood::Flaky(code) if number % 10 == 0 && !watches => return Ok(refusal(code)),
+        Mood::Flaky(code) if matches!(number % 10, 0 | 3) && !watches => return Ok(refusal(code)),
         Mood::Stuck(limit) if change && shared.changes.fetch_add(1, Ordering::SeqCst) >= limit => {
             shared.stuck.store(true, Ordering::SeqCst);
             std::future::pending::<()>().await;
