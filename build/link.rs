@@ -21,16 +21,22 @@ const ORDER: &str = include_str!("render.order");
 
 /// The objects of this package's library and of its program.
 const PROGRAM: &str = "*.driftless.*-cgu.*.o";
+/// Those of the program alone.
+const MAIN: &str = "*/driftless-????????????????.driftless.*-cgu.*.o";
 
 /// The constants that a render reads, as patterns of object files and of the sections in them: what `valgrind --tool=lackey
 /// --trace-mem=yes` says that is loaded, found in the linker's map. Small sections of which much is read stand first. Most constants
 /// of a crate are told from each other by numbers only: all of them follow, those of the engine near each other, and last what is
 /// seldom read.
-const CONSTANTS: [(&str, &str); 13] = [
-    ("*libc.a:dl-*.o", ".rodata.str*"),
-    ("*libc.a:libc-start.o", ".rodata.str*"),
+const CONSTANTS: [(&str, &str); 18] = [
+    ("*libc.a:varshift.o", ".rodata"),
+    ("*libc.a:dl-load.o", ".rodata.str1.1"),
+    ("*libc.a:dl-origin.o", ".rodata.str1.1"),
+    ("*libc.a:dl-support.o", ".rodata.str1.1"),
+    ("*libc.a:dl-tunables.o", ".rodata.str1.1"),
+    ("*libc.a:libc-start.o", ".rodata.str1.1"),
     ("*libcrypto-lib-cpuid.o", ".rodata.*"),
-    ("*.std-*.o", ".rodata .rodata.*"),
+    ("*.std-*.o", ".rodata.cst* .rodata.str*"),
     ("*.alloc-*.o", ".rodata.cst* .rodata.anon.*"),
     ("*.core-*.o", ".rodata.cst* .rodata.anon.*"),
     ("*.itoa-*.o", ".rodata .rodata.*"),
@@ -42,12 +48,15 @@ const CONSTANTS: [(&str, &str); 13] = [
     (PROGRAM, ".rodata..L*"),
     (PROGRAM, ".rodata .rodata.*"),
     ("*.core-*.o", ".rodata .rodata.*"),
+    ("*.std-*.o", ".rodata .rodata.*"),
     ("*.granit_parser-*.o", ".rodata .rodata.*"),
 ];
 
 /// The same for constants that hold addresses.
-const ADDRESSES: [(&str, &str); 7] = [
-    ("*libc.a:*", ".data.rel.ro .data.rel.ro.*"),
+const ADDRESSES: [(&str, &str); 9] = [
+    (MAIN, ".data.rel.ro .data.rel.ro.*"),
+    ("*libc.a:C-ctype.o", ".data.rel.ro .data.rel.ro.*"),
+    ("*libc.a:dl-*.o", ".data.rel.ro .data.rel.ro.*"),
     ("*.std-*.o", ".data.rel.ro .data.rel.ro.*"),
     ("*.alloc-*.o", ".data.rel.ro .data.rel.ro.*"),
     (PROGRAM, ".data.rel.ro..L*"),
@@ -55,6 +64,16 @@ const ADDRESSES: [(&str, &str); 7] = [
     ("*.core-*.o", ".data.rel.ro .data.rel.ro.*"),
     ("*.granit_parser-*.o", ".data.rel.ro .data.rel.ro.*"),
 ];
+
+/// And for variables.
+const VARIABLES: [(&str, &str); 3] = [
+    (PROGRAM, ".data .data.*"),
+    ("*.std-*.o", ".data .data.*"),
+    ("*libc.a:*", ".data .data.*"),
+];
+
+/// Where a piece begins that the kernel maps at once.
+const PIECE: &str = " ALIGN(0x10000)";
 
 /// A release for Linux with glibc is one file that needs no other and lies at its place: most renders take less time than
 /// a dynamic linker, which would have to find, map and relocate it. What is allocated, and the stack, still lie where
@@ -68,6 +87,8 @@ pub fn tell() {
         return;
     }
     argument("-no-pie");
+    // Full RELRO; .cargo/config.toml says why rustc is asked for less.
+    argument("-Wl,-z,now");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let linker = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
     let ready = archives(&linker, &out).and_then(|()| replacements(&linker, &out));
@@ -123,29 +144,51 @@ fn side_by_side(order: &str) -> String {
         .chain(CONSTANTS.iter().map(line))
         .collect();
     let addresses: String = ADDRESSES.iter().map(line).collect();
+    let variables: String = VARIABLES.iter().map(line).collect();
     let rest = |name: &str| format!("    *({name} {name}.*)\n");
     let mut script = String::new();
-    for (name, content, place) in [
-        (".rodata", constants + &rest(".rodata"), "AFTER .rela.dyn"),
-        (".text", functions + &rest(".text"), "AFTER .eh_frame"),
+    for (name, start, content, place) in [
+        (
+            ".rodata",
+            "",
+            constants + &rest(".rodata"),
+            "AFTER .rela.dyn",
+        ),
+        (".text", "", functions + &rest(".text"), "AFTER .eh_frame"),
+        // The first of the sections that are written only once.
+        (".tdata", PIECE, rest(".tdata"), "BEFORE .tbss"),
         (
             ".data.rel.ro",
+            "",
             addresses + &rest(".data.rel.ro"),
             "AFTER .init_array",
         ),
         // All addresses that are only known when everything is linked, in front of what is in .data.rel.ro.
-        (".got", "    *(.got)\n".to_owned(), "AFTER .init_array"),
+        (".got", "", "    *(.got)\n".to_owned(), "AFTER .init_array"),
         (
             ".got.plt",
+            "",
             "    *(.got.plt)\n".to_owned(),
             "AFTER .init_array",
         ),
+        (".variables", PIECE, variables, "AFTER .data"),
         // What every program runs, in front of .text, not behind all of it.
-        (".init", "    KEEP(*(.init))\n".to_owned(), "BEFORE .text"),
-        (".fini", "    KEEP(*(.fini))\n".to_owned(), "BEFORE .text"),
-        (".iplt", "    *(.iplt)\n".to_owned(), "BEFORE .text"),
+        (
+            ".init",
+            "",
+            "    KEEP(*(.init))\n".to_owned(),
+            "BEFORE .text",
+        ),
+        (
+            ".fini",
+            "",
+            "    KEEP(*(.fini))\n".to_owned(),
+            "BEFORE .text",
+        ),
+        (".iplt", "", "    *(.iplt)\n".to_owned(), "BEFORE .text"),
     ] {
-        script += &format!("SECTIONS {{\n  {name} : {{\n{content}  }}\n}} INSERT {place};\n");
+        script +=
+            &format!("SECTIONS {{\n  {name} :{start} {{\n{content}  }}\n}} INSERT {place};\n");
     }
     script
 }
