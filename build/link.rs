@@ -65,21 +65,26 @@ const ADDRESSES: [(&str, &str); 9] = [
     ("*.granit_parser-*.o", ".data.rel.ro .data.rel.ro.*"),
 ];
 
-/// And for variables.
+/// And for variables: of the C library all, they are few.
 const VARIABLES: [(&str, &str); 3] = [
     (PROGRAM, ".data .data.*"),
     ("*.std-*.o", ".data .data.*"),
     ("*libc.a:*", ".data .data.*"),
 ];
 
-/// Where a piece begins that the kernel maps at once.
-const PIECE: &str = " ALIGN(0x10000)";
+/// An address at which a piece begins that the kernel maps at once when one page of it is read (its fault-around, 64 KB unless
+/// somebody has set it otherwise).
+const PIECE: &str = "ALIGN(0x10000)";
 
 /// A release for Linux with glibc is one file that needs no other and lies at its place: most renders take less time than
 /// a dynamic linker, which would have to find, map and relocate it. What is allocated, and the stack, still lie where
 /// nobody can tell. Where the archives are not installed, the libraries stay shared.
 pub fn tell() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|is| is == value);
+    if is("CARGO_CFG_TARGET_OS", "linux") {
+        // Full RELRO: .cargo/config.toml says why rustc is asked for less.
+        println!("cargo::rustc-link-arg=-Wl,-z,now");
+    }
     if !(is("CARGO_CFG_TARGET_OS", "linux")
         && is("CARGO_CFG_TARGET_ENV", "gnu")
         && is("PROFILE", "release"))
@@ -87,8 +92,6 @@ pub fn tell() {
         return;
     }
     argument("-no-pie");
-    // Full RELRO; .cargo/config.toml says why rustc is asked for less.
-    argument("-Wl,-z,now");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let linker = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_owned());
     let ready = archives(&linker, &out).and_then(|()| replacements(&linker, &out));
@@ -108,7 +111,8 @@ pub fn tell() {
             }
             // Where rustc's own linker is the default one: others read such a script in other ways.
             let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-            if is("CARGO_CFG_TARGET_ARCH", "x86_64") && !flags.contains("fuse-ld") {
+            let other = ["fuse-ld", "linker-features"];
+            if is("CARGO_CFG_TARGET_ARCH", "x86_64") && !other.iter().any(|it| flags.contains(it)) {
                 let script = out.join("render.ld");
                 fs::write(&script, side_by_side(ORDER)).expect("OUT_DIR can be written to");
                 argument(&format!("-Wl,-T,{}", script.display()));
@@ -155,7 +159,7 @@ fn side_by_side(order: &str) -> String {
             "AFTER .rela.dyn",
         ),
         (".text", "", functions + &rest(".text"), "AFTER .eh_frame"),
-        // The first of the sections that are written only once.
+        // The first of the sections that are written only once. An address: each thread would have to keep an alignment.
         (".tdata", PIECE, rest(".tdata"), "BEFORE .tbss"),
         (
             ".data.rel.ro",
@@ -171,6 +175,7 @@ fn side_by_side(order: &str) -> String {
             "    *(.got.plt)\n".to_owned(),
             "AFTER .init_array",
         ),
+        // Behind .data.rel.ro, whose sections have names of variables, too: the first pattern that matches takes them.
         (".variables", PIECE, variables, "AFTER .data"),
         // What every program runs, in front of .text, not behind all of it.
         (
@@ -188,7 +193,7 @@ fn side_by_side(order: &str) -> String {
         (".iplt", "", "    *(.iplt)\n".to_owned(), "BEFORE .text"),
     ] {
         script +=
-            &format!("SECTIONS {{\n  {name} :{start} {{\n{content}  }}\n}} INSERT {place};\n");
+            &format!("SECTIONS {{\n  {name} {start} : {{\n{content}  }}\n}} INSERT {place};\n");
     }
     script
 }

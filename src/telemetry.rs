@@ -51,8 +51,11 @@ fn subscriber(
         source,
     })?;
     // What libraries say below `info` holds requests and answers, and with them the values of Secrets, whatever is asked for.
-    let discreet =
-        filter_fn(|line| *line.level() <= Level::INFO || line.target().starts_with("driftless"));
+    // That a request failed is said by who made it, with what it was for, or it was made again.
+    let discreet = filter_fn(|line| {
+        line.target().starts_with("driftless")
+            || (*line.level() <= Level::INFO && line.target() != "kube_client::client::builder")
+    });
     let builder = fmt().with_env_filter(parsed).with_writer(writer);
     Ok(match format {
         Format::Text => Box::new(

@@ -1,21 +1,22 @@
 //! The clients for the API server, and which requests they repeat. A pass asks for much: what goes wrong with one request of it
 //! for a moment must not cost the pass. What lasts longer is the next pass's.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, Response};
-use kube::client::Body;
+use kube::client::{AuthError, Body};
 use kube::{Client, Config};
 
 use super::ClusterError;
 
 /// How often one request is tried, all in all.
 const TRIES: u32 = 3;
-/// Before the second try where the server does not say when; before the third it is twice that.
+/// At least so long it waits before the second try; before the third twice that.
 const PAUSE: Duration = Duration::from_millis(200);
-/// What a server may ask for with `Retry-After`: the API server under load says one second. For longer nothing waits here.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// No try begins later than this after the first: who asked has looked whether it leads before the first one, and the lease
+/// lasts that much longer than `Leadership` says. A server under load asks for one second at first, and then for more.
+const LAST_TRY: Duration = Duration::from_secs(3);
 
 /// The client for requests, and the one for watches.
 pub(super) fn clients(mut config: Config) -> Result<(Client, Client), ClusterError> {
@@ -25,6 +26,8 @@ pub(super) fn clients(mut config: Config) -> Result<(Client, Client), ClusterErr
     // Its retries can hold one call for minutes, and know nothing of connections that break.
     config.default_retry = false;
     config.read_timeout = Some(Duration::from_secs(30));
+    // From when a request is sent, not from when its connection was last used.
+    config.reset_reader_on_write = true;
     let client = Client::try_from(config.clone()).map_err(failed)?;
     // Bookmarks come every minute: a watch that is silent for longer is dead.
     config.read_timeout = Some(Duration::from_mins(4));
@@ -40,20 +43,24 @@ fn repeating(client: Client) -> Client {
 }
 
 async fn send(client: Client, mut request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+    let began = Instant::now();
     let repeatable = is_repeatable(&request);
     for number in 1..TRIES {
         let Some(copy) = copy(&request) else { break };
         let answer = client.send(request).await;
         match pause(&answer, repeatable, number) {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => return answer,
+            Some(pause) if began.elapsed() + pause <= LAST_TRY => {
+                tracing::debug!(method = %copy.method(), path = copy.uri().path(), ?pause, "the API server is asked again");
+                tokio::time::sleep(pause).await;
+            }
+            _ => return answer,
         }
         request = copy;
     }
     client.send(request).await
 }
 
-/// Whether the request may be done twice without a difference. A watch is not: who watches starts it again.
+/// Whether the request may be done twice without a difference. A watch is not repeated: who watches starts it again.
 fn is_repeatable<B>(request: &Request<B>) -> bool {
     let watches = request
         .uri()
@@ -70,45 +77,50 @@ fn is_repeatable<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// How long to wait before the request is tried again; `None` where the answer stands. What the server wants to be asked
-/// again was not done, whatever it is.
+/// How long to wait before the request is tried again; `None` where the answer stands. What was turned away (429, and 503 with
+/// a time) was not done, whatever it is; of what else failed in the server, or got no answer, nobody knows.
 fn pause<B>(
     answer: &Result<Response<B>, kube::Error>,
     repeatable: bool,
     number: u32,
 ) -> Option<Duration> {
-    let own = repeatable.then_some(PAUSE * number);
-    match answer {
-        Ok(answer) if answer.status().as_u16() == 429 || answer.status().is_server_error() => {
-            match answer.headers().get(RETRY_AFTER) {
-                Some(said) => {
-                    let seconds = said.to_str().ok()?.trim().parse().ok()?;
-                    Some(Duration::from_secs(seconds)).filter(|pause| *pause <= LONGEST_PAUSE)
-                }
-                None => own,
-            }
+    let own = PAUSE * number;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return (repeatable && is_broken(error)).then_some(own),
+    };
+    let status = answer.status();
+    let said = answer.headers().get(RETRY_AFTER);
+    let turned_away = said.is_some() && matches!(status.as_u16(), 429 | 503);
+    if !turned_away && !(repeatable && (status.as_u16() == 429 || status.is_server_error())) {
+        return None;
+    }
+    match said {
+        Some(said) => {
+            let seconds = said.to_str().ok()?.trim().parse().ok()?;
+            Some(Duration::from_secs(seconds).max(own))
         }
-        Ok(_) => None,
-        Err(error) if is_lost(error) => own,
-        Err(_) => None,
+        None => Some(own),
     }
 }
 
-/// Whether the connection could not be made, or broke. An answer that did not come in time is another matter: that took
-/// long enough.
-fn is_lost(error: &kube::Error) -> bool {
-    let connection = matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_));
+/// Whether the connection could not be made, or broke before the answer began: not, that there is nobody to log in as, nor
+/// that nothing came in time.
+fn is_broken(error: &kube::Error) -> bool {
+    if !matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_)) {
+        return false;
+    }
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
-        if error
+        let late = error
             .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
-        {
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+        if late || error.is::<AuthError>() {
             return false;
         }
         source = error.source();
     }
-    connection
+    true
 }
 
 fn copy(request: &Request<Body>) -> Option<Request<Body>> {
@@ -124,6 +136,8 @@ fn copy(request: &Request<Body>) -> Option<Request<Body>> {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+
+    use http_body_util::BodyExt;
 
     use super::*;
 
@@ -172,60 +186,86 @@ mod tests {
     fn how_long_it_waits() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let timeout = || broken(std::io::Error::from(std::io::ErrorKind::TimedOut));
-        for repeatable in [false, true] {
-            let own = |number| repeatable.then_some(PAUSE * number);
+        for (repeatable, number) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
+            let if_repeatable = |pause: Option<Duration>| pause.filter(|_| repeatable);
+            let own = if_repeatable(Some(PAUSE * number));
             let cases = [
                 (Ok(answer(200, None)), None),
                 (Ok(answer(404, Some("1"))), None),
                 (Ok(answer(409, None)), None),
                 (Ok(answer(429, Some("1"))), seconds(1)),
                 (Ok(answer(503, Some("2"))), seconds(2)),
-                // Never earlier than it was said: what would take too long is told.
-                (Ok(answer(429, Some("3"))), None),
+                (Ok(answer(429, Some("0"))), Some(PAUSE * number)),
+                // It may have been done.
+                (Ok(answer(504, Some("1"))), if_repeatable(seconds(1))),
+                (Ok(answer(500, None)), own),
+                (Ok(answer(503, None)), own),
+                (Ok(answer(429, None)), own),
                 (Ok(answer(429, Some("Wed, 21 Oct 2026 07:28:00 GMT"))), None),
                 (Ok(answer(429, Some("99999999999999999999"))), None),
-                (Ok(answer(502, None)), own(2)),
-                (Err(broken("connection closed")), own(2)),
+                (Err(broken("connection closed")), own),
                 (Err(timeout()), None),
+                (Err(broken(AuthError::UnrefreshableTokenResponse)), None),
             ];
             for (answer, pause) in cases {
-                assert_eq!(super::pause(&answer, repeatable, 2), pause, "{answer:?}");
+                assert_eq!(
+                    super::pause(&answer, repeatable, number),
+                    pause,
+                    "{answer:?}"
+                );
+            }
+        }
+    }
+
+    /// A server that answers so, each time the next; the requests that it saw.
+    fn server(
+        answers: Vec<Result<Response<()>, &'static str>>,
+    ) -> (Client, Arc<Mutex<Vec<(Method, Vec<u8>)>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = seen.clone();
+        let server = tower::service_fn(move |request: Request<Body>| {
+            let (noted, answers) = (noted.clone(), answers.clone());
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes().to_vec();
+                let mut noted = noted.lock().unwrap();
+                noted.push((head.method, body));
+                match &answers[noted.len() - 1] {
+                    Ok(answer) => Ok(answer.clone().map(|()| Body::empty())),
+                    Err(error) => Err(tower::BoxError::from(*error)),
+                }
+            }
+        });
+        (repeating(Client::new(server, "default")), seen)
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_once_is_tried_again_where_that_makes_no_difference() {
+        let merge = "application/merge-patch+json";
+        for failure in [Err("connection closed"), Ok(answer(500, None))] {
+            for (method, content, tries) in [
+                (Method::GET, "", 2),
+                (Method::PATCH, APPLY, 2),
+                (Method::PATCH, merge, 1),
+                (Method::PUT, "application/json", 1),
+            ] {
+                let (client, seen) = server(vec![failure.clone(), Ok(answer(200, None))]);
+                let answer = client.send(request(method.clone(), "/a", content)).await;
+                let well = answer.is_ok_and(|answer| answer.status() == 200);
+                assert_eq!(well, tries == 2, "{method} {content} {failure:?}");
+                let seen = seen.lock().unwrap();
+                assert_eq!(*seen, vec![(method, b"{}".to_vec()); tries], "{failure:?}");
             }
         }
     }
 
     #[tokio::test]
-    async fn what_goes_on_is_told_after_three_tries() {
-        for (code, after, tries) in [
-            (200, "0", 1),
-            (403, "0", 1),
-            (429, "0", 3),
-            (500, "0", 3),
-            (503, "9", 1),
-        ] {
-            let seen = Arc::new(Mutex::new(Vec::new()));
-            let noted = seen.clone();
-            let server = tower::service_fn(move |request: Request<Body>| {
-                let noted = noted.clone();
-                async move {
-                    let (head, body) = request.into_parts();
-                    let body = http_body_util::BodyExt::collect(body).await?.to_bytes();
-                    noted.lock().unwrap().push((head.method, body));
-                    let answer = Response::builder().status(code).header(RETRY_AFTER, after);
-                    Ok::<_, tower::BoxError>(answer.body(Body::empty())?)
-                }
-            });
-            let client = repeating(Client::new(server, "default"));
-            let answer = client
-                .send(request(Method::POST, "/a", "application/json"))
-                .await;
-            assert_eq!(answer.unwrap().status(), code);
-            let seen = seen.lock().unwrap();
-            assert_eq!(seen.len(), tries, "{code} {after}");
-            assert!(
-                seen.iter()
-                    .all(|(method, body)| method == Method::POST && **body == *b"{}")
-            );
+    async fn what_goes_on_is_told_after_three_tries_and_what_takes_longer_at_once() {
+        for (code, after, tries) in [(403, "0", 1), (429, "0", 3), (503, "0", 3), (429, "4", 1)] {
+            let (client, seen) = server(vec![Ok(answer(code, Some(after))); 3]);
+            let request = request(Method::POST, "/a", "application/json");
+            assert_eq!(client.send(request).await.unwrap().status(), code);
+            assert_eq!(seen.lock().unwrap().len(), tries, "{code} {after}");
         }
     }
 }

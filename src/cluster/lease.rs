@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -82,13 +82,12 @@ impl Lease {
                 () = stop.cancelled() => return,
                 taken = self.wait_and_take() => taken,
             };
-            let started = Instant::now();
             match taken {
-                Ok(lease) => {
+                Ok((lease, asked)) => {
                     tracing::info!(holder = self.holder, "leading");
-                    leadership.set(Some(started + WRITE_FOR));
+                    leadership.set(Some(asked + WRITE_FOR));
                     leads.send_replace(true);
-                    self.keep(lease, started, leadership, stop).await;
+                    self.keep(lease, asked, leadership, stop).await;
                     leadership.set(None);
                     leads.send_replace(false);
                     tracing::info!(holder = self.holder, "no longer leading");
@@ -104,20 +103,22 @@ impl Lease {
         }
     }
 
-    /// Watches the Lease until it is free, and takes it.
-    async fn wait_and_take(&self) -> Result<LeaseObject, ClusterError> {
+    /// Watches the Lease until it is free, and takes it; with when that was asked for.
+    async fn wait_and_take(&self) -> Result<(LeaseObject, Instant), ClusterError> {
         let config = watcher::Config::default()
             .fields(&format!("metadata.name={}", self.name))
             .timeout(3600);
-        let events = watcher(self.watch.clone(), config).backoff(super::watch_backoff());
+        // An error ends it, and it is begun anew.
+        let events = watcher(self.watch.clone(), config);
         pin_mut!(events);
         let mut seen: Option<Observed> = None;
         loop {
             if let Some(observed) = &seen
                 && self.is_free(observed)
             {
+                let asked = Instant::now();
                 match self.take(observed.object.clone()).await {
-                    Ok(lease) => return Ok(lease),
+                    Ok(lease) => return Ok((lease, asked)),
                     // Another one was faster.
                     Err(error) if error.is_conflict() => seen = None,
                     Err(error) => return Err(error),

@@ -213,10 +213,12 @@ fn refusal(code: u16) -> Response<Body> {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "the API server is in trouble", "reason": reason, "code": code,
     });
-    let response = Response::builder()
+    let mut response = Response::builder()
         .status(code)
-        .header("content-type", "application/json")
-        .header("retry-after", "1");
+        .header("content-type", "application/json");
+    if code == 429 {
+        response = response.header("retry-after", "1");
+    }
     response
         .body(Body::from(status.to_string().into_bytes()))
         .expect("a constant answer can be built")
