@@ -28,7 +28,7 @@ const MAIN: &str = "*/driftless-????????????????.driftless.*-cgu.*.o";
 /// --trace-mem=yes` says that is loaded, found in the linker's map. Small sections of which much is read stand first. Most constants
 /// of a crate are told from each other by numbers only: all of them follow, those of the engine near each other, and last what is
 /// seldom read.
-const CONSTANTS: [(&str, &str); 18] = [
+const CONSTANTS: [(&str, &str); 19] = [
     ("*libc.a:varshift.o", ".rodata"),
     ("*libc.a:dl-load.o", ".rodata.str1.1"),
     ("*libc.a:dl-origin.o", ".rodata.str1.1"),
@@ -39,6 +39,7 @@ const CONSTANTS: [(&str, &str); 18] = [
     ("*.std-*.o", ".rodata.cst* .rodata.str*"),
     ("*.alloc-*.o", ".rodata.cst* .rodata.anon.*"),
     ("*.core-*.o", ".rodata.cst* .rodata.anon.*"),
+    ("*.sha2-*.o", ".rodata.cst*"),
     ("*.itoa-*.o", ".rodata .rodata.*"),
     (
         PROGRAM,
@@ -66,8 +67,9 @@ const ADDRESSES: [(&str, &str); 9] = [
 ];
 
 /// And for variables: of the C library all, they are few.
-const VARIABLES: [(&str, &str); 3] = [
+const VARIABLES: [(&str, &str); 4] = [
     (PROGRAM, ".data .data.*"),
+    ("*.sha2-*.o", ".data .data.*"),
     ("*.std-*.o", ".data .data.*"),
     ("*libc.a:*", ".data .data.*"),
 ];

@@ -22,6 +22,8 @@ NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 HIDDEN = ("pthread_mutex_lock", "pthread_mutex_unlock", "dl-object", "dl-lookup", "dl-setup_hash")
 CHOICES = (".text.avx", ".text.evex*")
 HIDDEN_CHOICES = ("strcmp",)
+# What runs on processors with instructions that valgrind does not know.
+NEWER = (".text._RNvNtNtCs???????????_4sha26sha2567x86_sha8compress",)
 
 
 def renders(directory):
@@ -94,6 +96,7 @@ def main():
     print(f"# Made by tools/render-order.py from {len(todo)} renders: see there.")
     lines = [f"*libc.a:{name}.o .text" for name in HIDDEN]
     lines += [f"*libc.a:{name}-*.o {section}" for name in HIDDEN_CHOICES for section in CHOICES]
+    lines += [f"* {section}" for section in NEWER]
     for file, section in in_order(runs, len(todo)):
         archive = re.match(r".*/([^/]+\.a)\((.*)\)$", file)
         if archive and (choice := re.match(r"([a-z]+)-.*[.]o", archive[2])) and section.startswith(".text.avx"):
@@ -109,4 +112,5 @@ def main():
     print("\n".join(dict.fromkeys(lines)))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Shows what memory `driftless render` costs, and what of the program's constants and variables it reads: for build/link.rs.
+
+    cargo rustc --release --bin driftless -- -C strip=none -C link-args="-Wl,-Map=target/driftless.map -Wl,--no-demangle"
+    tools/render-memory.py [--map target/driftless.map] target/release/driftless DIRECTORY...
+
+Every tenth kustomization below a DIRECTORY is rendered (--every N for others), and looked at as it ends: how much of each mapping is
+resident, and of which pieces of 64 KB, which the kernel maps at once. With --map also under valgrind's lackey (Debian: valgrind): which
+sections are read, and by how many of the renders. valgrind sees neither what the kernel reads (`strace -e raw=all` shows addresses)
+nor what the C library's functions for newer processors read; a piece that is mapped though nothing of it seems to be read is of these.
+
+The kernel maps more at once of a file that was written in large pieces, as by `cp`: measure what cargo has linked.
+"""
+import argparse, bisect, collections, ctypes, importlib.util, os, pathlib, re, struct, subprocess, tempfile
+
+spec = importlib.util.spec_from_file_location("render_order", pathlib.Path(__file__).with_name("render-order.py"))
+render_order = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(render_order)
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+TRACE_ME, CONTINUE, SET_OPTIONS, AT_EXIT, KILL_WITH_ME = 0, 7, 0x4200, 0x40, 0x100000
+EXITS = 5 | 6 << 8
+
+
+def at_its_end(command, directory, look):
+    """What `look` says of the process, by its number, as it ends."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.chdir(directory)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            if LIBC.ptrace(TRACE_ME, 0, None, None) == 0:
+                os.execv(command[0], command)
+        finally:
+            os._exit(127)
+    seen = None
+    _, status = os.waitpid(child, 0)
+    if os.WIFSTOPPED(status):
+        LIBC.ptrace(SET_OPTIONS, child, None, AT_EXIT | KILL_WITH_ME)
+    while os.WIFSTOPPED(status):
+        if status >> 8 == EXITS:
+            seen = look(child)
+        signal = os.WSTOPSIG(status)
+        LIBC.ptrace(CONTINUE, child, None, None if signal == 5 else signal)
+        _, status = os.waitpid(child, 0)
+    return seen
+
+
+def mappings(process):
+    """(name and rights, first address, the one behind the last, of a file or not) of each mapping."""
+    for line in pathlib.Path(f"/proc/{process}/maps").read_text().splitlines():
+        addresses, rights, _, _, inode, *name = line.split(maxsplit=5)
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        of_file = inode != "0"
+        name = (os.path.basename(name[0]) + (f" {start:x}" if of_file else "")) if name else "anonymous"
+        yield f"{name} {rights}", start, end, of_file
+
+
+def resident(process):
+    """Mapped KB of each mapping, and mapped pages of each piece of the program."""
+    sizes, pieces = collections.Counter(), collections.Counter()
+    with open(f"/proc/{process}/pagemap", "rb") as pagemap:
+        for name, start, end, of_file in mappings(process):
+            if start >> 47:
+                continue  # the kernel's own
+            pagemap.seek((start >> 12) * 8)
+            entries = struct.iter_unpack("<Q", pagemap.read((end - start >> 12) * 8))
+            for page in (start + (number << 12) for number, (entry,) in enumerate(entries) if entry >> 63):
+                sizes[name] += 4
+                if of_file:
+                    pieces[page >> 16] += 1
+    return sizes, pieces
+
+
+def sections(map_file):
+    """The sections of constants and variables, by the linker's map: address, size, object and section, in order."""
+    found = []
+    for line in map_file.read_text().splitlines():
+        row = re.match(r"\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+ {9}(\S.*):\((\.(?:rodata|data|got).*)\)$", line)
+        if row and int(row[1], 16) and int(row[2], 16):
+            found.append((int(row[1], 16), int(row[2], 16), row[3].rsplit("/", 1)[-1], row[4]))
+    return sorted(found)
+
+
+def read(binary, directory, arguments, known):
+    """Which of the sections one render reads."""
+    starts = [address for address, *_ in known]
+    with tempfile.NamedTemporaryFile("r", suffix=".lackey") as out:
+        subprocess.run(["valgrind", "--tool=lackey", "--trace-mem=yes", "--basic-counts=no", f"--log-file={out.name}",
+                        binary, "render", *arguments], cwd=directory, capture_output=True, check=False)
+        loads = {int(row[1], 16) for line in out if (row := re.match(r" [LSM] ([0-9a-f]+),", line))}
+    places = ((bisect.bisect(starts, address) - 1, address) for address in loads if address >= starts[0])
+    return {number for number, address in places if address < known[number][0] + known[number][1]}
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--map", type=pathlib.Path)
+    options.add_argument("--every", type=int, default=10)
+    options.add_argument("binary", type=pathlib.Path)
+    options.add_argument("directories", type=pathlib.Path, nargs="+", metavar="DIRECTORY")
+    options = options.parse_args()
+    binary = str(options.binary.resolve())
+    todo = [render for directory in options.directories for render in render_order.renders(directory.resolve())][::options.every]
+    sizes, pieces = collections.Counter(), collections.Counter()
+    for directory, arguments in todo:
+        of_mappings, of_pieces = at_its_end([binary, "render", *arguments], directory, resident)
+        sizes.update(of_mappings)
+        pieces.update(of_pieces)
+    count = len(todo)
+    print(f"mean of {count} renders as they end, in KB; {sum(sizes.values()) / count:.0f} in all\n")
+    for name, size in sizes.items():
+        print(f"{size / count:8.1f}  {name}")
+    print("\npieces of the program, and how many of their 16 pages are mapped\n")
+    for piece in sorted(pieces):
+        print(f"{piece << 16:#10x}  {pieces[piece] / count:.1f}")
+    if options.map:
+        known = sections(options.map)
+        readers = collections.Counter(number for render in todo for number in read(binary, *render, known))
+        print("\nwhat is read: address, size, by how many renders, object and section\n")
+        for number, renders in sorted(readers.items()):
+            address, size, file, section = known[number]
+            print(f"{address:#10x}  {size:6}  {renders:4}  {file} {section}")
+
+
+main()
