@@ -24,8 +24,8 @@ const PROGRAM: &str = "*.driftless.*-cgu.*.o";
 /// Those of the program alone.
 const MAIN: &str = "*/driftless-????????????????.driftless.*-cgu.*.o";
 
-/// The constants that a render reads, as patterns of object files and of the sections in them: what `valgrind --tool=lackey
-/// --trace-mem=yes` says that is loaded, found in the linker's map. Small sections of which much is read stand first. Most constants
+/// The constants that a render reads, as patterns of object files and of the sections in them: what `tools/render-memory.py
+/// --map` says that is read. Small sections of which much is read stand first. Most constants
 /// of a crate are told from each other by numbers only: all of them follow, those of the engine near each other, and last what is
 /// seldom read.
 const CONSTANTS: [(&str, &str); 19] = [
@@ -161,7 +161,8 @@ fn side_by_side(order: &str) -> String {
             "AFTER .rela.dyn",
         ),
         (".text", "", functions + &rest(".text"), "AFTER .eh_frame"),
-        // The first of the sections that are written only once. An address: each thread would have to keep an alignment.
+        // The first of the sections that are written only once. As an address: an alignment of the section would be one of
+        // every thread's, and cost each 64 KB.
         (".tdata", PIECE, rest(".tdata"), "BEFORE .tbss"),
         (
             ".data.rel.ro",

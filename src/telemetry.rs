@@ -50,11 +50,11 @@ fn subscriber(
         filter: filter.to_owned(),
         source,
     })?;
-    // What libraries say below `info` holds requests and answers, and with them the values of Secrets, whatever is asked for.
-    // That a request failed is said by who made it, with what it was for, or it was made again.
+    // What libraries say below `info` holds requests and answers, and with them the values of Secrets, whatever is asked for. So
+    // does what kube says, as a warning, of an answer that it cannot read; who asked tells that it could not be read.
     let discreet = filter_fn(|line| {
         line.target().starts_with("driftless")
-            || (*line.level() <= Level::INFO && line.target() != "kube_client::client::builder")
+            || (*line.level() <= Level::INFO && line.target() != "kube_client::client")
     });
     let builder = fmt().with_env_filter(parsed).with_writer(writer);
     Ok(match format {
@@ -110,6 +110,7 @@ mod tests {
             );
             tracing::debug!("not asked for");
             tracing::debug!(target: "kube_client::client", "Unsuccessful: the value of a Secret");
+            tracing::warn!(target: "kube_client::client", "the value of a Secret, which is not JSON");
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }

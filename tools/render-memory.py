@@ -6,12 +6,12 @@
 
 Every tenth kustomization below a DIRECTORY is rendered (--every N for others), and looked at as it ends: how much of each mapping is
 resident, and of which pieces of 64 KB, which the kernel maps at once. With --map also under valgrind's lackey (Debian: valgrind): which
-sections are read, and by how many of the renders. valgrind sees neither what the kernel reads (`strace -e raw=all` shows addresses)
+sections are read or written, and by how many of the renders. valgrind sees neither what the kernel reads (`strace -e raw=all` shows addresses)
 nor what the C library's functions for newer processors read; a piece that is mapped though nothing of it seems to be read is of these.
 
 The kernel maps more at once of a file that was written in large pieces, as by `cp`: measure what cargo has linked.
 """
-import argparse, bisect, collections, ctypes, importlib.util, os, pathlib, re, struct, subprocess, tempfile
+import argparse, bisect, collections, ctypes, importlib.util, os, pathlib, re, struct, subprocess, sys, tempfile
 
 spec = importlib.util.spec_from_file_location("render_order", pathlib.Path(__file__).with_name("render-order.py"))
 render_order = importlib.util.module_from_spec(spec)
@@ -92,6 +92,8 @@ def read(binary, directory, arguments, known):
         subprocess.run(["valgrind", "--tool=lackey", "--trace-mem=yes", "--basic-counts=no", f"--log-file={out.name}",
                         binary, "render", *arguments], cwd=directory, capture_output=True, check=False)
         loads = {int(row[1], 16) for line in out if (row := re.match(r" [LSM] ([0-9a-f]+),", line))}
+    if not loads:
+        sys.exit(f"valgrind saw nothing of: {binary} render {' '.join(arguments)}, in {directory}")
     places = ((bisect.bisect(starts, address) - 1, address) for address in loads if address >= starts[0])
     return {number for number, address in places if address < known[number][0] + known[number][1]}
 
@@ -105,9 +107,13 @@ def main():
     options = options.parse_args()
     binary = str(options.binary.resolve())
     todo = [render for directory in options.directories for render in render_order.renders(directory.resolve())][::options.every]
+    known = sections(options.map) if options.map else []
+    if not todo or (options.map and not known):
+        sys.exit("no kustomization there" if not todo else f"{options.map} is no map of lld's")
     sizes, pieces = collections.Counter(), collections.Counter()
     for directory, arguments in todo:
-        of_mappings, of_pieces = at_its_end([binary, "render", *arguments], directory, resident)
+        seen = at_its_end([binary, "render", *arguments], directory, resident)
+        of_mappings, of_pieces = seen or sys.exit(f"{binary} cannot be run, or not be traced")
         sizes.update(of_mappings)
         pieces.update(of_pieces)
     count = len(todo)
@@ -117,10 +123,9 @@ def main():
     print("\npieces of the program, and how many of their 16 pages are mapped\n")
     for piece in sorted(pieces):
         print(f"{piece << 16:#10x}  {pieces[piece] / count:.1f}")
-    if options.map:
-        known = sections(options.map)
+    if known:
         readers = collections.Counter(number for render in todo for number in read(binary, *render, known))
-        print("\nwhat is read: address, size, by how many renders, object and section\n")
+        print("\nwhat is read or written: address, size, by how many renders, object and section\n")
         for number, renders in sorted(readers.items()):
             address, size, file, section = known[number]
             print(f"{address:#10x}  {size:6}  {renders:4}  {file} {section}")

@@ -48,19 +48,23 @@ async fn send(client: Client, mut request: Request<Body>) -> Result<Response<Bod
     for number in 1..TRIES {
         let Some(copy) = copy(&request) else { break };
         let answer = client.send(request).await;
-        match pause(&answer, repeatable, number) {
-            Some(pause) if began.elapsed() + pause <= LAST_TRY => {
-                tracing::debug!(method = %copy.method(), path = copy.uri().path(), ?pause, "the API server is asked again");
-                tokio::time::sleep(pause).await;
-            }
-            _ => return answer,
-        }
+        let left = LAST_TRY.saturating_sub(began.elapsed());
+        let Some(pause) = pause(&answer, repeatable, number).filter(|pause| *pause <= left) else {
+            return answer;
+        };
+        let (method, path) = (copy.method(), copy.uri().path());
+        let failure = match &answer {
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::debug!(%method, path, failure, ?pause, "the API server is asked again");
+        tokio::time::sleep(pause).await;
         request = copy;
     }
     client.send(request).await
 }
 
-/// Whether the request may be done twice without a difference. A watch is not repeated: who watches starts it again.
+/// Whether the request may be done twice without a difference. A watch that failed is not begun again here, but by who watches.
 fn is_repeatable<B>(request: &Request<B>) -> bool {
     let watches = request
         .uri()
@@ -77,8 +81,8 @@ fn is_repeatable<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// How long to wait before the request is tried again; `None` where the answer stands. What was turned away (429, and 503 with
-/// a time) was not done, whatever it is; of what else failed in the server, or got no answer, nobody knows.
+/// How long to wait before the request is tried again; `None` where the answer stands. What was turned away (429 or 503, with a
+/// time) was not done, whatever it is; of what else failed in the server, or got no answer, nobody knows.
 fn pause<B>(
     answer: &Result<Response<B>, kube::Error>,
     repeatable: bool,
@@ -137,6 +141,7 @@ fn copy(request: &Request<Body>) -> Option<Request<Body>> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use http::{HeaderMap, Uri};
     use http_body_util::BodyExt;
 
     use super::*;
@@ -217,10 +222,10 @@ mod tests {
         }
     }
 
+    type Seen = (Method, Uri, HeaderMap, Vec<u8>);
+
     /// A server that answers so, each time the next; the requests that it saw.
-    fn server(
-        answers: Vec<Result<Response<()>, &'static str>>,
-    ) -> (Client, Arc<Mutex<Vec<(Method, Vec<u8>)>>>) {
+    fn server(answers: Vec<Result<Response<()>, &'static str>>) -> (Client, Arc<Mutex<Vec<Seen>>>) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noted = seen.clone();
         let server = tower::service_fn(move |request: Request<Body>| {
@@ -229,7 +234,7 @@ mod tests {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes().to_vec();
                 let mut noted = noted.lock().unwrap();
-                noted.push((head.method, body));
+                noted.push((head.method, head.uri, head.headers, body));
                 match &answers[noted.len() - 1] {
                     Ok(answer) => Ok(answer.clone().map(|()| Body::empty())),
                     Err(error) => Err(tower::BoxError::from(*error)),
@@ -250,18 +255,35 @@ mod tests {
                 (Method::PUT, "application/json", 1),
             ] {
                 let (client, seen) = server(vec![failure.clone(), Ok(answer(200, None))]);
-                let answer = client.send(request(method.clone(), "/a", content)).await;
+                let mut request = request(method.clone(), "/a?fieldManager=b", content);
+                let deployer = "system:serviceaccount:shop:deployer".parse().unwrap();
+                request.headers_mut().insert("impersonate-user", deployer);
+                let sent = (
+                    method.clone(),
+                    request.uri().clone(),
+                    request.headers().clone(),
+                    b"{}".to_vec(),
+                );
+                let answer = client.send(request).await;
                 let well = answer.is_ok_and(|answer| answer.status() == 200);
                 assert_eq!(well, tries == 2, "{method} {content} {failure:?}");
                 let seen = seen.lock().unwrap();
-                assert_eq!(*seen, vec![(method, b"{}".to_vec()); tries], "{failure:?}");
+                assert_eq!(*seen, vec![sent; tries], "{failure:?}");
             }
         }
     }
 
     #[tokio::test]
     async fn what_goes_on_is_told_after_three_tries_and_what_takes_longer_at_once() {
-        for (code, after, tries) in [(403, "0", 1), (429, "0", 3), (503, "0", 3), (429, "4", 1)] {
+        let never = u64::MAX.to_string();
+        for (code, after, tries) in [
+            (403, "0", 1),
+            (429, "0", 3),
+            (503, "0", 3),
+            (429, "2", 2),
+            (429, "4", 1),
+            (429, never.as_str(), 1),
+        ] {
             let (client, seen) = server(vec![Ok(answer(code, Some(after))); 3]);
             let request = request(Method::POST, "/a", "application/json");
             assert_eq!(client.send(request).await.unwrap().status(), code);

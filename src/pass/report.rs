@@ -36,6 +36,9 @@ pub(super) async fn write(mut pass: Pass<'_>, memory: &mut Memory) -> Next {
     if memory.inventory.is_none() {
         // What could not be read stays as it is recorded.
         after.inventory = before.inventory.clone();
+    } else if !context.leadership.is_valid() {
+        pass.next.retry = true;
+        return pass.next;
     } else {
         let stored = context
             .cluster

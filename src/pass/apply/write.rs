@@ -42,14 +42,28 @@ pub(super) async fn one(
     live: &LiveState,
     action: &Action,
 ) -> Ended {
-    if !pass.context.leadership.is_valid() {
-        let message = "this replica may no longer lead; nothing more is written".to_owned();
-        return failed(action, "NotLeading", message, Trouble::Retry);
-    }
     match write(pass, kinds, live, action, action.force).await {
         Ok(object) => Ended::Applied(object),
-        Err(error) => refused(pass, kinds, live, action, error).await,
+        Err(NotWritten::NotLeading) => not_leading(action),
+        Err(NotWritten::Refused(error)) => refused(pass, kinds, live, action, error).await,
     }
+}
+
+/// Why an object was not written.
+enum NotWritten {
+    NotLeading,
+    Refused(ClusterError),
+}
+
+impl From<ClusterError> for NotWritten {
+    fn from(error: ClusterError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+fn not_leading(action: &Action) -> Ended {
+    let message = "this replica may no longer lead; nothing more is written".to_owned();
+    failed(action, "NotLeading", message, Trouble::Retry)
 }
 
 async fn write(
@@ -58,9 +72,15 @@ async fn write(
     live: &LiveState,
     action: &Action,
     force: bool,
-) -> Result<Object, ClusterError> {
+) -> Result<Object, NotWritten> {
     let cluster = &pass.context.cluster;
+    // Before each request: one may take longer than the lease does.
+    let leading = || {
+        let leads = pass.context.leadership.is_valid();
+        leads.then_some(()).ok_or(NotWritten::NotLeading)
+    };
     if let Some(fields) = &action.hand_over {
+        leading()?;
         cluster
             .apply(
                 kinds,
@@ -77,6 +97,7 @@ async fn write(
             .at("/metadata/resourceVersion")
             .and_then(Value::as_str)
             .unwrap_or_default();
+        leading()?;
         cluster
             .set_managed_fields(
                 kinds,
@@ -88,7 +109,8 @@ async fn write(
             )
             .await?;
     }
-    cluster
+    leading()?;
+    let applied = cluster
         .apply(
             kinds,
             &pass.identity,
@@ -97,7 +119,8 @@ async fn write(
             force,
             DryRun::No,
         )
-        .await
+        .await;
+    Ok(applied?)
 }
 
 /// What a refused write means, and what follows from it.
@@ -119,7 +142,10 @@ async fn refused(
         Verdict::Go => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
         Verdict::GoForced => match write(pass, kinds, live, action, true).await {
             Ok(object) => Ended::Applied(object),
-            Err(error) => failed(action, "ApplyFailed", error.to_string(), Trouble::Retry),
+            Err(NotWritten::NotLeading) => not_leading(action),
+            Err(NotWritten::Refused(error)) => {
+                failed(action, "ApplyFailed", error.to_string(), Trouble::Retry)
+            }
         },
         Verdict::WaitForJob => {
             let message =

@@ -216,6 +216,7 @@ fn refusal(code: u16) -> Response<Body> {
     let mut response = Response::builder()
         .status(code)
         .header("content-type", "application/json");
+    // As the real one: only who is turned away is told when to come again.
     if code == 429 {
         response = response.header("retry-after", "1");
     }
