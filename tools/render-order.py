@@ -7,7 +7,8 @@
 Every kustomization below a DIRECTORY is rendered under valgrind's callgrind (Debian: valgrind), which tells the
 instructions that run; where DIRECTORY holds cases (folders with `input/`, `path.txt` and `cli-flags.txt`), those.
 
-The C library chooses some functions by the processor: their forms for AVX2 and AVX-512 stand beside those that ran here.
+The C library chooses some functions by the processor: their forms for AVX2 and AVX-512 stand beside those that ran here. What else
+valgrind does not show, or another build would run, is named below.
 
 A line is a pattern of object files and one of the sections in them. The hashes of crates in the names of functions, which
 change with the compiler and with a crate, are left out, so that the order outlives both; what no longer matches anything is of no
@@ -24,6 +25,12 @@ CHOICES = (".text.avx", ".text.evex*")
 HIDDEN_CHOICES = ("strcmp",)
 # What runs on processors with instructions that valgrind does not know.
 NEWER = (".text._RNvNtNtCs???????????_4sha26sha2567x86_sha8compress",)
+# What each crate has a copy of: which one a program runs differs between two builds, as those of `cargo build` and `cargo bench`.
+COPIES = (
+    ".text._RNvCs???????????_7___rustc14___rust_realloc",
+    ".text*._RNvMs4_NtCs???????????_5alloc7raw_vecNtB5_11RawVecInner*_5gimli",
+    ".text._RNvMs3_NtCs???????????_5alloc7raw_vecINtB5_6RawVec*_12clap_builder*8grow_one*",
+)
 
 
 def renders(directory):
@@ -96,7 +103,7 @@ def main():
     print(f"# Made by tools/render-order.py from {len(todo)} renders: see there.")
     lines = [f"*libc.a:{name}.o .text" for name in HIDDEN]
     lines += [f"*libc.a:{name}-*.o {section}" for name in HIDDEN_CHOICES for section in CHOICES]
-    lines += [f"* {section}" for section in NEWER]
+    lines += [f"* {section}" for section in NEWER + COPIES]
     for file, section in in_order(runs, len(todo)):
         archive = re.match(r".*/([^/]+\.a)\((.*)\)$", file)
         if archive and (choice := re.match(r"([a-z]+)-.*[.]o", archive[2])) and section.startswith(".text.avx"):
