@@ -11,42 +11,21 @@ nor what the C library's functions for newer processors read; a piece that is ma
 
 The kernel maps more at once of a file that was written in large pieces, as by `cp`: measure what cargo has linked.
 """
-import argparse, bisect, collections, ctypes, importlib.util, os, pathlib, re, struct, subprocess, sys, tempfile
+import argparse, bisect, collections, importlib.machinery, importlib.util, os, pathlib, re, struct, subprocess, sys, tempfile
 
-spec = importlib.util.spec_from_file_location("render_order", pathlib.Path(__file__).with_name("render-order.py"))
-render_order = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(render_order)
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-TRACE_ME, CONTINUE, SET_OPTIONS, AT_EXIT, KILL_WITH_ME = 0, 7, 0x4200, 0x40, 0x100000
-EXITS = 5 | 6 << 8
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def at_its_end(command, directory, look):
-    """What `look` says of the process, by its number, as it ends."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.chdir(directory)
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
-            if LIBC.ptrace(TRACE_ME, 0, None, None) == 0:
-                os.execv(command[0], command)
-        finally:
-            os._exit(127)
-    seen = None
-    _, status = os.waitpid(child, 0)
-    if os.WIFSTOPPED(status):
-        LIBC.ptrace(SET_OPTIONS, child, None, AT_EXIT | KILL_WITH_ME)
-    while os.WIFSTOPPED(status):
-        if status >> 8 == EXITS:
-            seen = look(child)
-        signal = os.WSTOPSIG(status)
-        LIBC.ptrace(CONTINUE, child, None, None if signal == 5 else signal)
-        _, status = os.waitpid(child, 0)
-    return seen
+def program(path):
+    """What one of the project's other programs defines."""
+    loader = importlib.machinery.SourceFileLoader(path.stem.replace("-", "_"), str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+renders = program(ROOT / "tools/render-order.py").renders
+at_its_end = program(ROOT / "benches/processes").at_its_end
 
 
 def mappings(process):
@@ -106,7 +85,7 @@ def main():
     options.add_argument("directories", type=pathlib.Path, nargs="+", metavar="DIRECTORY")
     options = options.parse_args()
     binary = str(options.binary.resolve())
-    todo = [render for directory in options.directories for render in render_order.renders(directory.resolve())][::options.every]
+    todo = [one for directory in options.directories for one in renders(directory.resolve())][::options.every]
     known = sections(options.map) if options.map else []
     if not todo or (options.map and not known):
         sys.exit("no kustomization there" if not todo else f"{options.map} is no map of lld's")
@@ -124,11 +103,11 @@ def main():
     for piece in sorted(pieces):
         print(f"{piece << 16:#10x}  {pieces[piece] / count:.1f}")
     if known:
-        readers = collections.Counter(number for render in todo for number in read(binary, *render, known))
+        readers = collections.Counter(number for one in todo for number in read(binary, *one, known))
         print("\nwhat is read or written: address, size, by how many renders, object and section\n")
-        for number, renders in sorted(readers.items()):
+        for number, readings in sorted(readers.items()):
             address, size, file, section = known[number]
-            print(f"{address:#10x}  {size:6}  {renders:4}  {file} {section}")
+            print(f"{address:#10x}  {size:6}  {readings:4}  {file} {section}")
 
 
 main()
